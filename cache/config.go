@@ -1,0 +1,46 @@
+package cache
+
+// Config says how the store is laid out. It does not change afterwards; what
+// operators may change is in [Tunables].
+type Config struct {
+	MemLimit      int64   // bytes for items, 0: as much as there is address space for
+	Growable      bool    // reserve address space for SetMemLimit to grow into
+	UseCAS        bool    // items carry a CAS value
+	Factor        float64 // growth from one slab class to the next
+	ChunkSize     int     // bytes for key, value and flags in the smallest class
+	ItemSizeMax   int64   // the largest item, header included
+	ChunkMax      int64   // the largest chunk; larger items are in several
+	SlabSizes     []int   // the chunk sizes, ascending, instead of by Factor
+	HashPower     int     // log2 of the table's slots at start, 0: 16
+	NoHashExpand  bool    // the table never grows
+	TrackSizes    bool    // keep the histogram behind `stats sizes`
+	SlabReassign  bool    // pages may move between classes
+	PrefixDelim   byte    // between a key's prefix and the rest
+	StartTime     uint32  // the store's clock at start, seconds
+	SmallestClass int     // bytes of the smallest chunk beyond ChunkSize, 0: 48
+}
+
+// PageSize is the size of a slab page in bytes.
+const PageSize = 1 << 20
+
+// MaxClasses is how many slab classes there can be, class 0 (the pool of pages
+// that belong to none) included.
+const MaxClasses = 64
+
+const (
+	minHashPower     = 12
+	maxHashPower     = 32
+	defaultHashPower = 16
+	// slotsPerBucketLog2 relates -o hashpower, which counts slots, to buckets.
+	slotsPerBucketLog2 = 3
+
+	// smallestHeader is what memcached's smallest class has besides ChunkSize.
+	// gomcd's header is smaller; keeping the number keeps the classes.
+	smallestHeader = 48
+
+	chunkAlign = 8
+	// maxGranule is the largest granule, hence at 32 bits the largest arena
+	// is 512 GiB.
+	maxGranuleShift = 7
+	minGranuleShift = 3
+)

@@ -1,0 +1,259 @@
+package cache
+
+import "sync/atomic"
+
+// crawler reclaims expired and flushed items that nobody asks for. memcached's
+// walks the LRU lists by moving a marker item along; this one walks the pages
+// of a class from chunk to chunk, which reads memory in order and leaves the
+// lists alone.
+type crawler struct {
+	class   uint8  // the class being walked, 0: none
+	page    uint32 // in it
+	chunk   uint32 // in the page
+	left    uint32 // items still to look at in this class, 0: all
+	limited bool
+
+	todo [MaxClasses]bool // classes to walk
+	// The state of each class's walks.
+	state [MaxClasses]crawlState
+
+	wanted  atomic.Bool // a flush asks for a walk of everything
+	running atomic.Bool
+	starts  atomic.Uint64
+}
+
+// crawlState is what the last walk of a class found, from which follows when
+// it is walked again: see schedule.
+type crawlState struct {
+	next, wait  uint32 // when the next walk is due; how long to wait after one
+	complete    bool   // a walk ended and was not looked at by schedule
+	seen, noexp uint64
+	reclaimed   uint64
+	histogram   [60]uint64 // items by the minutes until they expire
+}
+
+const (
+	// maxCrawlWait is the longest pause between two walks of a class, seconds.
+	maxCrawlWait = 60 * 60
+	// minCrawlWait is the shortest.
+	minCrawlWait = 5
+	// crawlStep is how many chunks are looked at in one call.
+	crawlStep = 1000
+)
+
+func (c *crawler) init(*Store) {}
+
+// request asks for a walk of every class soon.
+func (c *crawler) request(*Store) { c.wanted.Store(true) }
+
+// CrawlStarts is how many walks were started; CrawlRunning says whether one is
+// under way.
+func (s *Store) CrawlStarts() uint64 { return s.crawl.starts.Load() }
+
+// CrawlRunning says whether a walk is under way.
+func (s *Store) CrawlRunning() bool { return s.crawl.running.Load() }
+
+// CrawlAll starts a walk of every class.
+func (s *Store) CrawlAll() { s.crawl.request(s) }
+
+// Crawl is called again and again by a housekeeping thread. It looks at a
+// bounded number of items and returns how long to wait before the next call in
+// microseconds, 0 if there is no walk under way.
+func (h *Handle) Crawl() uint32 {
+	s := h.s
+	c := &s.crawl
+	if c.wanted.Swap(false) {
+		for id := uint8(1); id <= s.largest; id++ {
+			c.todo[id] = true
+		}
+	}
+	if c.class == 0 && !c.begin(s) {
+		c.running.Store(false)
+		return 0
+	}
+	for range crawlStep {
+		if !h.crawlOne() {
+			if !c.begin(s) {
+				c.running.Store(false)
+				return 0
+			}
+		}
+	}
+	h.report()
+	return s.tune.CrawlSleep.Load()
+}
+
+// CrawlSchedule decides, once a second, which classes are worth a walk: those
+// where the last one saw that at least 1% of what can expire will have by now,
+// and every class now and then.
+func (h *Handle) CrawlSchedule() {
+	s := h.s
+	c := &s.crawl
+	now := s.Now()
+	for id := uint8(1); id <= s.largest; id++ {
+		st := &c.state[id]
+		if st.complete {
+			st.complete = false
+			st.schedule(now)
+		}
+		if now > st.next && id != c.class {
+			st.next = now + minCrawlWait
+			c.todo[id] = s.classes[id].pages > 0
+		}
+	}
+}
+
+// schedule sets the time of the next walk from what the last one saw.
+func (st *crawlState) schedule(now uint32) {
+	worth := (st.seen-st.noexp)/100 + 1
+	var available uint64
+	for minute, n := range st.histogram {
+		available += n
+		if available > worth {
+			if st.wait < uint32(minute)*60 {
+				st.wait += 60
+			} else if st.wait >= 60 {
+				st.wait -= 60
+			}
+			break
+		}
+	}
+	if available == 0 {
+		st.wait += 60
+	}
+	st.wait = min(st.wait, maxCrawlWait)
+	st.next = now + st.wait + minCrawlWait
+}
+
+// begin starts the walk of the next class that wants one.
+func (c *crawler) begin(s *Store) bool {
+	for id := uint8(1); id <= s.largest; id++ {
+		if !c.todo[id] {
+			continue
+		}
+		c.todo[id] = false
+		cl := &s.classes[id]
+		cl.lock.lock()
+		first := cl.firstPage
+		cl.lock.unlock()
+		if first == 0 {
+			continue
+		}
+		st := &c.state[id]
+		*st = crawlState{next: st.next, wait: st.wait}
+		c.class, c.page, c.chunk = id, first, 0
+		c.left = s.tune.CrawlToCrawl.Load()
+		c.limited = c.left > 0
+		c.running.Store(true)
+		c.starts.Add(1)
+		return true
+	}
+	return false
+}
+
+// crawlOne looks at one chunk. It returns false at the end of the class.
+func (h *Handle) crawlOne() bool {
+	s := h.s
+	c := &s.crawl
+	cl := &s.classes[c.class]
+	st := &c.state[c.class]
+	cl.lock.lock()
+	if s.pages[c.page].class != c.class { // the page was moved away
+		cl.lock.unlock()
+		c.finish(st)
+		return false
+	}
+	if c.chunk == cl.per {
+		c.page, c.chunk = s.pages[c.page].next, 0
+		cl.lock.unlock()
+		if c.page == 0 {
+			c.finish(st)
+			return false
+		}
+		return true
+	}
+	ref := s.pageRef(c.page) + c.chunk*s.step(cl)
+	c.chunk++
+	if s.uncutAt(cl, ref) {
+		c.chunk = cl.per
+		cl.lock.unlock()
+		return true
+	}
+	it := s.at(ref)
+	id := it.classID()
+	// A large item's header is in another class than its LRU; it is safe to
+	// look at only under the lock of the latter.
+	if !it.linked() || it.kind() > kindLarge || id != c.class {
+		cl.lock.unlock()
+		if it.kind() == kindLarge && it.linked() {
+			h.crawlLarge(ref)
+		}
+		return true
+	}
+	h.inspect(cl, st, ref, it)
+	cl.lock.unlock()
+	h.freeDeferred()
+	if c.limited {
+		if c.left--; c.left == 0 {
+			c.finish(st)
+			return false
+		}
+	}
+	return true
+}
+
+// crawlLarge looks at a large item, whose LRU belongs to the largest class.
+func (h *Handle) crawlLarge(ref uint32) {
+	s := h.s
+	cl := &s.classes[s.largest]
+	cl.lock.lock()
+	if it := s.at(ref); it.linked() && it.kind() == kindLarge && it.classID() == s.largest {
+		h.inspect(cl, &s.crawl.state[s.largest], ref, it)
+	}
+	cl.lock.unlock()
+	h.freeDeferred()
+}
+
+// inspect reclaims a linked item that expired or was flushed, and otherwise
+// notes when it will expire. The item's class is locked.
+func (h *Handle) inspect(cl *class, st *crawlState, ref uint32, it *item) {
+	s := h.s
+	lru := &cl.stats[it.lru()]
+	lru.CrawlerChecked++
+	now := s.Now()
+	flushed := s.flushed(it)
+	expired := it.exptime != 0 && it.exptime <= now
+	if !flushed && !expired {
+		st.seen++
+		if it.exptime == 0 {
+			st.noexp++
+		} else if minute := (it.exptime - now) / 60; minute < uint32(len(st.histogram)) {
+			st.histogram[minute]++
+		}
+		return
+	}
+	b := s.table.tryBucket(s.Hash(s.key(ref, it)))
+	if b == nil {
+		return
+	}
+	if it.refs == 0 {
+		st.reclaimed++
+		lru.CrawlerReclaimed++
+		if it.flags&flagFetched == 0 && !flushed {
+			lru.ExpiredUnfetched++
+		}
+		h.dropLocked(b, ref, it, it.classID())
+	}
+	b.lock.unlock()
+}
+
+func (c *crawler) finish(st *crawlState) {
+	c.class = 0
+	st.complete = true
+}
+
+// uncutAt says whether ref is in the part of the newest page that no chunk was
+// cut from yet.
+func (s *Store) uncutAt(c *class, ref uint32) bool {
+	return c.uncutLeft > 0 && ref >= c.uncut && s.pageOf(ref) == s.pageOf(c.uncut)
+}

@@ -1,0 +1,185 @@
+package cache
+
+import "errors"
+
+// The ways an item cannot be stored.
+var (
+	ErrTooLarge = errors.New("object too large for cache")
+	ErrNoMemory = errors.New("out of memory storing object")
+)
+
+// Draft is an item being written. Nobody else can see it.
+type Draft struct {
+	hash    uint64
+	ref     uint32
+	length  int // of the value when done
+	written int
+	chunk   uint32 // the data chunk being filled, of a large item
+}
+
+// Held says whether the draft holds memory.
+func (d *Draft) Held() bool { return d.ref != 0 }
+
+// Left is how many bytes of the value are still to be written.
+func (d *Draft) Left() int { return d.length - d.written }
+
+// Draft takes memory for an item, evicting others if need be. The error is
+// ErrTooLarge or ErrNoMemory. Of a large item only the header is taken; its
+// chunks follow as they are filled.
+func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime uint32, nbytes int) error {
+	s := h.s
+	total := s.itemTotal(len(key), clientFlags, nbytes)
+	class := s.classFor(total)
+	if class == 0 {
+		return ErrTooLarge
+	}
+	kind, from := uint8(kindItem), class
+	if total > int(s.cfg.ChunkMax) {
+		kind = kindLarge
+		from = s.classFor(s.itemTotal(len(key), clientFlags, 3+int(largeSize)))
+	}
+	ref := h.take(from)
+	if ref == 0 {
+		c := &s.classes[class]
+		c.lock.lock()
+		c.stats[Hot].OutOfMemory++
+		c.lock.unlock()
+		return ErrNoMemory
+	}
+	it := s.at(ref)
+	it.exptime, it.time = exptime, s.stamp()
+	it.class = class | s.firstLRU(exptime)<<lruShift
+	it.size = uint32(len(key)) << keyShift
+	if clientFlags != 0 {
+		it.size |= hasFlags
+	}
+	if kind == kindItem {
+		it.size |= uint32(nbytes)
+	} else {
+		*s.largeOf(ref, it) = large{total: uint32(nbytes)}
+	}
+	copy(s.key(ref, it), key)
+	s.setClientFlags(ref, it, clientFlags)
+	it.flags = kind
+	*d = Draft{hash: hash, ref: ref, length: nbytes}
+	return nil
+}
+
+// SetBinaryKey notes that the draft's key was given as base64.
+func (h *Handle) SetBinaryKey(d *Draft) { h.s.at(d.ref).flags |= flagBinaryKey }
+
+// Space returns memory for the next bytes of the value, at least one. It is
+// nil when the value is complete or memory for a further chunk is not to be
+// had.
+func (h *Handle) Space(d *Draft) []byte {
+	s := h.s
+	left := d.Left()
+	if left == 0 {
+		return nil
+	}
+	it := s.at(d.ref)
+	if it.kind() == kindItem {
+		return s.value(d.ref, it)[d.written:]
+	}
+	if d.chunk == 0 || s.chunkAt(d.chunk).used == s.chunkAt(d.chunk).cap {
+		if !h.addChunk(d, it, left) {
+			return nil
+		}
+	}
+	c := s.chunkAt(d.chunk)
+	n := min(uintptr(c.cap-c.used), uintptr(left))
+	return s.bytesAt(d.chunk, chunkHeader+uintptr(c.used), n)
+}
+
+// Advance notes that n bytes were written into what Space returned.
+func (h *Handle) Advance(d *Draft, n int) {
+	if d.chunk != 0 {
+		h.s.chunkAt(d.chunk).used += uint32(n)
+	}
+	d.written += n
+}
+
+// Fill writes p, which is not longer than what is left. It fails for want of
+// memory.
+func (h *Handle) Fill(d *Draft, p []byte) bool {
+	for len(p) > 0 {
+		space := h.Space(d)
+		if space == nil {
+			return false
+		}
+		n := copy(space, p)
+		h.Advance(d, n)
+		p = p[n:]
+	}
+	return true
+}
+
+// addChunk adds a chunk to a large item: as large as there is, or as the rest
+// of the value needs.
+func (h *Handle) addChunk(d *Draft, it *item, left int) bool {
+	s := h.s
+	size := min(left+int(chunkHeader), int(s.cfg.ChunkMax))
+	ref := h.take(s.classFor(size))
+	if ref == 0 && size < int(s.cfg.ChunkMax) {
+		// The small class may have nothing to evict; a full chunk will do.
+		size = int(s.cfg.ChunkMax)
+		ref = h.take(s.classFor(size))
+	}
+	if ref == 0 {
+		return false
+	}
+	c := s.chunkAt(ref)
+	l := s.largeOf(d.ref, it)
+	*c = chunk{prev: l.last, head: d.ref, cap: uint32(size - int(chunkHeader)), flags: kindChunk}
+	if l.last != 0 {
+		s.chunkAt(l.last).next = ref
+	} else {
+		l.first = ref
+	}
+	l.last, d.chunk = ref, ref
+	return true
+}
+
+// Discard frees the draft.
+func (h *Handle) Discard(d *Draft) {
+	if d.ref != 0 {
+		h.free(d.ref, h.s.at(d.ref))
+		d.ref = 0
+	}
+}
+
+// take takes a chunk of class id, making room as the LRUs say.
+func (h *Handle) take(id uint8) uint32 {
+	const tries = 10
+	s := h.s
+	c := &s.classes[id]
+	segmented := s.tune.Segmented.Load()
+	c.lock.lock()
+	var ref uint32
+	i := 0
+	for ; i < tries; i++ {
+		if !segmented {
+			h.pull(id, Cold, 0, 0, 0)
+		}
+		if ref = s.takeFree(id); ref != 0 {
+			break
+		}
+		if h.pull(id, Cold, 0, pullEvict, 0) <= 0 {
+			if !segmented {
+				break
+			}
+			h.pull(id, Hot, 0, 0, 0)
+		}
+		if h.deferred != 0 {
+			c.lock.unlock()
+			h.freeDeferred()
+			c.lock.lock()
+		}
+	}
+	if i > 0 {
+		c.stats[Hot].DirectReclaims += uint64(i)
+	}
+	c.lock.unlock()
+	h.freeDeferred()
+	return ref
+}

@@ -1,0 +1,230 @@
+package cache
+
+// Every slab class has four LRUs. A new item starts in HOT (or in TEMP, if it
+// lives shorter than temporary_ttl). What was read twice is active: at the
+// tail of HOT or WARM it is kept in WARM, else it goes to COLD, and from COLD
+// it comes back to WARM. Eviction takes the tail of COLD. See memcached's
+// doc/new_lru.txt.
+
+// itemUpdateInterval is how often an item is moved to the front of a flat
+// LRU, in seconds.
+const itemUpdateInterval = 60
+
+// push makes the item the head of its LRU. The class is locked.
+func (s *Store) push(ref uint32, it *item) {
+	l := &s.classes[it.classID()].lru[it.lru()]
+	it.prev, it.next = 0, l.head
+	if l.head != 0 {
+		s.at(l.head).prev = ref
+	} else {
+		l.tail = ref
+	}
+	l.head = ref
+	l.count++
+	l.bytes += uint64(s.total(ref, it))
+}
+
+// pop takes the item out of its LRU. The class is locked.
+func (s *Store) pop(ref uint32, it *item) {
+	l := &s.classes[it.classID()].lru[it.lru()]
+	if it.prev != 0 {
+		s.at(it.prev).next = it.next
+	} else {
+		l.head = it.next
+	}
+	if it.next != 0 {
+		s.at(it.next).prev = it.prev
+	} else {
+		l.tail = it.prev
+	}
+	l.count--
+	l.bytes -= uint64(s.total(ref, it))
+}
+
+// move puts the item at the head of another LRU of its class, which is locked.
+func (s *Store) move(ref uint32, it *item, lru uint8) {
+	s.pop(ref, it)
+	it.setLRU(lru)
+	s.push(ref, it)
+}
+
+// firstLRU is where an item that expires at exptime starts.
+func (s *Store) firstLRU(exptime uint32) uint8 {
+	switch {
+	case s.tune.TempLRU.Load() && exptime-s.Now() <= s.tune.TemporaryTTL.Load():
+		return Temp
+	case s.tune.Segmented.Load():
+		return Hot
+	}
+	return Cold
+}
+
+// bump notes a read of the item. Its bucket is locked.
+func (h *Handle) bump(ref uint32, it *item) {
+	s := h.s
+	if !s.tune.Segmented.Load() {
+		it.flags |= flagFetched
+		h.touchLRU(ref, it)
+		return
+	}
+	switch {
+	case it.flags&flagActive != 0:
+	case it.flags&flagFetched == 0:
+		it.flags |= flagFetched
+	case it.lru() != Cold:
+		it.flags |= flagActive
+		it.time = s.stamp()
+	default:
+		// memcached leaves this move to a background thread. Made here it
+		// costs less, and where the class is busy it can wait for the next
+		// read.
+		c := &s.classes[it.classID()]
+		if !c.lock.tryLock() {
+			h.C.BumpsDropped++
+			return
+		}
+		it.time = s.stamp()
+		c.stats[Warm].MovesToWarm++
+		s.move(ref, it, Warm)
+		c.lock.unlock()
+	}
+}
+
+// touchLRU is what a write that keeps the item does to its place in the LRU.
+// Its bucket is locked.
+func (h *Handle) touchLRU(ref uint32, it *item) {
+	s := h.s
+	now := s.stamp()
+	segmented := s.tune.Segmented.Load()
+	toWarm := segmented && it.lru() == Cold && it.flags&flagActive != 0
+	if !toWarm && segmented {
+		it.time = now
+		return
+	}
+	if !segmented && it.time >= now-itemUpdateInterval {
+		return
+	}
+	c := &s.classes[it.classID()]
+	c.lock.lock()
+	it.time = now
+	if toWarm {
+		it.flags &^= flagActive
+		c.stats[Warm].MovesToWarm++
+		s.move(ref, it, Warm)
+	} else {
+		s.move(ref, it, it.lru())
+	}
+	c.lock.unlock()
+}
+
+// pullFlags say what pull may do.
+type pullFlags uint8
+
+const pullEvict pullFlags = 1
+
+// pullTries is how many items from the tail are looked at.
+const pullTries = 5
+
+// pull looks at the tail of an LRU of class id, which the caller has locked:
+// what expired is freed, what is active is moved to WARM, what is over the
+// LRU's share or too old goes to COLD, and with pullEvict one item of COLD is
+// evicted. It returns how many items it moved or freed.
+//
+// An item whose bucket is busy is passed over, the caller's own bucket among
+// them.
+func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, maxAge uint32) int {
+	s := h.s
+	c := &s.classes[id]
+	st := &c.stats[lru]
+	now := s.Now()
+	moved := 0
+	ref := c.lru[lru].tail
+	for tries := pullTries; tries > 0 && ref != 0; tries-- {
+		it := s.at(ref)
+		this := ref
+		ref = it.prev
+		hash := s.Hash(s.key(this, it))
+		b := s.table.tryBucket(hash)
+		if b == nil {
+			continue
+		}
+		if it.refs > 0 {
+			st.TailReflocked++
+			if repair := s.cfgTailRepair(); repair != 0 && it.time+repair < now {
+				st.TailRepairs++
+				it.refs = 0
+				h.dropLocked(b, this, it, id)
+				b.lock.unlock()
+				continue
+			}
+		}
+		if it.exptime != 0 && it.exptime < now || s.flushed(it) {
+			st.Reclaimed++
+			if it.flags&flagFetched == 0 {
+				st.ExpiredUnfetched++
+			}
+			h.dropLocked(b, this, it, id)
+			b.lock.unlock()
+			moved++
+			continue
+		}
+		stop := true
+		switch lru {
+		case Hot, Warm:
+			pct := s.tune.WarmPct.Load()
+			if lru == Hot {
+				pct = s.tune.HotPct.Load()
+			}
+			switch {
+			case it.flags&flagActive != 0:
+				it.flags &^= flagActive
+				moved++
+				if lru == Warm {
+					st.MovesWithin++
+					s.move(this, it, Warm)
+					stop = false
+				} else {
+					st.MovesToWarm++
+					s.move(this, it, Warm)
+				}
+			case c.lru[lru].bytes > totalBytes*uint64(pct)/100 || age(now, it.time) > maxAge:
+				st.MovesToCold++
+				s.move(this, it, Cold)
+				moved++
+			}
+		case Cold:
+			switch {
+			case flags&pullEvict != 0:
+				if !s.tune.Evict.Load() {
+					break
+				}
+				st.Evicted++
+				st.EvictedTime = age(now, it.time)
+				if it.exptime != 0 {
+					st.EvictedNonzero++
+				}
+				if it.flags&flagFetched == 0 {
+					st.EvictedUnfetched++
+				}
+				if it.flags&flagActive != 0 {
+					st.EvictedActive++
+				}
+				if s.OnEvict != nil {
+					s.OnEvict(h, s.key(this, it), it)
+				}
+				h.dropLocked(b, this, it, id)
+				moved++
+			case it.flags&flagActive != 0 && s.tune.Segmented.Load():
+				st.MovesToWarm++
+				it.flags &^= flagActive
+				s.move(this, it, Warm)
+				moved++
+			}
+		}
+		b.lock.unlock()
+		if stop {
+			break
+		}
+	}
+	return moved
+}

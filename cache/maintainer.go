@@ -1,0 +1,111 @@
+package cache
+
+// maintainer keeps the LRUs in shape: it is what memcached calls the LRU
+// maintainer thread, as a function that a housekeeping thread calls again and
+// again. Each slab class is looked at as often as it has work.
+type maintainer struct {
+	next    [MaxClasses]uint32 // microseconds until a class is looked at
+	backoff [MaxClasses]uint32
+	juggles uint64
+	last    uint32 // the last sleep, microseconds
+}
+
+const (
+	minSleep = 1000
+	maxSleep = 1000000 - 1
+	// juggleMoves bounds how many items of one class are moved at a time.
+	juggleMoves = 500
+)
+
+func (m *maintainer) init() { m.last = minSleep }
+
+// Maintain moves items between LRUs and reclaims what expired in TEMP. It
+// returns how long to wait before the next call, in microseconds.
+func (h *Handle) Maintain() uint32 {
+	s := h.s
+	m := &s.maint
+	slept := max(m.last, minSleep)
+	sleep := uint32(maxSleep)
+	m.juggles++
+	for id := uint8(1); id <= s.largest; id++ {
+		if m.next[id] > slept {
+			m.next[id] -= slept
+			sleep = min(sleep, m.next[id])
+			continue
+		}
+		moved := h.juggle(id)
+		b := &m.backoff[id]
+		switch {
+		case moved == 0 && *b == 0:
+			*b = minSleep
+		case moved == 0:
+			*b = min(*b+*b/8, maxSleep)
+		default:
+			if *b /= 2; *b < minSleep {
+				*b = 0
+			}
+		}
+		m.next[id] = *b
+		sleep = min(sleep, *b)
+	}
+	h.report()
+	m.last = max(sleep, minSleep)
+	return m.last
+}
+
+// Juggles is how often Maintain ran.
+func (s *Store) Juggles() uint64 { return s.maint.juggles }
+
+// juggle keeps HOT and WARM within their shares and their ages of a class.
+func (h *Handle) juggle(id uint8) int {
+	s := h.s
+	c := &s.classes[id]
+	moves := 0
+	if s.tune.TempLRU.Load() {
+		for moves < juggleMoves && h.pullLocking(id, Temp, 0, 0) > 0 {
+			moves++
+		}
+	}
+	var total uint64
+	var hotAge, warmAge uint32
+	segmented := s.tune.Segmented.Load()
+	if segmented {
+		c.lock.lock()
+		if c.lru[Hot].count+c.lru[Warm].count+c.lru[Cold].count == 0 {
+			c.lock.unlock()
+			return moves
+		}
+		var cold uint64
+		if tail := c.lru[Cold].tail; tail != 0 {
+			cold = uint64(age(s.Now(), s.at(tail).time))
+		}
+		total = c.lru[Hot].bytes + c.lru[Warm].bytes + c.lru[Cold].bytes
+		c.lock.unlock()
+		hotAge = uint32(cold * s.tune.HotFactor.Load() / 1000)
+		warmAge = uint32(cold * s.tune.WarmFactor.Load() / 1000)
+	}
+	for range juggleMoves {
+		n := 0
+		if h.pullLocking(id, Hot, total, hotAge) > 0 || h.pullLocking(id, Warm, total, warmAge) > 0 {
+			n++
+		}
+		if segmented {
+			n += h.pullLocking(id, Cold, total, 0)
+		}
+		if n == 0 {
+			break
+		}
+		moves++
+	}
+	return moves
+}
+
+// pullLocking is pull for who holds nothing.
+func (h *Handle) pullLocking(id, lru uint8, total uint64, maxAge uint32) int {
+	c := &h.s.classes[id]
+	c.lock.lock()
+	n := h.pull(id, lru, total, 0, maxAge)
+	c.lock.unlock()
+	h.freeDeferred()
+	return n
+}

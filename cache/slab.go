@@ -1,0 +1,181 @@
+package cache
+
+// class is one slab class: chunks of one size cut from pages, and the LRUs of
+// the items in them. Everything in it is under its lock.
+type class struct {
+	lock spin
+	size uint32 // bytes of a chunk; 0: no such class
+	per  uint32 // chunks in a page
+
+	free  uint32 // list of free chunks
+	nfree uint32 // on that list and not yet cut
+	// The newest page is cut as its chunks are needed, so that its memory is
+	// not touched before.
+	uncut     uint32 // the next chunk to cut
+	uncutLeft uint32
+
+	firstPage, lastPage uint32 // list of pages, oldest first
+	pages               uint32
+
+	lru   [4]list
+	stats [4]ClassStats
+	_     [64]byte // keep neighbours' locks on other cache lines
+}
+
+// list is one LRU, most recent first.
+type list struct {
+	head, tail uint32
+	count      uint32
+	bytes      uint64
+}
+
+// page says whom a page belongs to, and what comes after it in its class.
+type page struct {
+	next  uint32
+	class uint8 // 0: the global pool, or not in use
+}
+
+// initClasses chooses chunk sizes as memcached does, in multiples of 8 bytes
+// (or of the granule, when that is larger), each Factor times the one before,
+// up to the largest chunk.
+func (s *Store) initClasses() {
+	align := max(chunkAlign, 1<<s.granuleShift)
+	roundUp := func(n int) int { return (n + align - 1) / align * align }
+	size := smallestHeader + s.cfg.ChunkSize
+	chunkMax := int(s.cfg.ChunkMax)
+	id := 1
+	for ; id < MaxClasses-1; id++ {
+		if s.cfg.SlabSizes != nil {
+			if id > len(s.cfg.SlabSizes) {
+				break
+			}
+			size = s.cfg.SlabSizes[id-1]
+		} else if float64(size) >= float64(chunkMax)/s.cfg.Factor {
+			break
+		}
+		size = roundUp(size)
+		s.classes[id].size, s.classes[id].per = uint32(size), uint32(PageSize/size)
+		if s.cfg.SlabSizes == nil {
+			size = int(float64(size) * s.cfg.Factor)
+		}
+	}
+	s.largest = uint8(id)
+	s.classes[id].size, s.classes[id].per = uint32(chunkMax), uint32(PageSize/chunkMax)
+	next := 1
+	for i := range s.classOf {
+		for next < id && uint32(i*chunkAlign) > s.classes[next].size {
+			next++
+		}
+		s.classOf[i] = uint8(next)
+	}
+}
+
+// classFor returns the class whose chunks hold size bytes, the largest class
+// for what only several chunks hold, and 0 for what is too large to store.
+func (s *Store) classFor(size int) uint8 {
+	if size <= 0 || int64(size) > s.cfg.ItemSizeMax {
+		return 0
+	}
+	if i := (size + chunkAlign - 1) / chunkAlign; i < len(s.classOf) {
+		return s.classOf[i]
+	}
+	return s.largest
+}
+
+// pageOf returns the number of the page that holds ref.
+func (s *Store) pageOf(ref uint32) uint32 {
+	return uint32(uint64(ref) << s.granuleShift / PageSize)
+}
+
+// ownerOf returns the class that the chunk at ref was cut for.
+func (s *Store) ownerOf(ref uint32) uint8 { return s.pages[s.pageOf(ref)].class }
+
+// pageRef returns the reference of the first chunk of page n.
+func (s *Store) pageRef(n uint32) uint32 { return uint32(uint64(n) * PageSize >> s.granuleShift) }
+
+// step is the distance between neighbouring chunks of a class.
+func (s *Store) step(c *class) uint32 { return c.size >> s.granuleShift }
+
+// takeFree takes a free chunk of the locked class, adding a page if there is
+// none and the memory limit allows. The chunk is an item with no flags.
+func (s *Store) takeFree(id uint8) uint32 {
+	c := &s.classes[id]
+	ref := c.free
+	switch {
+	case ref != 0:
+		c.free = s.at(ref).next
+	case c.uncutLeft > 0 || s.addPage(id):
+		ref = c.uncut
+		c.uncut += s.step(c)
+		c.uncutLeft--
+	default:
+		return 0
+	}
+	c.nfree--
+	it := s.at(ref)
+	it.flags, it.refs, it.next, it.prev = kindItem, 0, 0, 0
+	return ref
+}
+
+// giveFree returns a chunk to its locked class.
+func (s *Store) giveFree(id uint8, ref uint32) {
+	c := &s.classes[id]
+	it := s.at(ref)
+	it.flags, it.refs = kindFree, 0
+	it.next = c.free
+	c.free = ref
+	c.nfree++
+}
+
+// addPage gives the locked class a page: a spare one, or one never used while
+// that stays below the limit. A class's first page is granted over the limit,
+// so that no size of item is shut out.
+func (s *Store) addPage(id uint8) bool {
+	c := &s.classes[id]
+	s.poolLock.lock()
+	n := s.takePage(c.pages == 0)
+	if n == 0 {
+		s.poolLock.unlock()
+		return false
+	}
+	s.pages[n] = page{class: id}
+	s.poolLock.unlock()
+	if c.lastPage != 0 {
+		s.pages[c.lastPage].next = n
+	} else {
+		c.firstPage = n
+	}
+	c.lastPage = n
+	c.pages++
+	c.uncut, c.uncutLeft = s.pageRef(n), c.per
+	c.nfree += c.per
+	return true
+}
+
+// takePage takes a page from the pool or the arena. The caller holds poolLock.
+func (s *Store) takePage(first bool) uint32 {
+	if n := s.spare; n != 0 {
+		s.spare = s.pages[n].next
+		s.spares--
+		return n
+	}
+	limit := s.memLimit.Load()
+	if limit != 0 && s.malloced.Load()+PageSize > limit && !first {
+		s.limitReached = true
+		return 0
+	}
+	if int(s.nextPage) >= len(s.pages) {
+		return 0
+	}
+	n := s.nextPage
+	s.nextPage++
+	s.malloced.Add(PageSize)
+	return n
+}
+
+// Classes calls f for each slab class with its chunk size and chunks in a page.
+func (s *Store) Classes(f func(id int, size, perPage uint32)) {
+	for i := 1; i <= int(s.largest); i++ {
+		f(i, s.classes[i].size, s.classes[i].per)
+	}
+}

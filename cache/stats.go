@@ -1,0 +1,145 @@
+package cache
+
+import "sync/atomic"
+
+// ClassStats counts what happened to the items of one LRU of one slab class.
+// The names are those of `stats items`.
+type ClassStats struct {
+	Evicted, EvictedNonzero, EvictedUnfetched, EvictedActive uint64
+	ExpiredUnfetched, Reclaimed, OutOfMemory, TailRepairs    uint64
+	CrawlerReclaimed, CrawlerChecked, TailReflocked          uint64
+	MovesToCold, MovesToWarm, MovesWithin, DirectReclaims    uint64
+	EvictedTime                                              uint32
+}
+
+// Counters are one thread's own, written by it alone and read by any thread
+// that answers `stats`. They are kept out of the Go heap and read with atomic
+// loads, so that counting costs the writer a plain add.
+type Counters struct {
+	Items, Bytes int64 // linked by this thread, less those it unlinked
+	TotalItems   uint64
+
+	GetCmds, GetMisses, GetExpired, GetFlushed uint64
+	TouchCmds, TouchMisses                     uint64
+	DeleteMisses, IncrMisses, DecrMisses       uint64
+	CASMisses                                  uint64
+	FlushCmds, MetaCmds                        uint64
+	StoreTooLarge, StoreNoMemory               uint64
+	AuthCmds, AuthErrors                       uint64
+	IdleKicks                                  uint64
+	BytesRead, BytesWritten                    uint64
+	ConnYields                                 uint64
+	Commands                                   uint64
+	BumpsDropped                               uint64
+
+	// By class and LRU, as an item's class byte has them.
+	LRUHits [256]uint64
+	// By class.
+	SetCmds, DeleteHits, IncrHits, DecrHits, CASHits, CASBadval, TouchHits [MaxClasses]uint64
+}
+
+// CounterWords is how many 64-bit words Counters is.
+const CounterWords = int(counterBytes / 8)
+
+// Totals adds up the counters of every thread into sum.
+func (s *Store) Totals(sum *Counters) {
+	*sum = Counters{}
+	out := sum.words()
+	for _, h := range s.handles {
+		in := h.C.words()
+		for i := range out {
+			out[i] += atomic.LoadUint64(&in[i])
+		}
+	}
+	base := s.resetBase.words()
+	for i := range out {
+		out[i] -= atomic.LoadUint64(&base[i])
+	}
+}
+
+// ResetStats zeroes what `stats reset` zeroes: everything but the number and
+// size of the items there are now.
+func (s *Store) ResetStats() {
+	s.resetLock.lock()
+	defer s.resetLock.unlock()
+	base := s.resetBase.words()
+	for i := range base {
+		var n uint64
+		for _, h := range s.handles {
+			n += atomic.LoadUint64(&h.C.words()[i])
+		}
+		atomic.StoreUint64(&base[i], n)
+	}
+	s.resetBase.Items, s.resetBase.Bytes = 0, 0
+	for id := range s.classes {
+		c := &s.classes[id]
+		c.lock.lock()
+		c.stats = [4]ClassStats{}
+		c.lock.unlock()
+	}
+}
+
+// LRUInfo is a snapshot of one LRU.
+type LRUInfo struct {
+	ClassStats
+	Count uint32
+	Bytes uint64
+	Age   uint32 // seconds since the tail was last accessed, 0 if empty
+}
+
+// ClassInfo is a snapshot of one slab class.
+type ClassInfo struct {
+	Size, PerPage, Pages, Free uint32
+	LRU                        [4]LRUInfo
+}
+
+// ClassInfo returns a snapshot of class id (1 to Largest).
+func (s *Store) ClassInfo(id int, info *ClassInfo) {
+	c := &s.classes[id]
+	now := s.Now()
+	c.lock.lock()
+	info.Size, info.PerPage, info.Pages, info.Free = c.size, c.per, c.pages, c.nfree
+	for i := range c.lru {
+		l := &c.lru[i]
+		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes}
+		if l.tail != 0 {
+			info.LRU[i].Age = age(now, s.at(l.tail).time)
+		}
+	}
+	c.lock.unlock()
+}
+
+// Largest is the highest slab class.
+func (s *Store) Largest() int { return int(s.largest) }
+
+// MemInfo is a snapshot of the store as a whole.
+type MemInfo struct {
+	Malloced     int64 // bytes of pages taken
+	Limit        int64
+	SparePages   uint32
+	HashPower    uint
+	HashBytes    uint64
+	HashGrowing  bool
+	OldestLive   uint32
+	LimitReached bool
+}
+
+// MemInfo returns a snapshot of memory and table.
+func (s *Store) MemInfo() MemInfo {
+	state := s.table.state.Load()
+	s.table.poolLock.lock()
+	overflow := s.table.poolUsed
+	s.table.poolLock.unlock()
+	s.poolLock.lock()
+	defer s.poolLock.unlock()
+	return MemInfo{
+		Malloced:     s.malloced.Load(),
+		Limit:        s.memLimit.Load(),
+		SparePages:   s.spares,
+		HashPower:    uint(state>>32) + slotsPerBucketLog2,
+		HashBytes:    (buckets(state) + uint64(overflow)) * uint64(bucketSize),
+		HashGrowing:  uint32(state) != 0,
+		OldestLive:   s.OldestLive(),
+		LimitReached: s.limitReached,
+	}
+}

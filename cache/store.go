@@ -1,0 +1,250 @@
+package cache
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math/bits"
+	"sync/atomic"
+)
+
+// Store is the cache. Its methods may be called from any thread; those that
+// look at or change items are on [Handle].
+type Store struct {
+	cfg          Config
+	arena        region
+	granuleShift uint
+	headerSize   uintptr // itemHeader, less the CAS without it
+	seed         maphash.Seed
+
+	table   table
+	classes [MaxClasses]class
+	largest uint8
+	classOf []uint8 // class by size in units of chunkAlign
+	pages   []page
+
+	poolLock     spin
+	nextPage     uint32 // the first page never used
+	spare        uint32 // list of pages in the global pool
+	spares       uint32
+	limitReached bool
+	memLimit     atomic.Int64
+	malloced     atomic.Int64
+
+	tune   Tunables
+	now    atomic.Uint32
+	wiped  atomic.Uint32 // items last accessed up to here are flushed
+	wipeAt atomic.Uint32 // when a delayed flush is due, 0: none
+	casID  atomic.Uint64
+
+	sizes []uint32 // items by size in units of 32 bytes, with TrackSizes
+
+	handles   []*Handle
+	resetLock spin
+	resetBase *Counters
+
+	maint maintainer
+	crawl crawler
+
+	// OnEvict, if set before the store is used, sees what is evicted. It
+	// runs under locks and must neither block nor allocate.
+	OnEvict func(h *Handle, key []byte, it *item)
+}
+
+// Tunables are what an operator may change while the store is in use.
+type Tunables struct {
+	Evict        atomic.Bool // evict when memory is full, or fail
+	Segmented    atomic.Bool
+	TempLRU      atomic.Bool
+	TemporaryTTL atomic.Uint32
+	HotPct       atomic.Uint32
+	WarmPct      atomic.Uint32
+	// Factors of the age of COLD's tail, in 1/1000.
+	HotFactor    atomic.Uint64
+	WarmFactor   atomic.Uint64
+	TailRepair   atomic.Uint32 // seconds, 0: never
+	CrawlToCrawl atomic.Uint32
+	CrawlSleep   atomic.Uint32 // microseconds
+	Crawler      atomic.Bool
+}
+
+// Handle is one thread's access to the store. It is not safe for concurrent
+// use; Counters may be read by others.
+type Handle struct {
+	s    *Store
+	C    *Counters
+	view View
+	// unreported counts linked items that the table was not told of yet.
+	unreported int64
+	// deferred lists items to be freed when no class is locked.
+	deferred uint32
+}
+
+// New maps all the memory that a store will ever use. It is reserved, not
+// touched: untouched memory costs nothing.
+func New(cfg Config) (*Store, error) {
+	s := &Store{cfg: cfg, headerSize: itemHeader, seed: maphash.MakeSeed()}
+	if !cfg.UseCAS {
+		s.headerSize -= casSize
+	}
+	if cfg.ChunkMax <= 0 || cfg.ChunkMax > PageSize {
+		return nil, fmt.Errorf("slab chunk max of %d bytes is not within 1..%d", cfg.ChunkMax, PageSize)
+	}
+	if cfg.HashPower == 0 {
+		cfg.HashPower = defaultHashPower
+	}
+	if cfg.HashPower < minHashPower || cfg.HashPower > maxHashPower {
+		return nil, fmt.Errorf("hash power %d is not within %d..%d", cfg.HashPower, minHashPower, maxHashPower)
+	}
+	if err := s.reserve(); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.resetBase, err = mapped[Counters](); err != nil {
+		return nil, err
+	}
+	if cfg.TrackSizes {
+		if s.sizes, err = mappedSlice[uint32](int(cfg.ItemSizeMax/sizeUnit) + 2); err != nil {
+			return nil, err
+		}
+	}
+	s.classOf = make([]uint8, cfg.ChunkMax/chunkAlign+1)
+	s.initClasses()
+	maxItems := uint64(s.arena.size) / uint64(s.classes[1].size)
+	if err := s.table.init(uint(cfg.HashPower-slotsPerBucketLog2), maxItems, cfg.NoHashExpand); err != nil {
+		return nil, fmt.Errorf("hash table: %w", err)
+	}
+	s.memLimit.Store(cfg.MemLimit)
+	s.now.Store(cfg.StartTime)
+	s.casID.Store(1)
+	s.tune.Evict.Store(true)
+	s.tune.Segmented.Store(true)
+	s.tune.TemporaryTTL.Store(61)
+	s.tune.HotPct.Store(20)
+	s.tune.WarmPct.Store(40)
+	s.tune.HotFactor.Store(200)
+	s.tune.WarmFactor.Store(2000)
+	s.tune.CrawlSleep.Store(100)
+	s.maint.init()
+	s.crawl.init(s)
+	return s, nil
+}
+
+// reserve maps the arena: what -m allows and a page for each class, and what
+// the limit may grow to where the system gives so much address space.
+func (s *Store) reserve() error {
+	const (
+		spare  = (MaxClasses + 2) * PageSize
+		widest = 1<<32 - 1
+		// wish is how far the memory limit can grow at run time.
+		wish = 32 << 30
+	)
+	limit := s.cfg.MemLimit
+	if limit < 0 {
+		return fmt.Errorf("memory limit of %d bytes", limit)
+	}
+	size := uint64(limit) + spare
+	if limit == 0 || s.cfg.Growable && size < wish {
+		size = wish
+	}
+	for {
+		s.granuleShift = max(minGranuleShift, uint(bits.Len64((size-1)>>32)))
+		if s.granuleShift > maxGranuleShift {
+			return fmt.Errorf("memory limit of %d bytes is above the %d that can be addressed",
+				limit, uint64(widest)<<maxGranuleShift)
+		}
+		arena, err := mapRegion(uintptr(size))
+		if err == nil {
+			s.arena = arena
+			break
+		}
+		if size <= uint64(limit)+spare {
+			return fmt.Errorf("item memory: %w", err)
+		}
+		// Strict overcommit accounting refuses large reservations.
+		size = max(size/2, uint64(limit)+spare)
+	}
+	var err error
+	s.pages, err = mappedSlice[page](int(uint64(s.arena.size) / PageSize))
+	// Page 0 stays unused: reference 0 means none.
+	s.nextPage = 1
+	return err
+}
+
+// Close gives the memory back. Nobody may use the store any more.
+func (s *Store) Close() {
+	s.arena.unmap()
+	s.table.unmap()
+}
+
+// NewHandle returns a handle for one more thread. Not to be called once
+// threads work on the store.
+func (s *Store) NewHandle() (*Handle, error) {
+	c, err := mapped[Counters]()
+	if err != nil {
+		return nil, err
+	}
+	h := &Handle{s: s, C: c}
+	h.view.h = h
+	s.handles = append(s.handles, h)
+	return h, nil
+}
+
+// Store returns the store that the handle is for.
+func (h *Handle) Store() *Store { return h.s }
+
+// Tune returns what may be changed at run time.
+func (s *Store) Tune() *Tunables { return &s.tune }
+
+// Now is the store's clock: seconds, as SetNow was told last.
+func (s *Store) Now() uint32 { return s.now.Load() }
+
+// NextCAS returns a CAS value never given before, 0 if items carry none.
+func (s *Store) NextCAS() uint64 {
+	if !s.cfg.UseCAS {
+		return 0
+	}
+	return s.casID.Add(1)
+}
+
+// Hash returns the hash of a key, seeded anew at every start so that nobody
+// can choose keys that collide.
+func (s *Store) Hash(key []byte) uint64 { return maphash.Bytes(s.seed, key) }
+
+// PrefetchBucket asks for the table's cache line for a hash.
+func (s *Store) PrefetchBucket(hash uint64) {
+	s.table.prefetchBucket(index(s.table.state.Load(), hash))
+}
+
+// PrefetchItem asks for the item that the hash probably leads to. It reads
+// the bucket without its lock; what it reads may be out of date, which costs
+// a wasted prefetch and nothing else.
+func (s *Store) PrefetchItem(hash uint64) {
+	b := s.table.bucketAt(index(s.table.state.Load(), hash))
+	tag := s.table.tag(hash)
+	for i := range b.slots {
+		slot := atomic.LoadUint64(&b.slots[i])
+		if uint32(slot>>32) == tag && uint32(slot) != 0 {
+			s.prefetchItem(uint32(slot))
+			return
+		}
+	}
+}
+
+// MemLimit returns the memory limit in bytes.
+func (s *Store) MemLimit() int64 { return s.memLimit.Load() }
+
+// SetMemLimit changes the memory limit. It fails when no address space was
+// reserved for so much. Shrinking stops further pages from being taken; pages
+// in use stay with their class until the page mover frees them.
+func (s *Store) SetMemLimit(n int64) bool {
+	if n <= 0 || uint64(n)+MaxClasses*PageSize > uint64(s.arena.size) {
+		return false
+	}
+	s.memLimit.Store(n)
+	s.poolLock.lock()
+	s.limitReached = false
+	s.poolLock.unlock()
+	return true
+}
+
+func (s *Store) cfgTailRepair() uint32 { return s.tune.TailRepair.Load() }

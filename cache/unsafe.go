@@ -1,0 +1,190 @@
+package cache
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file holds all of the package's pointer arithmetic. The memory is an
+// anonymous mapping, never Go memory, so pointers into it are invisible to the
+// garbage collector and never move. Every conversion from a number to a
+// pointer checks the number against the mapping first; a number that fails is
+// a bug or an attack, and the process dies of the panic.
+
+// region is one anonymous mapping with an unreadable guard page on each side.
+type region struct {
+	base unsafe.Pointer
+	size uintptr
+}
+
+const guardSize = 4096
+
+// mapRegion reserves size bytes that cost nothing until they are touched.
+func mapRegion(size uintptr) (region, error) {
+	size = (size + guardSize - 1) &^ (guardSize - 1)
+	p, err := unix.MmapPtr(-1, 0, nil, size+2*guardSize, unix.PROT_NONE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return region{}, fmt.Errorf("reserving %d bytes of address space: %w", size, err)
+	}
+	base := unsafe.Add(p, guardSize)
+	if err := unix.Mprotect(unsafe.Slice((*byte)(base), size), unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		unix.MunmapPtr(p, size+2*guardSize)
+		return region{}, fmt.Errorf("opening %d bytes of reserved memory: %w", size, err)
+	}
+	return region{base, size}, nil
+}
+
+func (r *region) unmap() {
+	if r.base != nil {
+		unix.MunmapPtr(unsafe.Add(r.base, -guardSize), r.size+2*guardSize)
+		r.base = nil
+	}
+}
+
+// bytes returns n bytes at offset off.
+func (r *region) bytes(off, n uintptr) []byte {
+	if n > r.size || off > r.size-n {
+		panic("cache: reference outside the mapping")
+	}
+	return unsafe.Slice((*byte)(unsafe.Add(r.base, off)), n)
+}
+
+// item is the header of every stored item: 32 bytes, or 24 without CAS, of
+// which the last field is then the beginning of the key. After it come the
+// key, four bytes of client flags if they are not 0, and the value.
+type item struct {
+	next, prev uint32 // LRU neighbours, or the next free chunk
+	exptime    uint32 // seconds on the store's clock; 0: never
+	time       uint32 // last access, seconds on the store's clock
+	size       uint32 // key length, hasFlags, value length
+	refs       uint16 // pins
+	flags      uint8
+	class      uint8 // slab class, and which LRU in the top two bits
+	cas        uint64
+}
+
+// chunk is the header of one piece of a large value. Its flags stand where an
+// item's do, so that whoever walks a page can tell what it looks at.
+type chunk struct {
+	next, prev uint32 // pieces of the same value
+	head       uint32 // the item
+	used       uint32 // bytes filled
+	cap        uint32 // bytes that fit
+	_          uint16
+	flags      uint8
+	_          uint8
+}
+
+// large follows the key and flags of an item whose value is in chunks.
+type large struct {
+	total       uint32 // value length
+	first, last uint32 // chunks
+	_           uint32
+}
+
+const (
+	itemHeader    = unsafe.Sizeof(item{})
+	casSize       = 8
+	chunkHeader   = unsafe.Sizeof(chunk{})
+	largeSize     = unsafe.Sizeof(large{})
+	bucketSize    = unsafe.Sizeof(bucket{})
+	slotsInBucket = 7
+)
+
+// bucket is one cache line of the hash table.
+type bucket struct {
+	lock  spin
+	more  uint32 // overflow bucket, 0: none
+	slots [slotsInBucket]uint64
+}
+
+// at returns the item (or free chunk) at ref.
+func (s *Store) at(ref uint32) *item {
+	off := uintptr(ref) << s.granuleShift
+	if off > s.arena.size-itemHeader {
+		panic("cache: item outside the arena")
+	}
+	return (*item)(unsafe.Add(s.arena.base, off))
+}
+
+// chunkAt returns the chunk header at ref.
+func (s *Store) chunkAt(ref uint32) *chunk {
+	off := uintptr(ref) << s.granuleShift
+	if off > s.arena.size-chunkHeader {
+		panic("cache: chunk outside the arena")
+	}
+	return (*chunk)(unsafe.Add(s.arena.base, off))
+}
+
+// largeOf returns the part of a large item's header that finds its chunks.
+func (s *Store) largeOf(ref uint32, it *item) *large {
+	off := uintptr(ref)<<s.granuleShift + s.largeOffset(it)
+	if off > s.arena.size-largeSize {
+		panic("cache: large item outside the arena")
+	}
+	return (*large)(unsafe.Add(s.arena.base, off))
+}
+
+// bytesAt returns n bytes that begin skip bytes into the chunk at ref.
+func (s *Store) bytesAt(ref uint32, skip, n uintptr) []byte {
+	return s.arena.bytes(uintptr(ref)<<s.granuleShift+skip, n)
+}
+
+// bucketAt returns bucket i of the table.
+func (t *table) bucketAt(i uint64) *bucket {
+	if i >= uint64(t.buckets.size/bucketSize) {
+		panic("cache: bucket outside the table")
+	}
+	return (*bucket)(unsafe.Add(t.buckets.base, uintptr(i)*bucketSize))
+}
+
+// overflowAt returns overflow bucket i, which is not 0.
+func (t *table) overflowAt(i uint32) *bucket {
+	if i == 0 || uintptr(i) >= t.overflow.size/bucketSize {
+		panic("cache: overflow bucket outside the table")
+	}
+	return (*bucket)(unsafe.Add(t.overflow.base, uintptr(i)*bucketSize))
+}
+
+// prefetchBucket and prefetchItem ask for the cache lines of what is looked at
+// soon. They are hints: the reference may be stale.
+func (t *table) prefetchBucket(i uint64) {
+	prefetch(unsafe.Add(t.buckets.base, uintptr(i)*bucketSize))
+}
+
+func (s *Store) prefetchItem(ref uint32) {
+	p := unsafe.Add(s.arena.base, uintptr(ref)<<s.granuleShift)
+	prefetch(p)
+	prefetch(unsafe.Add(p, 64))
+}
+
+// mapped returns a zero T (a struct without pointers) in a mapping of its own.
+func mapped[T any]() (*T, error) {
+	var t T
+	r, err := mapRegion(unsafe.Sizeof(t))
+	if err != nil {
+		return nil, err
+	}
+	return (*T)(r.base), nil
+}
+
+// mappedSlice returns n zero elements (without pointers) in a mapping of their
+// own.
+func mappedSlice[T any](n int) ([]T, error) {
+	var t T
+	r, err := mapRegion(unsafe.Sizeof(t) * uintptr(n))
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*T)(r.base), n), nil
+}
+
+const counterBytes = unsafe.Sizeof(Counters{})
+
+// words views the counters as what they all are, 64-bit words.
+func (c *Counters) words() []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(c)), CounterWords)
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is everything the server is told at start. It is filled by
+// cmd/gomcd from flags named as memcached names them, handed down by value
+// and never written again; what operators may change at run time lives in
+// tunables (tunables.go).
+//
+// The flag that sets a field is named in its comment. Sizes are in bytes
+// unless said.
+type Config struct {
+	// Listening.
+	Listen       []ListenAddr // -l, -p: TCP addresses; empty with UnixSocket set
+	Inter        string       // -l as it was written, for `stats settings` ("" prints NULL)
+	Port         int          // -p, 11211; what `stats settings` shows as tcpport
+	UDPPort      int          // -U, 0 (off)
+	UnixSocket   string       // -s; disables TCP
+	UnixMask     uint32       // -a, octal access bits, 0700
+	Backlog      int          // -b, 1024
+	MaxConns     int          // -c, 1024
+	MaxConnsFast bool         // -o maxconns_fast, true
+	IdleTimeout  time.Duration
+	PortFile     string // $MEMCACHED_PORT_FILENAME: where the bound ports are written
+
+	// Work.
+	Threads      int    // -t, 4
+	ReqsPerEvent int    // -R, 20
+	Verbose      int    // -v, 0..3
+	Protocol     string // -B: "auto-negotiate", "ascii", "binary"
+
+	// Store.
+	MemLimit       int64   // -m, 64 MiB
+	LockMemory     bool    // -k
+	EvictToFree    bool    // -M clears it
+	UseCAS         bool    // -C clears it
+	Factor         float64 // -f, 1.25
+	ChunkSize      int     // -n, 48: space for key+value+flags in the smallest item
+	ItemSizeMax    int64   // -I, 1 MiB
+	SlabPageSize   int64   // 1 MiB, always
+	SlabChunkMax   int64   // -o slab_chunk_max, 512 KiB (given in KiB)
+	SlabSizes      []int   // -o slab_sizes, ascending, dash separated; nil: by Factor
+	HashPower      int     // -o hashpower, 0 (16)
+	HashAlgorithm  string  // -o hash_algorithm, "murmur3"
+	NoHashExpand   bool    // -o no_hashexpand
+	MemoryFile     string  // -e
+	LargePages     bool    // -L
+	TailRepairTime int     // -o tail_repair_time, seconds, 0 (off)
+	TrackSizes     bool    // -o track_sizes
+
+	LRUMaintainer  bool    // -o lru_maintainer, true
+	LRUSegmented   bool    // true, false with -o no_lru_maintainer or -o no_modern
+	HotLRUPct      int     // 20
+	WarmLRUPct     int     // 40
+	HotMaxFactor   float64 // 0.2
+	WarmMaxFactor  float64 // 2.0
+	TempLRU        bool    // set by -o temporary_ttl
+	TemporaryTTL   int     // 61
+	LRUCrawler     bool    // true
+	CrawlerSleep   int     // microseconds, 100
+	CrawlerToCrawl uint32  // 0
+	SlabReassign   bool    // true
+	SlabAutomove   int     // 0, 1 or 2; 1
+	AutomoveRatio  float64 // 0.8
+	AutomoveWindow int     // 10
+
+	// What clients may do.
+	EnableShutdown bool   // -A
+	FlushEnabled   bool   // -F clears it
+	DumpEnabled    bool   // -X clears it
+	WatchEnabled   bool   // -W clears it
+	AuthFile       string // -Y
+	PrefixDelim    byte   // -D, ':'
+	DetailEnabled  bool   // set by -D
+
+	// Buffers.
+	WatcherLogBuf   int   // -o watcher_logbuf_size, 256 KiB (given in KiB)
+	WorkerLogBuf    int   // -o worker_logbuf_size, 64 KiB (given in KiB)
+	ReadBufMemLimit int64 // -o read_buf_mem_limit, 0: unlimited (given in MiB)
+
+	// The process.
+	Version   string // what `version` and `stats` answer
+	User      string // -u: user to become when started as root
+	PIDFile   string // -P
+	Daemon    bool   // -d: this process is the daemonised one
+	CoreDumps bool   // -r
+
+	// The sandbox.
+	Sandbox        string   // --sandbox: "enforce", "kill", "audit" or "off", or ROLE=MODE pairs after a comma
+	SandboxAllow   []string // --sandbox-allow=ROLE:SYSCALL
+	TestPrivileges bool     // --test-privileges, -o relaxed_privileges
+}
+
+// ListenAddr is one address to listen on, with the tag and protocol that
+// memcached's `-l proto[ascii]:tag[name]:addr:port` may give it.
+type ListenAddr struct {
+	Addr  netip.AddrPort // port 0: any free port, said in PortFile
+	Tag   string
+	Proto string // "", "ascii" or "binary"
+}

@@ -183,3 +183,6 @@ func (h *Handle) take(id uint8) uint32 {
 	h.freeDeferred()
 	return ref
 }
+
+// DraftClass is the slab class whose LRU the draft will be in.
+func (h *Handle) DraftClass(d *Draft) uint8 { return h.s.at(d.ref).classID() }

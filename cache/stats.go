@@ -143,3 +143,23 @@ func (s *Store) MemInfo() MemInfo {
 		LimitReached: s.limitReached,
 	}
 }
+
+// Add adds o to s; of the times it keeps the later.
+func (s *ClassStats) Add(o *ClassStats) {
+	s.Evicted += o.Evicted
+	s.EvictedNonzero += o.EvictedNonzero
+	s.EvictedUnfetched += o.EvictedUnfetched
+	s.EvictedActive += o.EvictedActive
+	s.ExpiredUnfetched += o.ExpiredUnfetched
+	s.Reclaimed += o.Reclaimed
+	s.OutOfMemory += o.OutOfMemory
+	s.TailRepairs += o.TailRepairs
+	s.CrawlerReclaimed += o.CrawlerReclaimed
+	s.CrawlerChecked += o.CrawlerChecked
+	s.TailReflocked += o.TailReflocked
+	s.MovesToCold += o.MovesToCold
+	s.MovesToWarm += o.MovesToWarm
+	s.MovesWithin += o.MovesWithin
+	s.DirectReclaims += o.DirectReclaims
+	s.EvictedTime = max(s.EvictedTime, o.EvictedTime)
+}

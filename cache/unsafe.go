@@ -188,3 +188,11 @@ const counterBytes = unsafe.Sizeof(Counters{})
 func (c *Counters) words() []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(c)), CounterWords)
 }
+
+// MapBytes returns n bytes of zero memory outside the Go heap, with an
+// unreadable page on each side. It is never given back.
+func MapBytes(n int) ([]byte, error) { return mappedSlice[byte](n) }
+
+// MapSlice returns n zero values of a type without pointers, outside the Go
+// heap. It is never given back.
+func MapSlice[T any](n int) ([]T, error) { return mappedSlice[T](n) }

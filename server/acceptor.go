@@ -1,0 +1,180 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"gomcd/cache"
+
+	"golang.org/x/sys/unix"
+)
+
+// acceptor is the thread that takes connections. It hands each one over by
+// registering the descriptor on a worker's epoll instance, edge-triggered and
+// once for all: the event that the socket can be written to, which comes at
+// once, is what announces it. Neither side reads or writes anything for that,
+// and the worker never needs epoll_ctl.
+type acceptor struct {
+	srv    *Server
+	epfd   int
+	idle   int // an epoll instance without descriptors, to sleep on
+	events []pollEvent
+	addr   unix.RawSockaddrAny
+	ev     pollEvent
+	next   int // the worker whose turn it is
+}
+
+// acceptPause is how long accepting pauses when there are too many
+// connections, in milliseconds.
+const acceptPause = 10
+
+// acceptBatch is how many connections are taken from one listener before the
+// others get their turn.
+const acceptBatch = 64
+
+func newAcceptor(s *Server) (*acceptor, error) {
+	a := &acceptor{srv: s}
+	var err error
+	if a.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	if a.idle, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	a.events, err = cache.MapSlice[pollEvent](len(s.listeners) + 1)
+	return a, err
+}
+
+// watch registers the listeners and the descriptor that says to stop.
+func (a *acceptor) watch() error {
+	for i, l := range a.srv.listeners {
+		ev := pollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd), Pad: int32(i)}
+		if err := unix.EpollCtl(a.epfd, unix.EPOLL_CTL_ADD, l.fd, &ev); err != nil {
+			return fmt.Errorf("epoll_ctl of the listener %s: %w", l.name, err)
+		}
+	}
+	for _, epfd := range []int{a.epfd, a.idle} {
+		if err := a.srv.watchWake(epfd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run accepts until the server stops.
+func (a *acceptor) run() {
+	s := a.srv
+	for !s.stopping.Load() {
+		n, errno := poll(a.epfd, a.events, -1)
+		if errno != 0 && errno != unix.EINTR {
+			writeStderr([]byte("gomcd: acceptor: epoll_wait failed\n"))
+			return
+		}
+		for i := range a.events[:max(n, 0)] {
+			if ev := &a.events[i]; ev.Fd != s.wakeFD {
+				a.acceptFrom(int(ev.Fd), int(ev.Pad))
+			}
+		}
+	}
+}
+
+// acceptFrom takes the connections that wait at one listener.
+func (a *acceptor) acceptFrom(fd, listener int) {
+	s := a.srv
+	for range acceptBatch {
+		full := s.currConns.Load() >= int64(s.cfg.MaxConns)
+		if full && !s.cfg.MaxConnsFast {
+			a.pause()
+			return
+		}
+		client, errno := accept(fd, &a.addr)
+		switch errno {
+		case 0:
+			a.handOver(client, listener, full)
+		case unix.EAGAIN:
+			return
+		case unix.EINTR, unix.ECONNABORTED:
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			if s.verbose() > 0 {
+				writeStderr([]byte("Too many open connections\n"))
+			}
+			a.pause()
+			return
+		default:
+			// The error of one connection (accept(2) passes on network
+			// errors) must not end the service of all.
+			return
+		}
+	}
+}
+
+// handOver gives a new connection to the worker whose turn it is.
+func (a *acceptor) handOver(fd int32, listener int, refuse bool) {
+	s := a.srv
+	if int(fd) >= len(s.conns) {
+		closeFD(fd) // the limit on descriptors is set so that this cannot be
+		return
+	}
+	gen := (s.gens[fd] + 1) &^ genRefused
+	if gen == 0 {
+		gen = 1
+	}
+	s.gens[fd] = gen
+	w := a.next
+	a.next = (a.next + 1) % len(s.workers)
+	s.owners[fd] = uint16(w)
+	s.peers[fd].from(&a.addr, listener)
+	if refuse {
+		gen |= genRefused
+		s.rejectedConns.Add(1)
+	} else {
+		s.currConns.Add(1)
+		s.totalConns.Add(1)
+	}
+	if fd > s.highestFD.Load() {
+		s.highestFD.Store(fd)
+	}
+	a.ev = pollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
+		Fd:     fd,
+		Pad:    int32(gen),
+	}
+	if errno := register(s.workers[w].epfd, fd, &a.ev); errno != 0 {
+		if !refuse {
+			s.currConns.Add(-1)
+		}
+		closeFD(fd)
+	}
+}
+
+// pause stops accepting for a moment, as memcached does when it has all the
+// connections it may have.
+func (a *acceptor) pause() {
+	s := a.srv
+	s.listenDisabled.Add(1)
+	s.paused.Store(true)
+	began := time.Now()
+	for !s.stopping.Load() {
+		poll(a.idle, a.events, acceptPause)
+		if s.currConns.Load() < int64(s.cfg.MaxConns) {
+			break
+		}
+	}
+	s.disabledTime.Add(uint64(time.Since(began) / time.Microsecond))
+	s.paused.Store(false)
+}
+
+// from notes whom a connection is with.
+func (p *peer) from(a *unix.RawSockaddrAny, listener int) {
+	*p = peer{family: a.Addr.Family, listener: uint16(listener)}
+	switch a.Addr.Family {
+	case unix.AF_INET:
+		in := inet4(a)
+		p.port = in.Port>>8 | in.Port<<8
+		copy(p.addr[:], in.Addr[:])
+	case unix.AF_INET6:
+		in := inet6(a)
+		p.port = in.Port>>8 | in.Port<<8
+		p.addr = in.Addr
+	}
+}

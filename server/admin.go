@@ -1,0 +1,253 @@
+package server
+
+import (
+	"bytes"
+	"strconv"
+
+	"gomcd/protocol"
+
+	"golang.org/x/sys/unix"
+)
+
+// The administrative commands: rare, so clarity comes before speed; but they
+// run on worker threads, so they do not allocate.
+
+const badFormat = protocol.ErrBadFormat
+
+func (w *worker) quit(_ *op, st *staged, c *conn) {
+	c.state = connClosing
+	st.stopped, st.resumes = true, true
+	st.parsed = st.end
+}
+
+func (w *worker) version(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	w.out = append(w.out, "VERSION "...)
+	w.out = protocol.AppendLine(w.out, w.srv.cfg.Version)
+}
+
+// flush_all [delay] [noreply]
+func (w *worker) flushAll(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	w.h.C.FlushCmds++
+	if !w.srv.cfg.FlushEnabled {
+		w.reply(o, "CLIENT_ERROR flush_all not allowed")
+		return
+	}
+	words := 1
+	if o.cmd.NoReply {
+		words = 2
+	}
+	var at uint32
+	if o.cmd.Args() != words {
+		delay, ok := protocol.ParseInt32(o.cmd.Arg(1))
+		if !ok || o.cmd.Args() < 2 {
+			w.reply(o, "CLIENT_ERROR invalid exptime argument")
+			return
+		}
+		if delay > 0 {
+			at = w.expiry(delay)
+		}
+	}
+	w.h.FlushAll(at)
+	w.reply(o, "OK")
+}
+
+// verbosity <level> [noreply]
+func (w *worker) verbosity(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	const highest = 10
+	level, ok := protocol.ParseUint32(o.cmd.Arg(1))
+	if !ok || o.cmd.Args() < 2 {
+		w.reply(o, badFormat)
+		return
+	}
+	w.srv.tune.verbose.Store(int32(min(level, highest)))
+	w.reply(o, "OK")
+}
+
+// shutdown [graceful]
+func (w *worker) shutdown(o *op, st *staged, c *conn) {
+	if !w.srv.cfg.EnableShutdown {
+		w.reply(o, "SERVER_ERROR: shutdown not enabled")
+		return
+	}
+	sig := unix.SIGINT
+	switch {
+	case o.cmd.Args() == 1:
+	case o.cmd.Args() == 2 && bytes.HasPrefix(o.cmd.Arg(1), []byte("graceful")):
+		sig = unix.SIGUSR1
+	default:
+		w.reply(o, "CLIENT_ERROR invalid shutdown mode")
+		return
+	}
+	w.quit(o, st, c)
+	interrupt(w.srv.pid, w.srv.mainTID, sig)
+}
+
+// cache_memlimit <megabytes>
+func (w *worker) cacheMemlimit(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	mb, ok := protocol.ParseUint32(o.cmd.Arg(1))
+	switch {
+	case !ok || o.cmd.Args() < 2:
+		w.reply(o, "ERROR")
+	case mb < 8:
+		w.reply(o, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m")
+	case mb > 1000000000:
+		w.reply(o, "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes")
+	case !w.store.SetMemLimit(int64(mb) << 20):
+		w.reply(o, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust")
+	default:
+		w.reply(o, "OK")
+	}
+}
+
+// lru tune <hot pct> <warm pct> <hot factor> <warm factor>, lru mode
+// flat|segmented, lru temp_ttl <seconds>
+func (w *worker) lru(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	cmd := o.cmd
+	tune := w.store.Tune()
+	switch sub := cmd.Arg(1); {
+	case abbreviates(sub, "tune") && cmd.Args() >= 6:
+		hot, ok1 := protocol.ParseUint32(cmd.Arg(2))
+		warm, ok2 := protocol.ParseUint32(cmd.Arg(3))
+		hotFactor, ok3 := parseFloat(cmd.Arg(4))
+		warmFactor, ok4 := parseFloat(cmd.Arg(5))
+		switch {
+		case !ok1 || !ok2 || !ok3 || !ok4:
+			w.reply(o, "ERROR")
+		case uint64(hot)+uint64(warm) > 80:
+			w.reply(o, "ERROR hot and warm pcts must not exceed 80")
+		case warmFactor <= 0 || hotFactor <= 0:
+			w.reply(o, "ERROR hot/warm age factors must be greater than 0")
+		default:
+			tune.HotPct.Store(hot)
+			tune.WarmPct.Store(warm)
+			w.srv.setFactors(hotFactor, warmFactor)
+			w.reply(o, "OK")
+		}
+	case abbreviates(sub, "mode") && cmd.Args() >= 3 && w.srv.cfg.LRUMaintainer:
+		switch mode := string(cmd.Arg(2)); mode {
+		case "flat", "segmented":
+			tune.Segmented.Store(mode == "segmented")
+			w.reply(o, "OK")
+		default:
+			w.reply(o, "ERROR")
+		}
+	case abbreviates(sub, "temp_ttl") && cmd.Args() >= 3 && w.srv.cfg.LRUMaintainer:
+		ttl, ok := protocol.ParseInt32(cmd.Arg(2))
+		if !ok {
+			w.reply(o, "ERROR")
+			return
+		}
+		if tune.TempLRU.Store(ttl >= 0); ttl >= 0 {
+			tune.TemporaryTTL.Store(uint32(ttl))
+		}
+		w.reply(o, "OK")
+	default:
+		w.reply(o, "ERROR")
+	}
+}
+
+// lru_crawler enable|disable|tocrawl <n>|sleep <microseconds>
+func (w *worker) lruCrawler(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	cmd := o.cmd
+	tune := w.store.Tune()
+	sub := cmd.Arg(1)
+	switch {
+	case cmd.Args() == 3 && abbreviates(sub, "tocrawl"):
+		n, ok := protocol.ParseUint32(cmd.Arg(2))
+		if !ok {
+			w.reply(o, badFormat)
+			return
+		}
+		tune.CrawlToCrawl.Store(n)
+		w.reply(o, "OK")
+	case cmd.Args() == 3 && abbreviates(sub, "sleep"):
+		us, ok := protocol.ParseUint32(cmd.Arg(2))
+		switch {
+		case !ok:
+			w.reply(o, badFormat)
+		case us > 1000000:
+			w.reply(o, "CLIENT_ERROR sleep must be one second or less")
+		default:
+			tune.CrawlSleep.Store(us)
+			w.reply(o, "OK")
+		}
+	case cmd.Args() == 2 && abbreviates(sub, "enable"):
+		tune.Crawler.Store(true)
+		w.reply(o, "OK")
+	case cmd.Args() == 2 && abbreviates(sub, "disable"):
+		tune.Crawler.Store(false)
+		w.reply(o, "OK")
+	default:
+		w.reply(o, "ERROR")
+	}
+}
+
+// debugtime p|r|<seconds>: stops, starts and moves the clock, for tests.
+func (w *worker) debugTime(o *op, st *staged, c *conn) {
+	if !w.srv.cfg.TestPrivileges {
+		w.unknown(o, st, c)
+		return
+	}
+	clock := w.srv.clock
+	switch sub := string(o.cmd.Arg(1)); sub {
+	case "p":
+		clock.paused.Store(true)
+	case "r":
+		clock.paused.Store(false)
+	default:
+		n, ok := protocol.ParseInt64(o.cmd.Arg(1))
+		if !ok || o.cmd.Args() < 2 {
+			w.reply(o, "ERROR")
+			return
+		}
+		clock.delta.Add(n)
+		w.store.SetNow(uint32(int64(w.store.Now()) + n))
+	}
+	w.reply(o, "OK")
+}
+
+// abbreviates says whether word is a beginning of name, which is how
+// memcached compares subcommands. A missing word is not.
+func abbreviates(word []byte, name string) bool {
+	return len(word) > 0 && len(word) <= len(name) && string(word) == name[:len(word)]
+}
+
+// parseFloat reads a decimal number. strconv would allocate to say what is
+// wrong with one.
+func parseFloat(b []byte) (float64, bool) {
+	whole, frac, point := b, []byte(nil), bytes.IndexByte(b, '.')
+	if point >= 0 {
+		whole, frac = b[:point], b[point+1:]
+	}
+	neg := len(whole) > 0 && whole[0] == '-'
+	if neg {
+		whole = whole[1:]
+	}
+	const digits = 15 // what a float64 holds exactly
+	if len(whole)+len(frac) == 0 || len(whole)+len(frac) > digits {
+		return 0, false
+	}
+	w, ok1 := protocol.ParseUint64(whole)
+	f, ok2 := protocol.ParseUint64(frac)
+	if !ok1 || !ok2 {
+		return 0, false
+	}
+	v := float64(w)
+	scale := 1.0
+	for range frac {
+		scale *= 10
+	}
+	v += float64(f) / scale
+	if neg {
+		v = -v
+	}
+	return v, true
+}
+
+func appendInt(dst []byte, v int64) []byte { return strconv.AppendInt(dst, v, 10) }

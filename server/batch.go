@@ -1,0 +1,308 @@
+package server
+
+import (
+	"bytes"
+
+	"gomcd/protocol"
+)
+
+// op is one operation of a batch: a command, or one key of a retrieval.
+type op struct {
+	kind    protocol.Kind
+	last    bool  // with this key its line ends
+	staged  int32 // whose it is
+	start   int32 // where it begins in the staging buffer
+	exptime uint32
+	key     []byte
+	hash    uint64
+	cmd     *protocol.Command // nil for keys
+	body    []byte            // the data block with its line end
+}
+
+// longLine is how much input without a line end is too much, unless it is a
+// list of keys (memcached closes such connections).
+const longLine = 2048
+
+// skipLine is the state of a connection whose line of keys is refused, until
+// its end.
+const skipLine = protocol.Bad
+
+// parse makes operations of a connection's input, until it ends or something
+// stands in the way.
+func (w *worker) parse(i int) {
+	st := &w.staged[i]
+	c := &w.conns[st.fd]
+	switch {
+	case c.dump.kind != dumpNone:
+		w.execute()
+		w.begin(i)
+		w.resumeDump(st, c)
+	case c.uploadDone():
+		w.execute()
+		w.begin(i)
+		w.endUpload(c)
+	}
+	for st.parsed < st.end && !st.stopped && c.state == connOpen {
+		more := true
+		switch {
+		case w.nops == batchSize || w.ncmds == batchSize:
+			w.execute()
+		case c.keys != 0:
+			more = w.parseKeys(i, st, c)
+		case !c.authed:
+			more = w.parseAuth(i, st, c)
+		default:
+			more = w.parseCommand(i, st, c)
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// parseCommand makes an operation of the next command. It returns false when
+// it cannot go on with the input there is.
+func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
+	cmd := &w.cmds[w.ncmds]
+	rest := w.in[st.parsed:st.end]
+	n := protocol.Parse(rest, cmd)
+	if n == 0 {
+		return w.longLine(i, st, c)
+	}
+	if w.srv.verbose() > 1 {
+		w.logCommand(st.fd, cmd.Line)
+	}
+	if cmd.Kind >= protocol.Get && cmd.Kind <= protocol.Gats && !hasLongKey(cmd) {
+		c.keys, c.exptime = cmd.Kind, 0
+		if cmd.Kind >= protocol.Gat {
+			c.exptime = w.expiry(cmd.Exptime)
+		}
+		// The keys are the rest of the line.
+		st.parsed += len(cmd.Line) - len(cmd.Key)
+		return true
+	}
+	var body []byte
+	if cmd.HasBody {
+		need := cmd.VLen + 2
+		if len(rest) < n+need {
+			if n+need <= bufSize {
+				return false // the rest of it will fit
+			}
+			return w.parseUpload(i, st, c, n)
+		}
+		body = rest[n : n+need]
+	}
+	w.ncmds++
+	o := w.add(i, cmd.Kind, st.parsed)
+	o.cmd, o.body, o.key = cmd, body, cmd.Key
+	if cmd.Err == "" && hasKey[cmd.Kind] {
+		o.hash = w.store.Hash(cmd.Key)
+		w.store.PrefetchBucket(o.hash)
+	}
+	st.parsed += n + len(body)
+	return true
+}
+
+// hasLongKey says whether a retrieval is refused for one of its keys.
+func hasLongKey(cmd *protocol.Command) bool {
+	if len(cmd.Key) <= protocol.MaxKeyLength {
+		return false
+	}
+	for key, tail := protocol.NextKey(cmd.Key); len(key) > 0; key, tail = protocol.NextKey(tail) {
+		if len(key) > protocol.MaxKeyLength {
+			cmd.Err = protocol.ErrBadFormat
+			cmd.Kind = protocol.Bad
+			return true
+		}
+	}
+	return false
+}
+
+// parseUpload begins a data block that no buffer holds. The command is the
+// first n bytes that are not parsed; what precedes it is carried out first.
+func (w *worker) parseUpload(i int, st *staged, c *conn, n int) bool {
+	w.execute()
+	if st.stopped || c.state != connOpen {
+		return false
+	}
+	// The batch is empty now and its first slot free.
+	cmd := &w.cmds[0]
+	rest := w.in[st.parsed:st.end]
+	protocol.Parse(rest, cmd)
+	w.begin(i)
+	st.parsed = st.end
+	w.startUpload(c, cmd, rest[:n], rest[n:])
+	return false
+}
+
+// hasKey lists the commands, besides retrievals, that look one key up.
+var hasKey = [protocol.NumKinds]bool{
+	protocol.Set: true, protocol.Add: true, protocol.Replace: true, protocol.Append: true,
+	protocol.Prepend: true, protocol.CAS: true, protocol.Delete: true, protocol.Incr: true,
+	protocol.Decr: true, protocol.Touch: true, protocol.MetaGet: true, protocol.MetaSet: true,
+	protocol.MetaDelete: true, protocol.MetaArithmetic: true, protocol.MetaDebug: true,
+}
+
+// add adds an operation to the batch, which has room.
+func (w *worker) add(i int, kind protocol.Kind, start int) *op {
+	o := &w.ops[w.nops]
+	w.nops++
+	*o = op{kind: kind, staged: int32(i), start: int32(start)}
+	return o
+}
+
+// parseKeys makes operations of a line of keys, or of what is there of it. It
+// returns false when more input is needed.
+func (w *worker) parseKeys(i int, st *staged, c *conn) bool {
+	rest := w.in[st.parsed:st.end]
+	end, after := st.end, 0 // of the keys; behind the line, 0 if it is not whole
+	if nl := bytes.IndexByte(rest, '\n'); nl >= 0 {
+		end, after = st.parsed+nl, st.parsed+nl+1
+		if nl > 0 && rest[nl-1] == '\r' {
+			end--
+		}
+	}
+	if c.keys == skipLine {
+		if after == 0 {
+			st.parsed = st.end
+			return false
+		}
+		st.parsed, c.keys = after, 0
+		return true
+	}
+	key, tail := protocol.NextKey(w.in[st.parsed:end])
+	for {
+		st.parsed = end - len(tail) - len(key)
+		switch {
+		case len(key) > protocol.MaxKeyLength:
+			return w.refuseKeys(i, st, c)
+		case after == 0 && len(tail) == 0:
+			return false // the key may go on in the next input
+		case w.nops == batchSize:
+			return true
+		}
+		next, rest := protocol.NextKey(tail)
+		o := w.add(i, c.keys, st.parsed)
+		o.exptime = c.exptime
+		o.last = after != 0 && len(next) == 0
+		if o.key = key; len(key) > 0 {
+			o.hash = w.store.Hash(key)
+			w.store.PrefetchBucket(o.hash)
+		}
+		if o.last {
+			st.parsed, c.keys = after, 0
+			return true
+		}
+		st.parsed = end - len(tail)
+		key, tail = next, rest
+	}
+}
+
+// refuseKeys answers a line of keys, of which some may have been served, with
+// an error for a key that is too long.
+func (w *worker) refuseKeys(i int, st *staged, c *conn) bool {
+	if w.nops == batchSize || w.ncmds == batchSize {
+		return true
+	}
+	cmd := &w.cmds[w.ncmds]
+	w.ncmds++
+	*cmd = protocol.Command{Kind: protocol.Bad, Err: protocol.ErrBadFormat}
+	w.add(i, protocol.Bad, st.parsed).cmd = cmd
+	c.keys = skipLine
+	return true
+}
+
+// longLine deals with input that has no line end yet. It returns true if the
+// input can be gone on with.
+func (w *worker) longLine(i int, st *staged, c *conn) bool {
+	rest := w.in[st.parsed:st.end]
+	if len(rest) <= longLine {
+		return false
+	}
+	word := bytes.TrimLeft(rest, " ")
+	spaces := len(rest) - len(word)
+	kind := protocol.Unknown
+	switch {
+	case spaces > 100:
+	case bytes.HasPrefix(word, []byte("get ")):
+		kind = protocol.Get
+	case bytes.HasPrefix(word, []byte("gets ")):
+		kind = protocol.Gets
+	}
+	if kind == protocol.Unknown {
+		w.execute()
+		if c.state == connOpen {
+			c.state, st.parsed = connClosing, st.end
+		}
+		return false
+	}
+	if len(rest) < bufSize {
+		return false
+	}
+	// The line is longer than any buffer. It is served as it comes; memcached
+	// would store all of it first.
+	c.keys, c.exptime = kind, 0
+	st.parsed += spaces + len(kind.Name())
+	return true
+}
+
+// execute carries out the batch. What each operation needs is prefetched for
+// all of them before the first looks at it.
+func (w *worker) execute() {
+	if w.nops > 1 {
+		for k := range w.ops[:w.nops] {
+			if o := &w.ops[k]; o.hash != 0 {
+				w.store.PrefetchItem(o.hash)
+			}
+		}
+	}
+	for k := range w.ops[:w.nops] {
+		o := &w.ops[k]
+		st := &w.staged[o.staged]
+		c := &w.conns[st.fd]
+		if st.stopped || c.state != connOpen {
+			w.putOff(o, st, c)
+			continue
+		}
+		w.begin(int(o.staged))
+		commands[o.kind](w, o, st, c)
+		if len(w.out) > outSoft {
+			w.flush()
+		} else if len(w.out)-st.outFrom > connSoft {
+			w.flushOne(st, false)
+		}
+	}
+	w.nops, w.ncmds = 0, 0
+}
+
+// putOff returns the first operation that a stopped connection could not have
+// carried out, and with it all after it, to the connection's input.
+func (w *worker) putOff(o *op, st *staged, c *conn) {
+	if st.resumes {
+		return
+	}
+	st.resumes = true
+	st.parsed = int(o.start)
+	c.keys = 0
+	if o.cmd == nil {
+		c.keys, c.exptime = o.kind, o.exptime
+	}
+}
+
+// begin makes a staged connection the one that output is collected for.
+func (w *worker) begin(i int) {
+	if i == w.cur {
+		return
+	}
+	w.endOutput()
+	w.cur = i
+	w.staged[i].outFrom = len(w.out)
+}
+
+// endOutput ends the output that is collected.
+func (w *worker) endOutput() {
+	if w.cur >= 0 {
+		w.staged[w.cur].outTo = len(w.out)
+		w.cur = -1
+	}
+}

@@ -1,0 +1,237 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Run serves until a signal ends it. It calls ready when connections are
+// accepted. The error, if any, may be an *ExitError.
+func Run(cfg Config, ready func()) error {
+	// Signals that -A sends are for the main thread; nobody else may have it.
+	runtime.LockOSThread()
+	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
+	s.tune.verbose.Store(int32(cfg.Verbose))
+	s.tune.automove.Store(int32(cfg.SlabAutomove))
+	s.tune.automoveRatio.set(cfg.AutomoveRatio)
+	s.tune.window.Store(uint32(cfg.AutomoveWindow))
+	s.idleTimeout = uint32(cfg.IdleTimeout.Seconds())
+	if err := s.listen(); err != nil {
+		return err
+	}
+	defer s.closeListeners()
+	if err := s.open(); err != nil {
+		return err
+	}
+	return s.serve(ready)
+}
+
+// headroom is how many descriptors there are beyond -c: for connections that
+// are told that they are too many.
+const headroom = 64
+
+// open makes everything that will be needed: descriptors and memory.
+func (s *Server) open() error {
+	if err := writePID(s.cfg.PIDFile, s.pid); err != nil {
+		return err
+	}
+	var err error
+	if s.store, err = newStore(&s.cfg, s.clock.seconds()); err != nil {
+		return fail(ExitFailure, "%w", err)
+	}
+	s.setFactors(s.cfg.HotMaxFactor, s.cfg.WarmMaxFactor)
+	if s.house, err = s.store.NewHandle(); err != nil {
+		return err
+	}
+	if err := s.openWake(); err != nil {
+		return err
+	}
+	if s.acceptor, err = newAcceptor(s); err != nil {
+		return err
+	}
+	epfds := make([]int, s.cfg.Threads)
+	for i := range epfds {
+		if epfds[i], err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+			return fail(ExitOSErr, "epoll_create1: %w", err)
+		}
+		if err := s.watchWake(epfds[i]); err != nil {
+			return err
+		}
+	}
+	if err := s.limitFiles(); err != nil {
+		return err
+	}
+	buffers := s.cfg.MaxConns*6 + 64
+	if limit := s.cfg.ReadBufMemLimit; limit > 0 {
+		buffers = int(max(limit/bufSize, int64(s.cfg.Threads)))
+	}
+	if s.pool, err = newPool(buffers); err != nil {
+		return fail(ExitFailure, "connection buffers: %w", err)
+	}
+	for i, epfd := range epfds {
+		h, err := s.store.NewHandle()
+		if err != nil {
+			return err
+		}
+		w, err := newWorker(s, i, epfd, h)
+		if err != nil {
+			return fail(ExitFailure, "worker %d: %w", i, err)
+		}
+		s.workers = append(s.workers, w)
+	}
+	return s.acceptor.watch()
+}
+
+// openWake makes the pipe that wakes every thread when the server stops: its
+// writing end is closed then. Nobody needs to be allowed to write for that.
+func (s *Server) openWake() error {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return fail(ExitOSErr, "pipe2: %w", err)
+	}
+	s.wakeFD, s.wakeEnd = int32(p[0]), p[1]
+	return nil
+}
+
+func (s *Server) watchWake(epfd int) error {
+	ev := pollEvent{Events: unix.EPOLLIN, Fd: s.wakeFD}
+	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, int(s.wakeFD), &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// limitFiles finds the first descriptor that a client can have, sees that
+// there can be as many as -c asks for, and makes what is kept of each.
+func (s *Server) limitFiles() error {
+	probe, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		// Descriptor 0 may be closed; any other will do.
+		probe, err = unix.FcntlInt(uintptr(s.wakeFD), unix.F_DUPFD_CLOEXEC, 3)
+	}
+	if err != nil {
+		return fail(ExitOSErr, "finding a free descriptor: %w", err)
+	}
+	unix.Close(probe)
+	s.firstClient = probe + spareDescriptors
+	files := uint64(s.firstClient + s.cfg.MaxConns + headroom)
+	// The end of the wake pipe that is closed in the end goes where closing
+	// is allowed: above all listeners.
+	limit := unix.Rlimit{Cur: files + 1, Max: files + 1}
+	var now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+		return fail(ExitOSErr, "failed to query the limit on open files: %w", err)
+	}
+	limit.Max = max(now.Max, limit.Cur)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fail(ExitOSErr, "failed to set rlimit for open files. Try starting as root or requesting smaller maxconns value.")
+	}
+	end, err := unix.FcntlInt(uintptr(s.wakeEnd), unix.F_DUPFD_CLOEXEC, int(files))
+	if err != nil {
+		return fail(ExitOSErr, "moving a descriptor: %w", err)
+	}
+	unix.Close(s.wakeEnd)
+	s.wakeEnd = end
+	s.conns = make([]conn, files)
+	s.peers = make([]peer, files)
+	s.owners = make([]uint16, files)
+	s.gens = make([]uint32, files)
+	return nil
+}
+
+// fillDescriptors puts something at every free descriptor below the first
+// client's, so that no client gets one that workers may not close.
+func (s *Server) fillDescriptors() error {
+	for {
+		fd, err := unix.FcntlInt(uintptr(s.wakeFD), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return fail(ExitOSErr, "filling up descriptors: %w", err)
+		}
+		if fd == s.firstClient {
+			return unix.Close(fd)
+		}
+		if fd > s.firstClient {
+			return fail(ExitFailure, "descriptor %d, meant for the first client, is in use", s.firstClient)
+		}
+	}
+}
+
+// spareDescriptors is how many more descriptors boot opens after limitFiles.
+const spareDescriptors = 8
+
+// role is one thread of the server.
+type role struct {
+	name string
+	run  func()
+}
+
+// serve starts the threads and waits for the signal that ends them.
+func (s *Server) serve(ready func()) error {
+	signals := make(chan os.Signal, 8)
+	signal.Ignore(unix.SIGPIPE)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1, unix.SIGHUP)
+
+	roles := []role{{"acceptor", s.acceptor.run}, {"housekeeper", s.housekeeper}}
+	for i, w := range s.workers {
+		roles = append(roles, role{fmt.Sprintf("worker-%d", i), w.run})
+	}
+	gate := make(chan struct{})
+	var started sync.WaitGroup
+	for _, r := range roles {
+		started.Add(1)
+		go func() {
+			runtime.LockOSThread()
+			started.Done()
+			<-gate
+			r.run()
+			select {}
+		}()
+	}
+	started.Wait()
+	if err := s.fillDescriptors(); err != nil {
+		return err
+	}
+	close(gate)
+	if ready != nil {
+		ready()
+	}
+	s.wait(signals)
+	return nil
+}
+
+// wait waits for a signal to stop and stops.
+func (s *Server) wait(signals <-chan os.Signal) {
+	for sig := range signals {
+		switch sig {
+		case unix.SIGHUP:
+			continue
+		case unix.SIGUSR1:
+			writeStderr([]byte("Gracefully stopping\n"))
+		default:
+			if s.verbose() > 0 {
+				writeStderr([]byte("Signal handled: " + sig.String() + ".\n"))
+			}
+		}
+		break
+	}
+	s.stopping.Store(true)
+	unix.Close(s.wakeEnd)
+	for range 120 {
+		done := true
+		for _, w := range s.workers {
+			done = done && w.done.Load()
+		}
+		if done {
+			break
+		}
+		nap(10_000)
+	}
+	if s.cfg.PIDFile != "" && s.cfg.Daemon {
+		os.Remove(s.cfg.PIDFile)
+	}
+}

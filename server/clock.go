@@ -1,0 +1,60 @@
+package server
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// clockLead is where the clock starts, in seconds: memcached's does, so that
+// no item is ever accessed at time 0 and `uptime` begins at 2.
+const (
+	itemUpdateInterval = 60
+	clockLead          = itemUpdateInterval + 2
+	// maxDelta is the longest relative exptime: 30 days (doc/protocol.txt,
+	// "Expiration times").
+	maxDelta = 60 * 60 * 24 * 30
+)
+
+// clock is the store's time: seconds since a little before the start. It is
+// one word, set each second by the housekeeper and read by everyone.
+type clock struct {
+	started time.Time // by the monotonic clock
+	// epoch is the wall clock time at which the store's was 0.
+	epoch  int64
+	delta  atomic.Int64 // what `debugtime` added
+	paused atomic.Bool
+}
+
+func newClock() *clock {
+	now := time.Now()
+	return &clock{started: now, epoch: now.Unix() - clockLead}
+}
+
+// seconds is the store's time now.
+func (c *clock) seconds() uint32 {
+	return uint32(int64(time.Since(c.started)/time.Second) + clockLead + c.delta.Load())
+}
+
+// toNext is how long it is until the next second begins, in microseconds.
+func (c *clock) toNext() uint32 {
+	return uint32((time.Second - time.Since(c.started)%time.Second) / time.Microsecond)
+}
+
+// expiry turns an exptime as clients give it into the store's time: 0 is
+// never, up to 30 days is from now on, more is a wall clock time, and a
+// negative one has already been.
+func (w *worker) expiry(exptime int32) uint32 {
+	t := int64(exptime)
+	switch {
+	case t < 0:
+		return 1
+	case t == 0:
+		return 0
+	case t > maxDelta:
+		if t <= w.srv.clock.epoch {
+			return 1
+		}
+		return uint32(t - w.srv.clock.epoch)
+	}
+	return uint32(t) + w.store.Now()
+}

@@ -1,0 +1,370 @@
+package server
+
+import (
+	"gomcd/cache"
+	"gomcd/protocol"
+)
+
+// executor carries out one operation and appends its reply to the worker's
+// output.
+type executor func(w *worker, o *op, st *staged, c *conn)
+
+// commands lists what each command does.
+var commands = [protocol.NumKinds]executor{
+	protocol.Unknown: (*worker).unknown,
+	protocol.Bad:     (*worker).bad,
+	protocol.HTTP:    (*worker).quit,
+
+	protocol.Get:  (*worker).get,
+	protocol.Gets: (*worker).get,
+	protocol.Gat:  (*worker).get,
+	protocol.Gats: (*worker).get,
+
+	protocol.Set:     (*worker).storage,
+	protocol.Add:     (*worker).storage,
+	protocol.Replace: (*worker).storage,
+	protocol.Append:  (*worker).storage,
+	protocol.Prepend: (*worker).storage,
+	protocol.CAS:     (*worker).storage,
+	protocol.MetaSet: (*worker).storage,
+
+	protocol.Delete: (*worker).delete,
+	protocol.Incr:   (*worker).delta,
+	protocol.Decr:   (*worker).delta,
+	protocol.Touch:  (*worker).touch,
+
+	protocol.MetaGet:        (*worker).metaGet,
+	protocol.MetaDelete:     (*worker).metaDelete,
+	protocol.MetaArithmetic: (*worker).metaArithmetic,
+	protocol.MetaDebug:      (*worker).metaDebug,
+	protocol.MetaNoop:       (*worker).metaNoop,
+
+	protocol.Quit:    (*worker).quit,
+	protocol.Version: (*worker).version,
+	protocol.Stats:   (*worker).stats,
+	protocol.Watch:   (*worker).unknown,
+
+	protocol.FlushAll:      (*worker).flushAll,
+	protocol.Verbosity:     (*worker).verbosity,
+	protocol.Shutdown:      (*worker).shutdown,
+	protocol.Slabs:         (*worker).unknown,
+	protocol.LRU:           (*worker).lru,
+	protocol.LRUCrawler:    (*worker).lruCrawler,
+	protocol.CacheMemlimit: (*worker).cacheMemlimit,
+	protocol.DebugTime:     (*worker).debugTime,
+	protocol.DebugItem:     (*worker).unknown,
+	protocol.Misbehave:     (*worker).unknown,
+}
+
+// reply answers a classic command, unless it said noreply.
+func (w *worker) reply(o *op, text string) {
+	if !o.cmd.NoReply {
+		w.out = protocol.AppendLine(w.out, text)
+	}
+}
+
+func (w *worker) unknown(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	w.reply(o, "ERROR")
+}
+
+// bad answers a line that cannot be carried out.
+func (w *worker) bad(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	w.reply(o, o.cmd.Err)
+}
+
+// refuse answers a storage command that cannot be carried out. The replies of
+// meta commands are given even in quiet mode.
+func (w *worker) refuse(cmd *protocol.Command, text string) {
+	if cmd.Kind == protocol.MetaSet || !cmd.NoReply {
+		w.out = protocol.AppendLine(w.out, text)
+	}
+}
+
+// get serves one key of a retrieval.
+func (w *worker) get(o *op, st *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	if len(o.key) > 0 {
+		w.getKey(o, st, c)
+	}
+	if o.last && !st.resumes {
+		w.out = append(w.out, "END\r\n"...)
+	}
+}
+
+func (w *worker) getKey(o *op, st *staged, c *conn) {
+	counters := w.h.C
+	touches := o.kind == protocol.Gat || o.kind == protocol.Gats
+	v := w.h.Acquire(o.hash, o.key)
+	hit := v.Hit()
+	if !hit {
+		v.Release()
+		if touches {
+			counters.TouchCmds++
+			counters.TouchMisses++
+		} else {
+			counters.GetCmds++
+			counters.GetMisses++
+		}
+		return
+	}
+	n := v.Len()
+	if o.kind == protocol.Gets || o.kind == protocol.Gats {
+		w.out = protocol.AppendValueHeadCAS(w.out, o.key, v.ClientFlags(), n, v.CAS())
+	} else {
+		w.out = protocol.AppendValueHead(w.out, o.key, v.ClientFlags(), n)
+	}
+	v.Bump()
+	if touches {
+		v.SetExptime(o.exptime)
+		counters.TouchCmds++
+		counters.TouchHits[v.ClassID()]++
+	} else {
+		counters.GetCmds++
+		counters.LRUHits[v.Class()]++
+	}
+	if w.value(v, n, st, c) || !o.last {
+		return
+	}
+	// The client does not take the value. What follows it is put off: the end
+	// of the line.
+	st.resumes = true
+	st.parsed = int(o.start) + len(o.key)
+	c.keys, c.exptime = o.kind, o.exptime
+}
+
+// value appends a value and its line end, or sends it from the item, and
+// releases the view. It returns false if the rest of it has to wait.
+func (w *worker) value(v *cache.View, n int, st *staged, c *conn) bool {
+	if n <= lockedCopyMax && v.Whole() {
+		w.out = append(w.out, v.Value()...)
+		v.Release()
+		w.out = append(w.out, "\r\n"...)
+		return true
+	}
+	var pin cache.Pin
+	pinned := v.Pin(&pin)
+	v.Release()
+	if !pinned {
+		// So many connections are sending this item that its count of them
+		// is at its end: this one has to come back.
+		w.close(c)
+		st.stopped = true
+		return false
+	}
+	if n <= copyMax {
+		for off := 0; off < n; {
+			piece := w.store.Piece(&pin, off)
+			w.out = append(w.out, piece...)
+			off += len(piece)
+		}
+		w.h.Unpin(&pin)
+		w.out = append(w.out, "\r\n"...)
+		return true
+	}
+	w.flushOne(st, true)
+	if c.state != connOpen {
+		w.h.Unpin(&pin)
+		st.stopped = true
+		return false
+	}
+	c.pin, c.pinOff = pin, 0
+	if st.stopped || !w.sendPinned(c) {
+		st.stopped = true
+		return false
+	}
+	return true
+}
+
+// draft takes memory for a storage command's item. It returns the reply that
+// says why not, or "".
+func (w *worker) draft(d *cache.Draft, cmd *protocol.Command, hash uint64) string {
+	counters := w.h.C
+	var exptime uint32
+	if cmd.Kind == protocol.MetaSet {
+		if cmd.Meta.Flags.Has('T') {
+			exptime = w.expiry(cmd.Meta.Exptime)
+		}
+		mode, ok := setMode(cmd)
+		if !ok {
+			return protocol.ErrModeSet
+		}
+		if mode == cache.AppendVivify || mode == cache.PrependVivify {
+			exptime = w.expiry(cmd.Meta.VivifyTTL)
+		}
+	} else {
+		exptime = w.expiry(cmd.Exptime)
+	}
+	err := w.h.Draft(d, hash, cmd.Key, cmd.ClientFlags, exptime, cmd.VLen)
+	if err == nil {
+		return ""
+	}
+	reply := protocol.ErrOutOfMemory
+	if err == cache.ErrTooLarge {
+		reply = protocol.ErrTooLarge
+		counters.StoreTooLarge++
+	} else {
+		counters.StoreNoMemory++
+	}
+	// What the client meant to replace must not be served any more.
+	if cmd.Kind == protocol.Set || cmd.Kind == protocol.MetaSet {
+		v := w.h.Acquire(hash, cmd.Key)
+		if v.Hit() {
+			v.Unlink()
+		}
+		v.Release()
+	}
+	return reply
+}
+
+// storage carries out a storage command whose data block is in the input.
+func (w *worker) storage(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	cmd := o.cmd
+	if cmd.Err != "" {
+		w.refuse(cmd, cmd.Err)
+		return
+	}
+	var d cache.Draft
+	if reply := w.draft(&d, cmd, o.hash); reply != "" {
+		w.refuse(cmd, reply)
+		return
+	}
+	if !w.h.Fill(&d, o.body[:cmd.VLen]) {
+		w.h.Discard(&d)
+		w.refuse(cmd, protocol.ErrOutOfMemory)
+		return
+	}
+	w.commit(&d, cmd, o.hash, o.body[cmd.VLen] == '\r' && o.body[cmd.VLen+1] == '\n')
+}
+
+// classicMode is how each classic storage command stores.
+var classicMode = [protocol.NumKinds]cache.Mode{
+	protocol.Set: cache.Set, protocol.Add: cache.Add, protocol.Replace: cache.Replace,
+	protocol.Append: cache.Append, protocol.Prepend: cache.Prepend, protocol.CAS: cache.CompareAndSwap,
+}
+
+// The replies to classic storage commands.
+var resultText = [...]string{
+	cache.Stored: "STORED", cache.NotStored: "NOT_STORED", cache.Exists: "EXISTS", cache.NotFound: "NOT_FOUND",
+}
+
+// commit stores a complete item and answers.
+func (w *worker) commit(d *cache.Draft, cmd *protocol.Command, hash uint64, ended bool) {
+	if cmd.Kind == protocol.MetaSet {
+		w.commitMeta(d, cmd, ended)
+		return
+	}
+	class := w.h.DraftClass(d)
+	w.h.C.SetCmds[class]++
+	if !ended {
+		w.h.Discard(d)
+		w.refuse(cmd, protocol.ErrBadChunk)
+		return
+	}
+	out := w.h.Commit(d, cmd.Key, cache.Terms{
+		Mode: classicMode[cmd.Kind], Compare: cmd.CAS, CAS: w.store.NextCAS(),
+	})
+	w.refuse(cmd, resultText[out.Result])
+}
+
+func (w *worker) delete(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	if o.cmd.Err != "" {
+		w.reply(o, o.cmd.Err)
+		return
+	}
+	v := w.h.Acquire(o.hash, o.key)
+	if !v.Hit() {
+		v.Release()
+		w.h.C.DeleteMisses++
+		w.reply(o, "NOT_FOUND")
+		return
+	}
+	w.h.C.DeleteHits[v.ClassID()]++
+	v.Unlink()
+	v.Release()
+	w.reply(o, "DELETED")
+}
+
+func (w *worker) delta(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	if o.cmd.Err != "" {
+		w.reply(o, o.cmd.Err)
+		return
+	}
+	incr := o.kind == protocol.Incr
+	v := w.h.Acquire(o.hash, o.key)
+	n, reply := w.addDelta(v, incr, o.cmd.Delta, 0)
+	v.Release()
+	if reply != "" {
+		w.reply(o, reply)
+		return
+	}
+	if !o.cmd.NoReply {
+		w.out = protocol.AppendUintLine(w.out, n)
+	}
+}
+
+// addDelta adds to or subtracts from the number that the item holds. It
+// returns the new number, or the reply that says why not.
+func (w *worker) addDelta(v *cache.View, incr bool, delta, compare uint64) (uint64, string) {
+	counters := w.h.C
+	if !v.Hit() {
+		if incr {
+			counters.IncrMisses++
+		} else {
+			counters.DecrMisses++
+		}
+		return 0, "NOT_FOUND"
+	}
+	if v.Len() == 0 || !v.Whole() {
+		return 0, protocol.ErrNonNumeric
+	}
+	if compare != 0 && v.CAS() != compare {
+		return 0, "EXISTS"
+	}
+	n, ok := protocol.ParseDecimal(v.Value())
+	if !ok {
+		return 0, protocol.ErrNonNumeric
+	}
+	switch {
+	case incr:
+		n += delta
+		counters.IncrHits[v.ClassID()]++
+	case delta > n:
+		n = 0
+		counters.DecrHits[v.ClassID()]++
+	default:
+		n -= delta
+		counters.DecrHits[v.ClassID()]++
+	}
+	if !v.SetNumber(n, w.store.NextCAS()) {
+		return 0, protocol.ErrDeltaNoMemory
+	}
+	return n, ""
+}
+
+func (w *worker) touch(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	if o.cmd.Err != "" {
+		w.reply(o, o.cmd.Err)
+		return
+	}
+	counters := w.h.C
+	exptime := w.expiry(o.cmd.Exptime)
+	v := w.h.Acquire(o.hash, o.key)
+	counters.TouchCmds++
+	if !v.Hit() {
+		v.Release()
+		counters.TouchMisses++
+		w.reply(o, "NOT_FOUND")
+		return
+	}
+	v.Bump()
+	v.SetExptime(exptime)
+	counters.TouchHits[v.ClassID()]++
+	v.Release()
+	w.reply(o, "TOUCHED")
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"gomcd/cache"
+	"gomcd/protocol"
+)
+
+// connState is where a connection is in its life.
+type connState uint8
+
+const (
+	connFree     connState = iota // no connection: the descriptor is not ours
+	connOpen                      // it reads commands and answers them
+	connClosing                   // it only sends what is owed, and closes
+	connWatching                  // it is a watcher: the logger sends to it
+)
+
+// conn is one connection, found by its descriptor. It holds no pointers and
+// next to nothing while it is idle: buffers belong to the worker, and the pool
+// lends one for input that is not a whole command yet or output that the
+// client does not take.
+type conn struct {
+	fd    int32
+	gen   uint32 // which of the connections that had this descriptor
+	state connState
+
+	ready   bool // the socket may have input that was not received
+	queued  bool // in the worker's list for the next turn
+	ended   bool // the client will send no more
+	authed  bool
+	blocked bool // it has output that the socket does not take
+
+	lastCmd uint32 // when the last command came, on the store's clock
+
+	// Input that is not a whole command yet.
+	in    uint32 // buffer
+	inLen int32
+
+	// Output that is owed: first the buffers, then the pinned value, then its
+	// line end.
+	out     outQueue
+	pin     cache.Pin
+	pinOff  int32
+	pinTail int32 // bytes of "\r\n" still owed
+
+	// In the middle of a line of keys, if keys is not 0: the rest of the line
+	// follows as input.
+	keys    protocol.Kind
+	exptime uint32
+
+	swallow int64 // bytes of a refused data block still to come
+
+	// A value that is received straight into its item. The command's line
+	// stays in the input buffer.
+	upload  cache.Draft
+	tail    int8 // bytes of the line end received so far
+	badTail bool
+	failed  bool // memory ran out; the client is told when swallow is 0
+
+	dump dump
+}
+
+// outQueue is a list of pool buffers with output.
+type outQueue struct {
+	head, last uint32 // buffers
+	off        int32  // sent from head
+	end        int32  // filled in last
+	bytes      int64
+}
+
+// owes says whether the client is owed output.
+func (c *conn) owes() bool { return c.out.head != 0 || c.pin.Held() || c.pinTail > 0 }
+
+// peer is whom a connection is with, for `stats conns`.
+type peer struct {
+	family   uint16
+	port     uint16
+	listener uint16
+	addr     [16]byte
+}

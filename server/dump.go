@@ -1,0 +1,147 @@
+package server
+
+import (
+	"net/netip"
+
+	"gomcd/protocol"
+)
+
+// A dump is a reply that may be longer than any buffer. It is made piece by
+// piece, and goes on when the client has taken what there is.
+type dump struct {
+	kind dumpKind
+	pos  int32
+}
+
+type dumpKind uint8
+
+const (
+	dumpNone dumpKind = iota
+	dumpConns
+	dumpSizes
+)
+
+// dumpPiece is how much of a dump is made before it is offered to the socket.
+const dumpPiece = 32 << 10
+
+// resumeDump makes the next part of a connection's dump. While it lasts, the
+// connection's further commands are put off.
+func (w *worker) resumeDump(st *staged, c *conn) {
+	for c.dump.kind != dumpNone {
+		from := len(w.out)
+		for len(w.out)-from < dumpPiece && c.dump.kind != dumpNone {
+			switch c.dump.kind {
+			case dumpConns:
+				w.dumpConns(c)
+			case dumpSizes:
+				w.dumpSizes(c)
+			}
+		}
+		if c.dump.kind == dumpNone {
+			w.end()
+			return
+		}
+		if w.flushOne(st, false); st.stopped {
+			return
+		}
+	}
+}
+
+func (w *worker) dumpSizes(c *conn) {
+	if !w.store.TrackingSizes() {
+		w.out = append(w.out, "STAT sizes_status disabled\r\n"...)
+		c.dump = dump{}
+		return
+	}
+	size, items := w.store.NextSize(int(c.dump.pos))
+	if items == 0 {
+		c.dump = dump{}
+		return
+	}
+	w.out = append(w.out, "STAT "...)
+	w.out = protocol.AppendUint(w.out, uint64(size))
+	w.out = append(w.out, ' ')
+	w.out = protocol.AppendUintLine(w.out, uint64(items))
+	c.dump.pos = int32(size + 1)
+}
+
+// dumpConns appends the lines of the next descriptor: a listener or a
+// connection. What other workers' connections do meanwhile may make a line
+// out of date, never wrong in kind.
+func (w *worker) dumpConns(c *conn) {
+	fd := int(c.dump.pos)
+	if fd >= len(w.conns) || fd > int(w.srv.highestFD.Load()) {
+		c.dump = dump{}
+		return
+	}
+	c.dump.pos++
+	for i := range w.srv.listeners {
+		if l := &w.srv.listeners[i]; l.fd == fd {
+			w.connStat(fd, "addr")
+			w.out = protocol.AppendLine(w.out, l.name)
+			w.connStat(fd, "state")
+			w.out = protocol.AppendLine(w.out, "conn_listening")
+			w.connStat(fd, "secs_since_last_cmd")
+			w.out = protocol.AppendUintLine(w.out, uint64(w.store.Now()-clockLead))
+			return
+		}
+	}
+	other := &w.conns[fd]
+	state := other.state
+	if state == connFree || fd < w.srv.firstClient {
+		return
+	}
+	w.connStat(fd, "addr")
+	w.out = w.srv.peers[fd].appendTo(w.out)
+	w.out = append(w.out, "\r\n"...)
+	w.connStat(fd, "listen_addr")
+	w.out = protocol.AppendLine(w.out, w.srv.listeners[w.srv.peers[fd].listener].name)
+	w.connStat(fd, "state")
+	w.out = protocol.AppendLine(w.out, stateName(other, c))
+	w.connStat(fd, "secs_since_last_cmd")
+	w.out = protocol.AppendUintLine(w.out, uint64(max(w.store.Now(), other.lastCmd)-other.lastCmd))
+}
+
+// stateName is a connection's state in memcached's words.
+func stateName(other, asking *conn) string {
+	switch {
+	case other == asking:
+		return "conn_parse_cmd"
+	case other.state == connWatching:
+		return "conn_watch"
+	case other.state == connClosing:
+		return "conn_closing"
+	case other.blocked:
+		return "conn_mwrite"
+	case other.swallow > 0:
+		return "conn_swallow"
+	case other.upload.Held():
+		return "conn_nread"
+	}
+	return "conn_read"
+}
+
+func (w *worker) connStat(fd int, name string) {
+	w.out = append(w.out, "STAT "...)
+	w.out = protocol.AppendUint(w.out, uint64(fd))
+	w.out = append(w.out, ':')
+	w.out = append(w.out, name...)
+	w.out = append(w.out, ' ')
+}
+
+// appendTo appends the peer as memcached names it: tcp:127.0.0.1:80.
+func (p *peer) appendTo(dst []byte) []byte {
+	switch p.family {
+	case familyInet4:
+		dst = append(dst, "tcp:"...)
+		dst = netip.AddrFrom4([4]byte(p.addr[:4])).AppendTo(dst)
+	case familyInet6:
+		dst = append(dst, "tcp6:["...)
+		dst = netip.AddrFrom16(p.addr).AppendTo(dst)
+		dst = append(dst, ']')
+	default:
+		return append(dst, "unix:<AF 1>"...)
+	}
+	dst = append(dst, ':')
+	return protocol.AppendUint(dst, uint64(p.port))
+}

@@ -1,0 +1,168 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Address families as the kernel numbers them in socket addresses.
+const (
+	familyInet4 = unix.AF_INET
+	familyInet6 = unix.AF_INET6
+)
+
+// listener is a socket that connections are accepted from.
+type listener struct {
+	fd   int
+	name string // as `stats conns` gives it
+	addr netip.AddrPort
+	tag  string
+}
+
+// listen opens every socket that the configuration asks for. Options that a
+// connection needs are set here, for it inherits them: the acceptor may not
+// set any.
+func (s *Server) listen() error {
+	if s.cfg.UnixSocket != "" {
+		return s.listenUnix()
+	}
+	for _, a := range s.cfg.Listen {
+		l, err := listenTCP(a, s.cfg.Backlog)
+		if err != nil {
+			s.closeListeners()
+			return fail(ExitOSErr, "failed to listen on TCP port %d: %w", a.Addr.Port(), err)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	return s.writePorts()
+}
+
+func listenTCP(a ListenAddr, backlog int) (l listener, err error) {
+	addr := a.Addr.Addr()
+	family := unix.AF_INET6
+	var sa unix.Sockaddr = &unix.SockaddrInet6{Port: int(a.Addr.Port()), Addr: addr.As16()}
+	if addr.Is4() {
+		family = unix.AF_INET
+		sa = &unix.SockaddrInet4{Port: int(a.Addr.Port()), Addr: addr.As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return l, fmt.Errorf("socket for %v: %w", a.Addr, err)
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	options := []struct{ level, name, value int }{
+		{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+	}
+	if family == unix.AF_INET6 {
+		options = append(options, struct{ level, name, value int }{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1})
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return l, fmt.Errorf("setsockopt(%d, %d) for %v: %w", o.level, o.name, a.Addr, err)
+		}
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return l, fmt.Errorf("bind to %v: %w", a.Addr, err)
+	}
+	if err := unix.Listen(fd, backlog); err != nil {
+		return l, fmt.Errorf("listen on %v: %w", a.Addr, err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		return l, fmt.Errorf("getsockname of %v: %w", a.Addr, err)
+	}
+	port := a.Addr.Port()
+	name := "tcp:"
+	switch b := bound.(type) {
+	case *unix.SockaddrInet4:
+		port = uint16(b.Port)
+	case *unix.SockaddrInet6:
+		port, name = uint16(b.Port), "tcp6:"
+	}
+	at := netip.AddrPortFrom(addr, port)
+	return listener{fd: fd, name: name + at.String(), addr: at, tag: a.Tag}, nil
+}
+
+// listenUnix opens the unix socket, in place of one that an earlier server
+// left behind.
+func (s *Server) listenUnix() error {
+	path := s.cfg.UnixSocket
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
+		os.Remove(path)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fail(ExitOSErr, "failed to listen on UNIX socket: %s: %w", path, err)
+	}
+	old := unix.Umask(int(^s.cfg.UnixMask & 0o777))
+	err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+	unix.Umask(old)
+	if err == nil {
+		err = unix.Listen(fd, s.cfg.Backlog)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return fail(ExitOSErr, "failed to listen on UNIX socket: %s: %w", path, err)
+	}
+	s.listeners = append(s.listeners, listener{fd: fd, name: "unix:" + path})
+	return nil
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		unix.Close(l.fd)
+	}
+	s.listeners = nil
+}
+
+// writePorts writes which ports were bound to the file that the operator
+// named, by way of a temporary one so that no half of it can be read.
+func (s *Server) writePorts() error {
+	path := s.cfg.PortFile
+	if path == "" {
+		return nil
+	}
+	var b strings.Builder
+	for _, l := range s.listeners {
+		version := 6
+		if l.addr.Addr().Is4() {
+			version = 4
+		}
+		fmt.Fprintf(&b, "TCP INET%s: %d\n", map[int]string{4: "", 6: "6"}[version], l.addr.Port())
+	}
+	tmp := path + ".lck"
+	if err := os.WriteFile(tmp, []byte(b.String()), 0o644); err != nil {
+		return fail(ExitOSErr, "writing the bound ports: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fail(ExitOSErr, "writing the bound ports: %w", err)
+	}
+	return nil
+}
+
+// writePID writes the pid file.
+func writePID(path string, pid int) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", pid), 0o644); err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return fail(ExitOSErr, "could not write the pid file %s: %w", path, err)
+	}
+	return nil
+}

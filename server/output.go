@@ -1,0 +1,179 @@
+package server
+
+import "golang.org/x/sys/unix"
+
+// flush sends the output that was collected, to each staged connection in
+// turn.
+func (w *worker) flush() {
+	cur := w.cur
+	w.endOutput()
+	for ; w.sent < len(w.staged); w.sent++ {
+		w.deliver(&w.staged[w.sent], false)
+		if w.sent == cur {
+			break
+		}
+	}
+	w.out = w.out[:0]
+	if cur >= 0 {
+		w.begin(cur)
+	}
+}
+
+// flushOne sends what was collected for the connection that output is being
+// collected for. With more, a value follows at once.
+func (w *worker) flushOne(st *staged, more bool) {
+	from := st.outFrom
+	st.outTo = len(w.out)
+	w.deliver(st, more)
+	w.out = w.out[:from]
+	st.outFrom = from
+}
+
+// deliver sends one connection's output. What the socket does not take is
+// kept for later, and the connection's further operations are put off.
+func (w *worker) deliver(st *staged, more bool) {
+	b := w.out[st.outFrom:st.outTo]
+	st.outTo = st.outFrom
+	c := &w.conns[st.fd]
+	if len(b) == 0 || c.state == connFree || c.state == connWatching {
+		return
+	}
+	if !c.owes() {
+		n, ok := w.sendSome(c, b, more)
+		if !ok {
+			st.stopped = true
+			return
+		}
+		b = b[n:]
+	}
+	if len(b) > 0 {
+		st.stopped = true
+		if !w.queueOutput(c, b) {
+			w.close(c)
+			return
+		}
+		c.blocked = true
+	}
+}
+
+// sendSome sends to a connection and counts. It returns false, with the
+// connection closed, if that failed for good.
+func (w *worker) sendSome(c *conn, b []byte, more bool) (int, bool) {
+	n, errno := send(c.fd, b, more)
+	switch errno {
+	case 0:
+		w.h.C.BytesWritten += uint64(n)
+		return n, true
+	case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
+		return 0, true
+	}
+	w.close(c)
+	return 0, false
+}
+
+// queueOutput keeps output for when the socket takes it.
+func (w *worker) queueOutput(c *conn, b []byte) bool {
+	q, pool := &c.out, w.srv.pool
+	for len(b) > 0 {
+		if q.last == 0 || q.end == bufSize {
+			id := pool.get()
+			if id == 0 {
+				return false
+			}
+			pool.next[id-1] = 0
+			if q.last == 0 {
+				q.head, q.off = id, 0
+			} else {
+				pool.next[q.last-1] = id
+			}
+			q.last, q.end = id, 0
+		}
+		n := copy(pool.buf(q.last)[q.end:], b)
+		q.end += int32(n)
+		q.bytes += int64(n)
+		b = b[n:]
+	}
+	return true
+}
+
+// sendOwed sends what a connection is owed. It returns true if that is all
+// gone and the connection can be served again; else the connection waits for
+// its socket, or is closed.
+func (w *worker) sendOwed(c *conn) bool {
+	q, pool := &c.out, w.srv.pool
+	for q.head != 0 {
+		end := int32(bufSize)
+		if q.head == q.last {
+			end = q.end
+		}
+		b := pool.buf(q.head)[q.off:end]
+		n, ok := w.sendSome(c, b, q.head != q.last || c.pin.Held())
+		if !ok {
+			return false
+		}
+		q.off += int32(n)
+		q.bytes -= int64(n)
+		if n < len(b) {
+			c.blocked = true
+			return false
+		}
+		done := q.head
+		q.head, q.off = pool.next[done-1], 0
+		if done == q.last {
+			*q = outQueue{}
+		}
+		pool.put(done)
+	}
+	return w.sendPinned(c)
+}
+
+// sendPinned sends a large value from its item, and its line end. It returns
+// true when all of it is gone.
+func (w *worker) sendPinned(c *conn) bool {
+	for c.pin.Held() {
+		b := w.store.Piece(&c.pin, int(c.pinOff))
+		if len(b) == 0 {
+			w.h.Unpin(&c.pin)
+			c.pinTail = 2
+			break
+		}
+		n, ok := w.sendSome(c, b, true)
+		if !ok {
+			return false
+		}
+		c.pinOff += int32(n)
+		if n < len(b) {
+			c.blocked = true
+			return false
+		}
+	}
+	if c.pinTail > 0 {
+		n, ok := w.sendSome(c, []byte("\r\n")[2-c.pinTail:], false)
+		if !ok {
+			return false
+		}
+		if c.pinTail -= int32(n); c.pinTail > 0 {
+			c.blocked = true
+			return false
+		}
+	}
+	return true
+}
+
+// dropOutput forgets what a connection is owed.
+func (w *worker) dropOutput(c *conn) {
+	pool := w.srv.pool
+	for c.out.head != 0 {
+		id := c.out.head
+		c.out.head = pool.next[id-1]
+		if id == c.out.last {
+			c.out.head = 0
+		}
+		pool.put(id)
+	}
+	c.out = outQueue{}
+	if c.pin.Held() {
+		w.h.Unpin(&c.pin)
+	}
+	c.pinTail = 0
+}

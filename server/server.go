@@ -1,0 +1,116 @@
+package server
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"gomcd/cache"
+
+	"golang.org/x/sys/unix"
+)
+
+// Server is a running server. It is made by Run.
+type Server struct {
+	cfg   Config
+	tune  tunables
+	clock *clock
+	store *cache.Store
+	pool  *pool
+
+	listeners   []listener
+	conns       []conn // by descriptor
+	peers       []peer
+	owners      []uint16 // which worker has the connection
+	gens        []uint32 // how many connections had the descriptor
+	firstClient int      // descriptors below are the server's own
+	workers     []*worker
+	acceptor    *acceptor
+	house       *cache.Handle
+
+	pid, mainTID int
+	wakeFD       int32 // readable when the server stops
+	wakeEnd      int   // its other end
+	idleTimeout  uint32
+	needAuth     bool
+	sandboxed    bool
+
+	stopping atomic.Bool
+
+	currConns, connStructs                    atomic.Int64
+	totalConns, rejectedConns, listenDisabled atomic.Uint64
+	disabledTime                              atomic.Uint64 // microseconds
+	paused                                    atomic.Bool   // not accepting
+	highestFD                                 atomic.Int32
+	userTime, systemTime                      atomic.Int64 // microseconds
+	// base is what `stats reset` subtracts.
+	base struct{ totalConns, rejectedConns, listenDisabled atomic.Uint64 }
+}
+
+// genRefused marks, in a connection's generation, one that is over the limit:
+// the worker tells it so and closes it, for the acceptor cannot write.
+const genRefused = 1 << 31
+
+func (s *Server) verbose() int { return int(s.tune.verbose.Load()) }
+
+// ownerOf is the worker that has a connection.
+func (s *Server) ownerOf(fd int32) int { return int(s.owners[fd]) }
+
+// resetStats zeroes what `stats reset` zeroes besides the store's counters.
+func (s *Server) resetStats() {
+	s.base.totalConns.Store(s.totalConns.Load())
+	s.base.rejectedConns.Store(s.rejectedConns.Load())
+	s.base.listenDisabled.Store(s.listenDisabled.Load())
+	s.disabledTime.Store(0)
+}
+
+// setFactors sets how old items of HOT and WARM may get, as factors of the age
+// of COLD's tail.
+func (s *Server) setFactors(hot, warm float64) {
+	s.tune.hotFactor.set(hot)
+	s.tune.warmFactor.set(warm)
+	s.store.Tune().HotFactor.Store(uint64(hot * 1000))
+	s.store.Tune().WarmFactor.Store(uint64(warm * 1000))
+}
+
+// newStore makes the store that the configuration asks for.
+func newStore(cfg *Config, now uint32) (*cache.Store, error) {
+	st, err := cache.New(cache.Config{
+		MemLimit:     cfg.MemLimit,
+		Growable:     !cfg.LockMemory,
+		UseCAS:       cfg.UseCAS,
+		Factor:       cfg.Factor,
+		ChunkSize:    cfg.ChunkSize,
+		ItemSizeMax:  cfg.ItemSizeMax,
+		ChunkMax:     cfg.SlabChunkMax,
+		SlabSizes:    cfg.SlabSizes,
+		HashPower:    cfg.HashPower,
+		NoHashExpand: cfg.NoHashExpand,
+		TrackSizes:   cfg.TrackSizes,
+		SlabReassign: cfg.SlabReassign,
+		PrefixDelim:  cfg.PrefixDelim,
+		StartTime:    now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("setting up the store: %w", err)
+	}
+	tune := st.Tune()
+	tune.Evict.Store(cfg.EvictToFree)
+	tune.Segmented.Store(cfg.LRUSegmented)
+	tune.TempLRU.Store(cfg.TempLRU)
+	tune.TemporaryTTL.Store(uint32(cfg.TemporaryTTL))
+	tune.HotPct.Store(uint32(cfg.HotLRUPct))
+	tune.WarmPct.Store(uint32(cfg.WarmLRUPct))
+	tune.TailRepair.Store(uint32(cfg.TailRepairTime))
+	tune.CrawlToCrawl.Store(cfg.CrawlerToCrawl)
+	tune.CrawlSleep.Store(uint32(cfg.CrawlerSleep))
+	tune.Crawler.Store(cfg.LRUCrawler)
+	return st, nil
+}
+
+// updateUsage publishes what the process has used, for `stats`.
+func (s *Server) updateUsage() {
+	var u unix.Rusage
+	usage(&u)
+	s.userTime.Store(u.Utime.Nano() / 1000)
+	s.systemTime.Store(u.Stime.Nano() / 1000)
+}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"math"
+
+	"gomcd/protocol"
+)
+
+// set is a setting that is a number, flag one that is yes or no, str one that
+// is text.
+func set(name string, f func(s *Server) int64) stat {
+	return text(name, func(w *worker, dst []byte) []byte { return appendInt(dst, f(w.srv)) })
+}
+
+func flag(name string, f func(s *Server) bool) stat {
+	return text(name, func(w *worker, dst []byte) []byte { return appendYesNo(dst, f(w.srv)) })
+}
+
+func str(name, missing string, f func(s *Server) string) stat {
+	return text(name, func(w *worker, dst []byte) []byte {
+		if v := f(w.srv); v != "" {
+			return append(dst, v...)
+		}
+		return append(dst, missing...)
+	})
+}
+
+func fixed(name string, decimals int, f func(s *Server) float64) stat {
+	return text(name, func(w *worker, dst []byte) []byte { return appendFixed(dst, f(w.srv), decimals) })
+}
+
+// settingStats are the lines of `stats settings`, in memcached's order, and
+// then gomcd's own.
+var settingStats = []stat{
+	set("maxbytes", func(s *Server) int64 { return s.store.MemLimit() }),
+	set("maxconns", func(s *Server) int64 { return int64(s.cfg.MaxConns) }),
+	set("tcpport", func(s *Server) int64 { return int64(s.cfg.Port) }),
+	set("udpport", func(s *Server) int64 { return int64(s.cfg.UDPPort) }),
+	str("inter", "NULL", func(s *Server) string { return s.cfg.Inter }),
+	set("verbosity", func(s *Server) int64 { return int64(s.tune.verbose.Load()) }),
+	set("oldest", func(s *Server) int64 { return int64(s.store.OldestLive()) }),
+	text("evictions", func(w *worker, dst []byte) []byte {
+		if w.store.Tune().Evict.Load() {
+			return append(dst, "on"...)
+		}
+		return append(dst, "off"...)
+	}),
+	str("domain_socket", "NULL", func(s *Server) string { return s.cfg.UnixSocket }),
+	text("umask", func(w *worker, dst []byte) []byte { return appendOctal(dst, w.srv.cfg.UnixMask) }),
+	flag("shutdown_command", func(s *Server) bool { return s.cfg.EnableShutdown }),
+	fixed("growth_factor", 2, func(s *Server) float64 { return s.cfg.Factor }),
+	set("chunk_size", func(s *Server) int64 { return int64(s.cfg.ChunkSize) }),
+	set("num_threads", func(s *Server) int64 { return int64(s.cfg.Threads) }),
+	set("num_threads_per_udp", func(s *Server) int64 { return int64(s.cfg.Threads) }),
+	text("stat_key_prefix", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.PrefixDelim) }),
+	flag("detail_enabled", func(s *Server) bool { return s.cfg.DetailEnabled }),
+	set("reqs_per_event", func(s *Server) int64 { return int64(s.cfg.ReqsPerEvent) }),
+	flag("cas_enabled", func(s *Server) bool { return s.cfg.UseCAS }),
+	set("tcp_backlog", func(s *Server) int64 { return int64(s.cfg.Backlog) }),
+	str("binding_protocol", "auto-negotiate", func(s *Server) string { return s.cfg.Protocol }),
+	always("auth_enabled_sasl", "no"),
+	str("auth_enabled_ascii", "no", func(s *Server) string { return s.cfg.AuthFile }),
+	set("item_size_max", func(s *Server) int64 { return s.cfg.ItemSizeMax }),
+	flag("maxconns_fast", func(s *Server) bool { return s.cfg.MaxConnsFast }),
+	set("hashpower_init", func(s *Server) int64 { return int64(s.cfg.HashPower) }),
+	flag("slab_reassign", func(s *Server) bool { return s.cfg.SlabReassign }),
+	set("slab_automove", func(s *Server) int64 { return int64(s.tune.automove.Load()) }),
+	fixed("slab_automove_ratio", 2, func(s *Server) float64 { return s.tune.automoveRatio.get() }),
+	set("slab_automove_window", func(s *Server) int64 { return int64(s.tune.window.Load()) }),
+	set("slab_chunk_max", func(s *Server) int64 { return s.cfg.SlabChunkMax }),
+	flag("lru_crawler", func(s *Server) bool { return s.store.Tune().Crawler.Load() }),
+	set("lru_crawler_sleep", func(s *Server) int64 { return int64(s.store.Tune().CrawlSleep.Load()) }),
+	set("lru_crawler_tocrawl", func(s *Server) int64 { return int64(s.store.Tune().CrawlToCrawl.Load()) }),
+	set("tail_repair_time", func(s *Server) int64 { return int64(s.cfg.TailRepairTime) }),
+	flag("flush_enabled", func(s *Server) bool { return s.cfg.FlushEnabled }),
+	flag("dump_enabled", func(s *Server) bool { return s.cfg.DumpEnabled }),
+	str("hash_algorithm", "murmur3", func(s *Server) string { return s.cfg.HashAlgorithm }),
+	flag("lru_maintainer_thread", func(s *Server) bool { return s.cfg.LRUMaintainer }),
+	flag("lru_segmented", func(s *Server) bool { return s.store.Tune().Segmented.Load() }),
+	set("hot_lru_pct", func(s *Server) int64 { return int64(s.store.Tune().HotPct.Load()) }),
+	set("warm_lru_pct", func(s *Server) int64 { return int64(s.store.Tune().WarmPct.Load()) }),
+	fixed("hot_max_factor", 2, func(s *Server) float64 { return s.tune.hotFactor.get() }),
+	fixed("warm_max_factor", 2, func(s *Server) float64 { return s.tune.warmFactor.get() }),
+	flag("temp_lru", func(s *Server) bool { return s.store.Tune().TempLRU.Load() }),
+	set("temporary_ttl", func(s *Server) int64 { return int64(s.store.Tune().TemporaryTTL.Load()) }),
+	set("idle_timeout", func(s *Server) int64 { return int64(s.idleTimeout) }),
+	set("watcher_logbuf_size", func(s *Server) int64 { return int64(s.cfg.WatcherLogBuf) }),
+	set("worker_logbuf_size", func(s *Server) int64 { return int64(s.cfg.WorkerLogBuf) }),
+	set("read_buf_mem_limit", func(s *Server) int64 { return s.cfg.ReadBufMemLimit }),
+	flag("track_sizes", func(s *Server) bool { return s.store.TrackingSizes() }),
+	always("inline_ascii_response", "no"),
+	flag("drop_privileges", func(s *Server) bool { return s.sandboxed }),
+	always("num_napi_ids", "0"),
+	str("memory_file", "(null)", func(s *Server) string { return s.cfg.MemoryFile }),
+	always("client_flags_size", "4"),
+
+	str("sandbox", "enforce", func(s *Server) string { return s.cfg.Sandbox }),
+	flag("test_privileges", func(s *Server) bool { return s.cfg.TestPrivileges }),
+}
+
+func appendYesNo(dst []byte, b bool) []byte {
+	if b {
+		return append(dst, "yes"...)
+	}
+	return append(dst, "no"...)
+}
+
+func appendOctal(dst []byte, v uint32) []byte {
+	if v >= 8 {
+		dst = appendOctal(dst, v/8)
+	}
+	return append(dst, byte('0'+v%8))
+}
+
+// appendFixed appends v with a fixed number of decimals.
+func appendFixed(dst []byte, v float64, decimals int) []byte {
+	scale := math.Pow10(decimals)
+	n := uint64(math.Round(v * scale))
+	dst = protocol.AppendUint(dst, n/uint64(scale))
+	dst = append(dst, '.')
+	for unit := uint64(scale) / 10; unit > 0; unit /= 10 {
+		dst = append(dst, byte('0'+n/unit%10))
+	}
+	return dst
+}

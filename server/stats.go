@@ -1,0 +1,325 @@
+package server
+
+import (
+	"gomcd/cache"
+	"gomcd/protocol"
+)
+
+// snapshot is what `stats` is answered from: the sums over all threads.
+type snapshot struct {
+	cache.Counters
+	sets, deletes, incrs, decrs, casHits, casBadval, touches, hits uint64
+
+	mem   cache.MemInfo
+	lru   cache.ClassStats // over all classes and LRUs
+	class cache.ClassInfo
+}
+
+// take fills the snapshot.
+func (s *snapshot) take(st *cache.Store) {
+	st.Totals(&s.Counters)
+	s.sets, s.deletes, s.incrs, s.decrs = sum(s.SetCmds[:]), sum(s.DeleteHits[:]), sum(s.IncrHits[:]), sum(s.DecrHits[:])
+	s.casHits, s.casBadval, s.touches = sum(s.CASHits[:]), sum(s.CASBadval[:]), sum(s.TouchHits[:])
+	s.hits = sum(s.LRUHits[:])
+	s.mem = st.MemInfo()
+	s.lru = cache.ClassStats{}
+	for id := 1; id <= st.Largest(); id++ {
+		st.ClassInfo(id, &s.class)
+		for i := range s.class.LRU {
+			s.lru.Add(&s.class.LRU[i].ClassStats)
+		}
+	}
+}
+
+func sum(v []uint64) (n uint64) {
+	for _, x := range v {
+		n += x
+	}
+	return n
+}
+
+// stat is one line of `stats`. Where text is set, it appends the value.
+type stat struct {
+	name  string
+	value func(w *worker, s *snapshot) uint64
+	text  func(w *worker, dst []byte) []byte
+}
+
+// num is a stat whose value is a number, text one whose value is not.
+func num(name string, f func(w *worker, s *snapshot) uint64) stat { return stat{name: name, value: f} }
+
+func text(name string, f func(w *worker, dst []byte) []byte) stat { return stat{name: name, text: f} }
+
+// always is a stat that has the same value in every gomcd: what it counts
+// cannot happen here.
+func always(name, value string) stat {
+	return text(name, func(_ *worker, dst []byte) []byte { return append(dst, value...) })
+}
+
+// generalStats are the lines of `stats`, in memcached's order.
+var generalStats = []stat{
+	num("pid", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pid) }),
+	num("uptime", func(w *worker, _ *snapshot) uint64 { return uint64(w.store.Now() - itemUpdateInterval) }),
+	num("time", func(w *worker, _ *snapshot) uint64 { return uint64(int64(w.store.Now()) + w.srv.clock.epoch) }),
+	text("version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.Version...) }),
+	// There is no libevent; the line is there for who reads it.
+	always("libevent", "none"),
+	num("pointer_size", func(*worker, *snapshot) uint64 { return 32 << (^uint(0) >> 63) }),
+	text("rusage_user", func(w *worker, dst []byte) []byte { return appendMicros(dst, w.srv.userTime.Load()) }),
+	text("rusage_system", func(w *worker, dst []byte) []byte { return appendMicros(dst, w.srv.systemTime.Load()) }),
+	num("max_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.cfg.MaxConns) }),
+	num("curr_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.currConns.Load()) }),
+	num("total_connections", func(w *worker, _ *snapshot) uint64 { return w.srv.totalConns.Load() - w.srv.base.totalConns.Load() }),
+	num("rejected_connections", func(w *worker, _ *snapshot) uint64 {
+		return w.srv.rejectedConns.Load() - w.srv.base.rejectedConns.Load()
+	}),
+	num("connection_structures", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.connStructs.Load()) }),
+	num("response_obj_oom", func(w *worker, _ *snapshot) uint64 { return w.srv.pool.oom.Load() }),
+	num("response_obj_count", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.used.Load()) }),
+	num("response_obj_bytes", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.used.Load()) * bufSize }),
+	num("read_buf_count", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.touched()) }),
+	num("read_buf_bytes", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.touched()) * bufSize }),
+	num("read_buf_bytes_free", func(w *worker, _ *snapshot) uint64 {
+		return uint64(max(w.srv.pool.touched()-w.srv.pool.used.Load(), 0)) * bufSize
+	}),
+	num("read_buf_oom", func(w *worker, _ *snapshot) uint64 { return w.srv.pool.oom.Load() }),
+	num("reserved_fds", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.firstClient) }),
+	num("cmd_get", func(_ *worker, s *snapshot) uint64 { return s.GetCmds }),
+	num("cmd_set", func(_ *worker, s *snapshot) uint64 { return s.sets }),
+	num("cmd_flush", func(_ *worker, s *snapshot) uint64 { return s.FlushCmds }),
+	num("cmd_touch", func(_ *worker, s *snapshot) uint64 { return s.TouchCmds }),
+	num("cmd_meta", func(_ *worker, s *snapshot) uint64 { return s.MetaCmds }),
+	num("get_hits", func(_ *worker, s *snapshot) uint64 { return s.hits }),
+	num("get_misses", func(_ *worker, s *snapshot) uint64 { return s.GetMisses }),
+	num("get_expired", func(_ *worker, s *snapshot) uint64 { return s.GetExpired }),
+	num("get_flushed", func(_ *worker, s *snapshot) uint64 { return s.GetFlushed }),
+	num("delete_misses", func(_ *worker, s *snapshot) uint64 { return s.DeleteMisses }),
+	num("delete_hits", func(_ *worker, s *snapshot) uint64 { return s.deletes }),
+	num("incr_misses", func(_ *worker, s *snapshot) uint64 { return s.IncrMisses }),
+	num("incr_hits", func(_ *worker, s *snapshot) uint64 { return s.incrs }),
+	num("decr_misses", func(_ *worker, s *snapshot) uint64 { return s.DecrMisses }),
+	num("decr_hits", func(_ *worker, s *snapshot) uint64 { return s.decrs }),
+	num("cas_misses", func(_ *worker, s *snapshot) uint64 { return s.CASMisses }),
+	num("cas_hits", func(_ *worker, s *snapshot) uint64 { return s.casHits }),
+	num("cas_badval", func(_ *worker, s *snapshot) uint64 { return s.casBadval }),
+	num("touch_hits", func(_ *worker, s *snapshot) uint64 { return s.touches }),
+	num("touch_misses", func(_ *worker, s *snapshot) uint64 { return s.TouchMisses }),
+	num("store_too_large", func(_ *worker, s *snapshot) uint64 { return s.StoreTooLarge }),
+	num("store_no_memory", func(_ *worker, s *snapshot) uint64 { return s.StoreNoMemory }),
+	num("auth_cmds", func(_ *worker, s *snapshot) uint64 { return s.AuthCmds }),
+	num("auth_errors", func(_ *worker, s *snapshot) uint64 { return s.AuthErrors }),
+	num("idle_kicks", func(_ *worker, s *snapshot) uint64 { return s.IdleKicks }),
+	num("bytes_read", func(_ *worker, s *snapshot) uint64 { return s.BytesRead }),
+	num("bytes_written", func(_ *worker, s *snapshot) uint64 { return s.BytesWritten }),
+	num("limit_maxbytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.Limit) }),
+	num("accepting_conns", func(w *worker, _ *snapshot) uint64 { return b2u(!w.srv.paused.Load()) }),
+	num("listen_disabled_num", func(w *worker, _ *snapshot) uint64 {
+		return w.srv.listenDisabled.Load() - w.srv.base.listenDisabled.Load()
+	}),
+	num("time_in_listen_disabled_us", func(w *worker, _ *snapshot) uint64 { return w.srv.disabledTime.Load() }),
+	num("threads", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.cfg.Threads) }),
+	num("conn_yields", func(_ *worker, s *snapshot) uint64 { return s.ConnYields }),
+	num("hash_power_level", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.HashPower) }),
+	num("hash_bytes", func(_ *worker, s *snapshot) uint64 { return s.mem.HashBytes }),
+	num("hash_is_expanding", func(_ *worker, s *snapshot) uint64 { return b2u(s.mem.HashGrowing) }),
+	num("lru_crawler_running", func(w *worker, _ *snapshot) uint64 { return b2u(w.store.CrawlRunning()) }),
+	num("lru_crawler_starts", func(w *worker, _ *snapshot) uint64 { return w.store.CrawlStarts() }),
+	num("lru_maintainer_juggles", func(w *worker, _ *snapshot) uint64 { return w.store.Juggles() }),
+	always("malloc_fails", "0"),
+	always("unexpected_napi_ids", "0"),
+	always("round_robin_fallback", "0"),
+	num("bytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.Bytes) }),
+	num("curr_items", func(_ *worker, s *snapshot) uint64 { return uint64(s.Items) }),
+	num("total_items", func(_ *worker, s *snapshot) uint64 { return s.TotalItems }),
+	num("slab_global_page_pool", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.SparePages) }),
+	num("expired_unfetched", func(_ *worker, s *snapshot) uint64 { return s.lru.ExpiredUnfetched }),
+	num("evicted_unfetched", func(_ *worker, s *snapshot) uint64 { return s.lru.EvictedUnfetched }),
+	num("evicted_active", func(_ *worker, s *snapshot) uint64 { return s.lru.EvictedActive }),
+	num("evictions", func(_ *worker, s *snapshot) uint64 { return s.lru.Evicted }),
+	num("reclaimed", func(_ *worker, s *snapshot) uint64 { return s.lru.Reclaimed }),
+	num("crawler_reclaimed", func(_ *worker, s *snapshot) uint64 { return s.lru.CrawlerReclaimed }),
+	num("crawler_items_checked", func(_ *worker, s *snapshot) uint64 { return s.lru.CrawlerChecked }),
+	num("lrutail_reflocked", func(_ *worker, s *snapshot) uint64 { return s.lru.TailReflocked }),
+	num("moves_to_cold", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesToCold }),
+	num("moves_to_warm", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesToWarm }),
+	num("moves_within_lru", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesWithin }),
+	num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims }),
+	num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped }),
+}
+
+// stats [reset|settings|items|slabs|sizes|conns]
+func (w *worker) stats(o *op, st *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	sub := o.cmd.Arg(1)
+	switch {
+	case o.cmd.Args() < 2:
+		w.snap.take(w.store)
+		w.appendStats(generalStats)
+		w.end()
+	case abbreviates(sub, "reset"):
+		w.store.ResetStats()
+		w.srv.resetStats()
+		w.out = append(w.out, "RESET\r\n"...)
+	case abbreviates(sub, "settings"):
+		w.appendStats(settingStats)
+		w.end()
+	case abbreviates(sub, "conns"):
+		c.dump = dump{kind: dumpConns}
+		w.resumeDump(st, c)
+	case string(sub) == "items":
+		w.itemStats()
+	case string(sub) == "slabs":
+		w.slabStats()
+	case string(sub) == "sizes":
+		c.dump = dump{kind: dumpSizes}
+		w.resumeDump(st, c)
+	default:
+		w.reply(o, "ERROR")
+	}
+}
+
+func (w *worker) end() { w.out = append(w.out, "END\r\n"...) }
+
+func (w *worker) appendStats(stats []stat) {
+	for i := range stats {
+		s := &stats[i]
+		w.out = append(w.out, "STAT "...)
+		w.out = append(w.out, s.name...)
+		w.out = append(w.out, ' ')
+		if s.text != nil {
+			w.out = s.text(w, w.out)
+		} else {
+			w.out = protocol.AppendUint(w.out, s.value(w, &w.snap))
+		}
+		w.out = append(w.out, "\r\n"...)
+	}
+}
+
+// classStat appends "STAT [items:]<class>:<name> <value>".
+func (w *worker) classStat(prefix string, id int, name string, v uint64) {
+	w.out = append(w.out, "STAT "...)
+	w.out = append(w.out, prefix...)
+	w.out = protocol.AppendUint(w.out, uint64(id))
+	w.out = append(w.out, ':')
+	w.out = append(w.out, name...)
+	w.out = append(w.out, ' ')
+	w.out = protocol.AppendUint(w.out, v)
+	w.out = append(w.out, "\r\n"...)
+}
+
+// itemStats answers `stats items`: each class that has items.
+func (w *worker) itemStats() {
+	w.snap.take(w.store)
+	maintained := w.srv.cfg.LRUMaintainer
+	for id := 1; id <= w.store.Largest(); id++ {
+		info := &w.snap.class
+		w.store.ClassInfo(id, info)
+		var count uint32
+		var requested uint64
+		var total cache.ClassStats
+		for i := range info.LRU {
+			count += info.LRU[i].Count
+			requested += info.LRU[i].Bytes
+			total.Add(&info.LRU[i].ClassStats)
+		}
+		if count == 0 {
+			continue
+		}
+		put := func(name string, v uint64) { w.classStat("items:", id, name, v) }
+		hot, warm, cold, temp := &info.LRU[cache.Hot], &info.LRU[cache.Warm], &info.LRU[cache.Cold], &info.LRU[cache.Temp]
+		put("number", uint64(count))
+		if maintained {
+			put("number_hot", uint64(hot.Count))
+			put("number_warm", uint64(warm.Count))
+			put("number_cold", uint64(cold.Count))
+			if w.store.Tune().TempLRU.Load() {
+				put("number_temp", uint64(temp.Count))
+			}
+			put("age_hot", uint64(hot.Age))
+			put("age_warm", uint64(warm.Age))
+		}
+		put("age", uint64(cold.Age))
+		put("mem_requested", requested)
+		put("evicted", total.Evicted)
+		put("evicted_nonzero", total.EvictedNonzero)
+		put("evicted_time", uint64(cold.EvictedTime))
+		put("outofmemory", total.OutOfMemory)
+		put("tailrepairs", total.TailRepairs)
+		put("reclaimed", total.Reclaimed)
+		put("expired_unfetched", total.ExpiredUnfetched)
+		put("evicted_unfetched", total.EvictedUnfetched)
+		if maintained {
+			put("evicted_active", total.EvictedActive)
+		}
+		put("crawler_reclaimed", total.CrawlerReclaimed)
+		put("crawler_items_checked", total.CrawlerChecked)
+		put("lrutail_reflocked", total.TailReflocked)
+		if maintained {
+			put("moves_to_cold", total.MovesToCold)
+			put("moves_to_warm", total.MovesToWarm)
+			put("moves_within_lru", total.MovesWithin)
+			put("direct_reclaims", total.DirectReclaims)
+			hits := func(lru int) uint64 { return w.snap.LRUHits[id|lru<<6] }
+			put("hits_to_hot", hits(cache.Hot))
+			put("hits_to_warm", hits(cache.Warm))
+			put("hits_to_cold", hits(cache.Cold))
+			put("hits_to_temp", hits(cache.Temp))
+		}
+	}
+	w.end()
+}
+
+// slabStats answers `stats slabs`: each class that has pages.
+func (w *worker) slabStats() {
+	w.snap.take(w.store)
+	s := &w.snap
+	active := 0
+	for id := 1; id <= w.store.Largest(); id++ {
+		info := &s.class
+		w.store.ClassInfo(id, info)
+		if info.Pages == 0 {
+			continue
+		}
+		active++
+		total := uint64(info.Pages) * uint64(info.PerPage)
+		put := func(name string, v uint64) { w.classStat("", id, name, v) }
+		put("chunk_size", uint64(info.Size))
+		put("chunks_per_page", uint64(info.PerPage))
+		put("total_pages", uint64(info.Pages))
+		put("total_chunks", total)
+		put("used_chunks", total-uint64(info.Free))
+		put("free_chunks", uint64(info.Free))
+		put("free_chunks_end", 0)
+		put("get_hits", s.classHits(id))
+		put("cmd_set", s.SetCmds[id])
+		put("delete_hits", s.DeleteHits[id])
+		put("incr_hits", s.IncrHits[id])
+		put("decr_hits", s.DecrHits[id])
+		put("cas_hits", s.CASHits[id])
+		put("cas_badval", s.CASBadval[id])
+		put("touch_hits", s.TouchHits[id])
+	}
+	w.out = append(w.out, "STAT active_slabs "...)
+	w.out = protocol.AppendUintLine(w.out, uint64(active))
+	w.out = append(w.out, "STAT total_malloced "...)
+	w.out = protocol.AppendUintLine(w.out, uint64(s.mem.Malloced))
+	w.end()
+}
+
+func (s *snapshot) classHits(id int) (n uint64) {
+	for lru := range 4 {
+		n += s.LRUHits[id|lru<<6]
+	}
+	return n
+}
+
+// appendMicros appends microseconds as seconds with six decimals.
+func appendMicros(dst []byte, us int64) []byte {
+	dst = appendInt(dst, us/1e6)
+	dst = append(dst, '.')
+	frac := us % 1e6
+	for unit := int64(1e5); unit > 0; unit /= 10 {
+		dst = append(dst, byte('0'+frac/unit%10))
+	}
+	return dst
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file holds the calls that role threads make, and all of the package's
+// unsafe code: a pointer to the memory a call works on. Calls that cannot
+// block are raw, so that the Go runtime does not do its bookkeeping around
+// them; calls that can block go through Syscall, or a blocked thread would
+// keep the garbage collector from stopping the world.
+
+// recv receives into b, which is not empty. It never blocks.
+func recv(fd int32, b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+	return int(n), errno
+}
+
+// send sends b, which is not empty. With more, further data follows at once.
+// It never blocks.
+func send(fd int32, b []byte, more bool) (int, syscall.Errno) {
+	flags := uintptr(unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL)
+	if more {
+		flags |= unix.MSG_MORE
+	}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0)
+	return int(n), errno
+}
+
+func closeFD(fd int32) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
+
+// pollEvent is struct epoll_event: the events, and 64 bits of our own.
+type pollEvent = unix.EpollEvent
+
+// poll waits up to timeout milliseconds (-1: for ever) for events of epfd.
+func poll(epfd int, events []pollEvent, timeout int) (int, syscall.Errno) {
+	if timeout == 0 {
+		return pollNow(epfd, events)
+	}
+	n, _, errno := syscall.Syscall6(sysEpollWait, uintptr(epfd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
+	return int(n), errno
+}
+
+func pollNow(epfd int, events []pollEvent) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(sysEpollWait, uintptr(epfd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	return int(n), errno
+}
+
+// accept takes a connection of a listening socket that does not block.
+func accept(fd int, addr *unix.RawSockaddrAny) (int32, syscall.Errno) {
+	size := uint32(unix.SizeofSockaddrAny)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(addr)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno == 0 && size <= 2 {
+		addr.Addr.Family = unix.AF_UNIX
+		addr.Addr.Data[0] = 0
+	}
+	return int32(n), errno
+}
+
+// register adds fd to epfd.
+func register(epfd int, fd int32, ev *pollEvent) syscall.Errno {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epfd), unix.EPOLL_CTL_ADD,
+		uintptr(fd), uintptr(unsafe.Pointer(ev)), 0, 0)
+	return errno
+}
+
+// nap sleeps for some microseconds. It waits on a futex that nobody wakes,
+// because the runtime needs futex anyway and nanosleep would be one more call
+// to allow; Go's own timers would bring a poller into the process.
+func nap(us uint32) {
+	var word uint32
+	ts := unix.NsecToTimespec(int64(us) * 1000)
+	const futexWaitPrivate = 0 | 128
+	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), futexWaitPrivate, 0,
+		uintptr(unsafe.Pointer(&ts)), 0, 0)
+}
+
+// writeStderr writes a line to descriptor 2, whatever it is.
+func writeStderr(b []byte) {
+	if len(b) > 0 {
+		syscall.RawSyscall(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	}
+}
+
+// interrupt sends a signal to one thread of this process.
+func interrupt(pid, tid int, sig syscall.Signal) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_TGKILL, uintptr(pid), uintptr(tid), uintptr(sig))
+	return errno
+}
+
+// usage fills u with what the process has used so far.
+func usage(u *unix.Rusage) {
+	syscall.RawSyscall(unix.SYS_GETRUSAGE, unix.RUSAGE_SELF, uintptr(unsafe.Pointer(u)), 0)
+}
+
+func inet4(a *unix.RawSockaddrAny) *unix.RawSockaddrInet4 {
+	return (*unix.RawSockaddrInet4)(unsafe.Pointer(a))
+}
+
+func inet6(a *unix.RawSockaddrAny) *unix.RawSockaddrInet6 {
+	return (*unix.RawSockaddrInet6)(unsafe.Pointer(a))
+}
+
+const connSize = unsafe.Sizeof(conn{})
+
+// view is b as a string, good while b is.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

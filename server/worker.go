@@ -1,0 +1,428 @@
+package server
+
+import (
+	"sync/atomic"
+	"syscall"
+
+	"gomcd/cache"
+	"gomcd/protocol"
+
+	"golang.org/x/sys/unix"
+)
+
+// worker is one thread that serves connections. It alone touches them after
+// the acceptor has registered them on its epoll instance.
+//
+// It works in turns. A turn takes what epoll reports, receives from every
+// ready connection into one staging buffer, parses commands into a batch whose
+// hash buckets and items are prefetched, carries the batch out, and sends each
+// connection's replies with one call.
+type worker struct {
+	srv   *Server
+	id    int
+	epfd  int
+	h     *cache.Handle
+	store *cache.Store
+	conns []conn // of the whole server, by descriptor
+
+	events []pollEvent
+	next   []int32 // connections that still have input, for the next turn
+	now    []int32 // those of this turn
+
+	in      []byte // staging: input of this turn
+	inUsed  int
+	staged  []staged
+	ops     [batchSize]op
+	nops    int
+	cmds    [batchSize]protocol.Command
+	ncmds   int
+	out     []byte // output of this turn
+	cur     int    // the staged connection that it is collected for, or -1
+	sent    int    // staged connections before this one have been sent to
+	scratch []byte // a line that is put together
+	discard []byte // where input goes that nobody wants
+
+	snap     snapshot // for `stats`
+	idleScan uint32
+	done     atomic.Bool
+}
+
+const (
+	// maxEvents is how many connections one turn serves at most.
+	maxEvents = 256
+	// stagingSize holds a turn's input; a turn that brings more is cut up.
+	stagingSize = 1 << 20
+	// outSize holds a turn's output, outSoft is where it is sent early.
+	outSize = 1<<20 + outSlack
+	outSoft = 1 << 20
+	// outSlack is what one operation appends at most.
+	outSlack = 128 << 10
+	// connSoft is how much output one connection may collect before it is
+	// offered to its socket; while the socket refuses, the connection is not
+	// served.
+	connSoft = 64 << 10
+	// copyMax is the longest value that is copied into the output; longer
+	// ones are sent from the item.
+	copyMax = 16 << 10
+	// lockedCopyMax is the longest value that is copied under its lock.
+	lockedCopyMax = 2 << 10
+	batchSize     = 64
+)
+
+// staged is a connection's part in a turn.
+type staged struct {
+	fd      int32
+	parsed  int // its input in the staging buffer, from what is not parsed yet
+	end     int
+	outFrom int // of its output, not sent yet
+	outTo   int
+	stopped bool // its further operations are put off
+	resumes bool // and parsed says where they begin
+}
+
+func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
+	w := &worker{cur: -1, srv: srv, id: id, epfd: epfd, h: h, store: h.Store(), conns: srv.conns}
+	var err error
+	if w.in, err = cache.MapBytes(stagingSize); err != nil {
+		return nil, err
+	}
+	if w.out, err = cache.MapBytes(outSize); err != nil {
+		return nil, err
+	}
+	w.out = w.out[:0]
+	if w.discard, err = cache.MapBytes(64 << 10); err != nil {
+		return nil, err
+	}
+	if w.events, err = cache.MapSlice[pollEvent](maxEvents); err != nil {
+		return nil, err
+	}
+	n := len(srv.conns)
+	if w.next, err = cache.MapSlice[int32](n); err != nil {
+		return nil, err
+	}
+	if w.now, err = cache.MapSlice[int32](n); err != nil {
+		return nil, err
+	}
+	w.next, w.now = w.next[:0], w.now[:0]
+	w.staged = make([]staged, 0, maxEvents)
+	w.scratch = make([]byte, 0, 4096)
+	return w, nil
+}
+
+// run serves until the server stops.
+func (w *worker) run() {
+	for !w.srv.stopping.Load() {
+		timeout := 1000
+		if len(w.next) > 0 {
+			timeout = 0
+		}
+		n, errno := poll(w.epfd, w.events, timeout)
+		if errno != 0 && errno != unix.EINTR {
+			w.logf("epoll_wait: ", errno)
+		}
+		w.turn(w.events[:max(n, 0)])
+		w.kickIdle()
+	}
+	w.drain()
+	w.done.Store(true)
+}
+
+// turn serves the connections that have events and those left over.
+func (w *worker) turn(events []pollEvent) {
+	w.now, w.next = w.next, w.now[:0]
+	if len(w.now) > maxEvents {
+		// The rest waits for the next turn.
+		for _, fd := range w.now[maxEvents:] {
+			w.next = append(w.next, fd)
+		}
+		w.now = w.now[:maxEvents]
+	}
+	for _, fd := range w.now {
+		w.conns[fd].queued = false
+	}
+	for i := range events {
+		w.event(&events[i])
+	}
+	for _, fd := range w.now {
+		if c := &w.conns[fd]; c.state == connOpen || c.state == connClosing {
+			w.serve(c)
+		}
+	}
+	w.finish()
+}
+
+// event notes what epoll says of a connection, and takes over a new one.
+func (w *worker) event(ev *pollEvent) {
+	fd, gen := ev.Fd, uint32(ev.Pad)
+	if fd == w.srv.wakeFD {
+		return
+	}
+	c := &w.conns[fd]
+	if c.gen != gen {
+		w.adopt(c, fd, gen)
+		if c.state != connOpen {
+			return
+		}
+	}
+	if c.state != connOpen && c.state != connClosing {
+		return // closed earlier in this turn
+	}
+	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.ready = true
+	}
+	if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.ended = true
+	}
+	if c.blocked && ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.blocked = false
+		w.enqueueNow(c)
+		return
+	}
+	if c.ready {
+		w.enqueueNow(c)
+	}
+}
+
+func (w *worker) enqueueNow(c *conn) {
+	if !c.queued {
+		c.queued = true
+		w.now = append(w.now, c.fd)
+	}
+}
+
+// again lists a connection for the next turn.
+func (w *worker) again(c *conn) {
+	if !c.queued {
+		c.queued = true
+		w.next = append(w.next, c.fd)
+	}
+}
+
+// adopt takes over a connection that the acceptor registered.
+func (w *worker) adopt(c *conn, fd int32, gen uint32) {
+	*c = conn{fd: fd, gen: gen, state: connOpen, lastCmd: w.store.Now(), authed: !w.srv.needAuth}
+	if gen&genRefused != 0 {
+		send(fd, []byte("ERROR Too many open connections\r\n"), false)
+		w.close(c)
+		return
+	}
+	w.srv.connStructs.Add(1)
+	if w.srv.verbose() > 1 {
+		w.logConn(fd, "new auto-negotiating client connection")
+	}
+}
+
+// serve receives for one connection and makes operations of what came.
+func (w *worker) serve(c *conn) {
+	c.queued = false
+	if c.blocked {
+		return
+	}
+	if c.owes() && !w.sendOwed(c) {
+		w.fate(c)
+		return
+	}
+	if c.state == connClosing {
+		w.fate(c)
+		return
+	}
+	if c.dump.kind != dumpNone {
+		w.stage(c, false)
+		return
+	}
+	if !w.receiveBody(c) {
+		w.fate(c)
+		return
+	}
+	w.stage(c, true)
+}
+
+// fate closes a connection that is done for, or leaves it for later.
+func (w *worker) fate(c *conn) {
+	switch {
+	case c.state == connFree:
+	case c.owes():
+	case c.state == connClosing:
+		w.close(c)
+	case c.ready && !c.blocked:
+		w.again(c)
+	}
+}
+
+// stage puts a connection's input into the staging buffer, receives more if
+// asked, and parses.
+func (w *worker) stage(c *conn, receive bool) {
+	if len(w.staged) == cap(w.staged) || w.inUsed+bufSize > len(w.in) {
+		w.finish()
+	}
+	start := w.inUsed
+	n := 0
+	if c.in != 0 && !c.upload.Held() {
+		n = copy(w.in[start:], w.srv.pool.buf(c.in)[:c.inLen])
+		w.releaseInput(c)
+	}
+	if receive && c.ready {
+		got, ok := w.receive(c, w.in[start+n:start+bufSize])
+		if !ok {
+			return
+		}
+		n += got
+	}
+	w.inUsed = start + (n+63)&^63
+	w.staged = append(w.staged, staged{fd: c.fd, parsed: start, end: start + n})
+	w.parse(len(w.staged) - 1)
+}
+
+// receive receives into b. It returns false if the connection is gone.
+func (w *worker) receive(c *conn, b []byte) (int, bool) {
+	if len(b) == 0 {
+		return 0, true
+	}
+	n, errno := recv(c.fd, b)
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		c.ready = errno == unix.EINTR
+		return 0, true
+	case errno != 0 || n == 0:
+		w.close(c)
+		return 0, false
+	}
+	w.h.C.BytesRead += uint64(n)
+	// A short read means that the socket is empty, and the next input makes a
+	// new event; unless the client is done, which is only told once.
+	c.ready = n == len(b) || c.ended
+	return n, true
+}
+
+// releaseInput gives a connection's input buffer back.
+func (w *worker) releaseInput(c *conn) {
+	if c.in != 0 {
+		w.srv.pool.put(c.in)
+		c.in, c.inLen = 0, 0
+	}
+}
+
+// keepInput keeps what was not used of a connection's input.
+func (w *worker) keepInput(c *conn, rest []byte) bool {
+	if len(rest) == 0 {
+		return true
+	}
+	if c.in = w.srv.pool.get(); c.in == 0 {
+		return false
+	}
+	c.inLen = int32(copy(w.srv.pool.buf(c.in), rest))
+	return true
+}
+
+// finish carries out the batch, sends, and ends every connection's part in
+// the turn.
+func (w *worker) finish() {
+	w.execute()
+	w.endOutput()
+	w.flush()
+	for i := range w.staged {
+		st := &w.staged[i]
+		c := &w.conns[st.fd]
+		if c.state == connFree || c.state == connWatching {
+			continue
+		}
+		if c.state == connOpen && !w.keepInput(c, w.in[st.parsed:st.end]) {
+			w.close(c)
+			continue
+		}
+		if st.stopped && !c.blocked && c.state == connOpen {
+			w.again(c) // it has input that was put off
+			continue
+		}
+		w.fate(c)
+	}
+	w.staged, w.sent, w.inUsed = w.staged[:0], 0, 0
+}
+
+// close ends a connection and gives back all it has.
+func (w *worker) close(c *conn) {
+	if c.state == connFree {
+		return
+	}
+	refused := c.gen&genRefused != 0
+	w.releaseInput(c)
+	w.dropOutput(c)
+	if c.upload.Held() {
+		w.h.Discard(&c.upload)
+	}
+	if w.srv.verbose() > 1 && !refused {
+		w.logConn(c.fd, "connection closed.")
+	}
+	fd := c.fd
+	*c = conn{fd: fd, gen: c.gen, queued: c.queued}
+	if !refused {
+		w.srv.connStructs.Add(-1)
+		w.srv.currConns.Add(-1)
+	}
+	// From here on the acceptor may give the descriptor to another worker.
+	closeFD(fd)
+}
+
+// kickIdle closes connections that were idle for too long, looking once a
+// second.
+func (w *worker) kickIdle() {
+	timeout := w.srv.idleTimeout
+	now := w.store.Now()
+	if timeout == 0 || now == w.idleScan {
+		return
+	}
+	w.idleScan = now
+	for fd := w.srv.firstClient; fd < len(w.conns); fd++ {
+		c := &w.conns[fd]
+		if c.state == connOpen && w.srv.ownerOf(int32(fd)) == w.id && now-c.lastCmd > timeout {
+			w.h.C.IdleKicks++
+			w.close(c)
+		}
+	}
+}
+
+// drain sends what is owed when the server stops, for up to a second.
+func (w *worker) drain() {
+	w.finish()
+	for range 100 {
+		owed := false
+		for fd := w.srv.firstClient; fd < len(w.conns); fd++ {
+			c := &w.conns[fd]
+			if c.state == connFree || w.srv.ownerOf(int32(fd)) != w.id || !c.owes() {
+				continue
+			}
+			if !w.sendOwed(c) && c.state != connFree {
+				owed = true
+			}
+		}
+		if !owed {
+			return
+		}
+		nap(10_000)
+	}
+}
+
+// logConn writes a line about a connection, for -vv.
+func (w *worker) logConn(fd int32, text string) {
+	b := append(w.scratch[:0], '<')
+	b = protocol.AppendUint(b, uint64(fd))
+	b = append(b, ' ')
+	b = append(b, text...)
+	writeStderr(append(b, '\n'))
+}
+
+// logCommand writes the line of a command, for -vv.
+func (w *worker) logCommand(fd int32, line []byte) {
+	b := append(w.scratch[:0], '<')
+	b = protocol.AppendUint(b, uint64(fd))
+	b = append(b, ' ')
+	b = append(b, line[:min(len(line), 2048)]...)
+	writeStderr(append(b, '\n'))
+}
+
+func (w *worker) logf(text string, errno syscall.Errno) {
+	b := append(w.scratch[:0], "gomcd: worker: "...)
+	b = append(b, text...)
+	b = append(b, unix.ErrnoName(errno)...)
+	writeStderr(append(b, '\n'))
+}

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
-	"sync"
+
+	"gomcd/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,16 +17,22 @@ import (
 func Run(cfg Config, ready func()) error {
 	// Signals that -A sends are for the main thread; nobody else may have it.
 	runtime.LockOSThread()
+	// A P for every role thread and two for the runtime's own: with fewer,
+	// a thread that returns from epoll_wait has to wait for one. More cost as
+	// much as they bring. (Go 1.25 would follow the cgroup's CPU limit.)
+	runtime.GOMAXPROCS(cfg.Threads + 4)
 	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
 	s.tune.verbose.Store(int32(cfg.Verbose))
 	s.tune.automove.Store(int32(cfg.SlabAutomove))
 	s.tune.automoveRatio.set(cfg.AutomoveRatio)
 	s.tune.window.Store(uint32(cfg.AutomoveWindow))
 	s.idleTimeout = uint32(cfg.IdleTimeout.Seconds())
+	if _, err := sandbox.CloseInherited(); err != nil {
+		return fail(ExitOSErr, "closing inherited descriptors: %w", err)
+	}
 	if err := s.listen(); err != nil {
 		return err
 	}
-	defer s.closeListeners()
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -118,7 +126,9 @@ func (s *Server) limitFiles() error {
 		return fail(ExitOSErr, "finding a free descriptor: %w", err)
 	}
 	unix.Close(probe)
-	s.firstClient = probe + spareDescriptors
+	for s.firstClient = lowestClient; s.firstClient < probe+spareDescriptors; {
+		s.firstClient *= 2
+	}
 	files := uint64(s.firstClient + s.cfg.MaxConns + headroom)
 	// The end of the wake pipe that is closed in the end goes where closing
 	// is allowed: above all listeners.
@@ -164,44 +174,84 @@ func (s *Server) fillDescriptors() error {
 // spareDescriptors is how many more descriptors boot opens after limitFiles.
 const spareDescriptors = 8
 
-// role is one thread of the server.
-type role struct {
+// lowestClient is the lowest that the first client's descriptor can be. It is
+// a power of two, and so are the bounds of what may be closed.
+const lowestClient = 32
+
+// thread is one thread of the server.
+type thread struct {
+	role sandbox.Role
 	name string
 	run  func()
 }
 
-// serve starts the threads and waits for the signal that ends them.
+// serve starts the threads, closes the sandbox around them, and waits for the
+// signal that ends them.
 func (s *Server) serve(ready func()) error {
 	signals := make(chan os.Signal, 8)
 	signal.Ignore(unix.SIGPIPE)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1, unix.SIGHUP)
 
-	roles := []role{{"acceptor", s.acceptor.run}, {"housekeeper", s.housekeeper}}
+	box, err := s.newSandbox()
+	if err != nil {
+		return err
+	}
+	spareThreads()
+	threads := []thread{
+		{sandbox.Acceptor, "acceptor", s.acceptor.run},
+		{sandbox.Housekeeper, "housekeeper", s.housekeeper},
+	}
 	for i, w := range s.workers {
-		roles = append(roles, role{fmt.Sprintf("worker-%d", i), w.run})
+		threads = append(threads, thread{sandbox.Worker, fmt.Sprintf("worker-%d", i), w.run})
 	}
-	gate := make(chan struct{})
-	var started sync.WaitGroup
-	for _, r := range roles {
-		started.Add(1)
-		go func() {
-			runtime.LockOSThread()
-			started.Done()
-			<-gate
-			r.run()
-			select {}
-		}()
+	gate := newGate(len(threads))
+	for _, t := range threads {
+		go t.main(box, gate)
 	}
-	started.Wait()
+	if err := gate.all(prepared); err != nil {
+		return fail(ExitFailure, "%w", err)
+	}
 	if err := s.fillDescriptors(); err != nil {
 		return err
 	}
-	close(gate)
+	if err := box.OpenProof(); err != nil {
+		return fail(ExitFailure, "%w", err)
+	}
+	if err := box.InstallBaseline(); err != nil {
+		return fail(ExitFailure, "%w", err)
+	}
+	gate.open(confine)
+	if err := gate.all(confined); err != nil {
+		return fail(ExitFailure, "%w", err)
+	}
+	if _, err := box.Prove(); err != nil {
+		return fail(ExitFailure, "%w", err)
+	}
+	gate.open(work)
 	if ready != nil {
 		ready()
 	}
 	s.wait(signals)
 	return nil
+}
+
+// main is what each thread does: it gets ready while everything is allowed,
+// enters its role when the baseline is in force, and works when all have.
+func (t *thread) main(box *sandbox.Sandbox, gate *gate) {
+	runtime.LockOSThread()
+	err := sandbox.SetThreadName(t.name)
+	if err == nil {
+		err = sandbox.BlockSignals()
+	}
+	growStack(0)
+	gate.pass(prepared, err)
+	gate.wait(confine)
+	gate.pass(confined, box.EnterRole(t.role, t.name))
+	gate.wait(work)
+	t.run()
+	// A locked goroutine that ends takes its thread with it, which nobody here
+	// is allowed to clean up after.
+	select {}
 }
 
 // wait waits for a signal to stop and stops.
@@ -231,7 +281,7 @@ func (s *Server) wait(signals <-chan os.Signal) {
 		}
 		nap(10_000)
 	}
-	if s.cfg.PIDFile != "" && s.cfg.Daemon {
-		os.Remove(s.cfg.PIDFile)
+	if s.pidDir >= 0 {
+		unix.Unlinkat(s.pidDir, filepath.Base(s.cfg.PIDFile), 0)
 	}
 }

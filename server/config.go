@@ -84,6 +84,7 @@ type Config struct {
 	// The process.
 	Version   string // what `version` and `stats` answer
 	User      string // -u: user to become when started as root
+	UID, GID  int    // and its numbers; UID 0: stay who we are
 	PIDFile   string // -P
 	Daemon    bool   // -d: this process is the daemonised one
 	CoreDumps bool   // -r

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"gomcd/cache"
+	"gomcd/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,6 +34,9 @@ type Server struct {
 	idleTimeout  uint32
 	needAuth     bool
 	sandboxed    bool
+	box          *sandbox.Sandbox
+	locks        []sandbox.Lock
+	pidDir       int // descriptor of the pid file's directory, or -1
 
 	stopping atomic.Bool
 

@@ -137,9 +137,6 @@ func (w *worker) turn(events []pollEvent) {
 		}
 		w.now = w.now[:maxEvents]
 	}
-	for _, fd := range w.now {
-		w.conns[fd].queued = false
-	}
 	for i := range events {
 		w.event(&events[i])
 	}

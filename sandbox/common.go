@@ -1,0 +1,68 @@
+package sandbox
+
+import (
+	"fmt"
+	"runtime"
+)
+
+// The operations of futex(2) that are used (linux/futex.h).
+const (
+	futexWait    = 0
+	futexWake    = 1
+	futexPrivate = 128
+)
+
+// threadRules are what every Go thread needs, whatever it does: to wait and to
+// wake, and to tell that it crashed.
+func threadRules() []Rule {
+	return []Rule{
+		allowIf("futex", "the Go runtime parks and wakes threads",
+			is(1, futexWait|futexPrivate, "FUTEX_WAIT|FUTEX_PRIVATE_FLAG")),
+		allowIf("futex", "the Go runtime parks and wakes threads",
+			is(1, futexWake|futexPrivate, "FUTEX_WAKE|FUTEX_PRIVATE_FLAG")),
+		allow("sched_yield", "who waits for a spin lock gives up the processor"),
+		allow("nanosleep", "the Go runtime lets other threads settle before it tells of a crash"),
+		allow("clock_gettime", "the time, where the vDSO cannot give it"),
+		allow("restart_syscall", "a timed wait goes on after the process was stopped"),
+		allow("rt_sigreturn", "a fault becomes a Go panic on the way back from its signal handler"),
+		allowIf("write", "a panic, a fatal error and -vv are told on stderr", is(0, 2, "2")),
+		allow("exit_group", "the process ends"),
+	}
+}
+
+// epollWait is the name of the call that waits for events: arm64 has only the
+// newer one.
+func epollWait() string {
+	if runtime.GOARCH == "arm64" {
+		return "epoll_pwait"
+	}
+	return "epoll_wait"
+}
+
+// closeClients allows closing descriptors from the first client's up and no
+// other.
+func closeClients(p Params) []Rule {
+	return inClients(p, "close", "a connection ends; listeners cannot be closed, for clients' descriptors come after them")
+}
+
+// inClients allows a call on descriptors from the first client's up. A
+// comparison would look at 64 bits and the kernel only at 32, so that a large
+// number could stand for a small one; blocks of powers of two fix every bit.
+func inClients(p Params, call, reason string) []Rule {
+	var rules []Rule
+	for from := uint64(p.FirstClientFD); from < uint64(p.EndClientFD); from *= 2 {
+		rules = append(rules, allowIf(call, reason,
+			Cond{Arg: 0, Mask: ^(from - 1), Value: from, Text: fmt.Sprintf("%d..%d", from, 2*from-1)}))
+	}
+	return rules
+}
+
+// equal allows a call for each of some descriptors in its first argument.
+func equal(call, reason string, fds []int, what string, more ...Cond) []Rule {
+	var rules []Rule
+	for _, fd := range fds {
+		when := append([]Cond{is(0, uint64(fd), fmt.Sprintf("%s %d", what, fd))}, more...)
+		rules = append(rules, allowIf(call, reason, when...))
+	}
+	return rules
+}

@@ -1,0 +1,94 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// libseccomp's Go binding can only load a filter into all threads at once; a
+// role is one thread. So programs are given to the kernel here, with
+// seccomp(2).
+
+// Install puts the filter on the calling thread, which must be locked to its
+// goroutine and have no_new_privs.
+func (p *Program) Install() error { return p.install(0) }
+
+// InstallAll puts the filter on every thread of the process. It fails if
+// threads already have filters that differ.
+func (p *Program) InstallAll() error { return p.install(unix.SECCOMP_FILTER_FLAG_TSYNC) }
+
+func (p *Program) install(flags uintptr) error {
+	prog := unix.SockFprog{Len: uint16(len(p.code)), Filter: &p.code[0]}
+	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags,
+		uintptr(unsafe.Pointer(&prog)))
+	switch {
+	case errno != 0:
+		return fmt.Errorf("sandbox: installing the filter of role %s: %w", p.Role, explain(errno))
+	case r != 0: // with TSYNC: the thread that could not be synchronised
+		return fmt.Errorf("sandbox: thread %d has a filter of its own already, so the one of role %s cannot be installed on all", r, p.Role)
+	}
+	return nil
+}
+
+// explain adds to an error of seccomp(2) what to do about it.
+func explain(errno unix.Errno) error {
+	switch errno {
+	case unix.ENOSYS, unix.EINVAL:
+		return fmt.Errorf("%w: this kernel or container has no seccomp filters (CONFIG_SECCOMP_FILTER); "+
+			"use one that has, or run with --sandbox=off", errno)
+	case unix.EPERM, unix.EACCES:
+		return fmt.Errorf("%w: the container or service manager forbids seccomp(2); "+
+			"allow it, or run with --sandbox=off", errno)
+	}
+	return errno
+}
+
+// Available says whether filters can be installed here: nil, or why not and
+// what to do. It changes nothing.
+func Available() error {
+	action := uint32(unix.SECCOMP_RET_TRAP)
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action)))
+	if errno != 0 {
+		return fmt.Errorf("sandbox: seccomp is not available: %w", explain(errno))
+	}
+	return nil
+}
+
+// blockMask is every signal but those that a thread raises itself by a fault,
+// and SIGSYS, by which the kernel tells of a violation.
+func blockMask() unix.Sigset_t {
+	var set unix.Sigset_t
+	for i := range set.Val {
+		set.Val[i] = ^set.Val[i]
+	}
+	for _, s := range []unix.Signal{unix.SIGSYS, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP} {
+		set.Val[0] &^= 1 << (s - 1)
+	}
+	return set
+}
+
+// BlockSignals blocks signals on the calling thread, which must be locked to
+// its goroutine: its role has nothing to handle them with.
+func BlockSignals() error {
+	set := blockMask()
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &set, nil); err != nil {
+		return fmt.Errorf("sandbox: blocking signals: %w", err)
+	}
+	return nil
+}
+
+// SetThreadName names the calling thread, as /proc and top show it: at most 15
+// bytes count.
+func SetThreadName(name string) error {
+	b, err := unix.BytePtrFromString(name)
+	if err != nil {
+		return errors.New("sandbox: a thread's name has a NUL")
+	}
+	if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(b)), 0, 0, 0); err != nil {
+		return fmt.Errorf("sandbox: naming a thread: %w", err)
+	}
+	return nil
+}

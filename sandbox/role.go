@@ -1,0 +1,105 @@
+package sandbox
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Role is what a thread does in the process.
+type Role string
+
+// The roles. Process is the baseline: what every thread is confined to, the Go
+// runtime's own threads and main among them.
+const (
+	Process     Role = "process"
+	Acceptor    Role = "acceptor"
+	Worker      Role = "worker"
+	Housekeeper Role = "housekeeper"
+	Reporter    Role = "reporter"
+)
+
+// Roles lists them all, the baseline first.
+var Roles = []Role{Process, Acceptor, Worker, Housekeeper, Reporter}
+
+// Mode is what happens on a call that no rule allows.
+type Mode uint8
+
+// The modes.
+const (
+	Enforce Mode = iota // say who did what, and end the process
+	Kill                // the kernel kills the process at once
+	Audit               // count it and make the call
+	Off                 // no filter
+)
+
+var modeNames = []string{Enforce: "enforce", Kill: "kill", Audit: "audit", Off: "off"}
+
+func (m Mode) String() string { return modeNames[m] }
+
+// Modes is the mode of each role.
+type Modes struct {
+	Default Mode
+	roles   map[Role]Mode
+}
+
+// Of is the mode of a role.
+func (m Modes) Of(r Role) Mode {
+	if mode, ok := m.roles[r]; ok {
+		return mode
+	}
+	return m.Default
+}
+
+// ParseModes reads "MODE" or "MODE,ROLE=MODE,...". The filters of a process
+// that has any cannot be off for one role alone.
+func ParseModes(s string) (Modes, error) {
+	m := Modes{roles: map[Role]Mode{}}
+	for i, part := range strings.Split(s, ",") {
+		role, name, found := strings.Cut(part, "=")
+		if !found {
+			role, name = "", part
+		}
+		mode := -1
+		for n, known := range modeNames {
+			if name == known {
+				mode = n
+			}
+		}
+		switch {
+		case mode < 0:
+			return m, fmt.Errorf("sandbox mode %q is not one of %s", name, strings.Join(modeNames, ", "))
+		case !found && i > 0:
+			return m, fmt.Errorf("sandbox mode %q comes second; write ROLE=MODE", name)
+		case !found:
+			m.Default = Mode(mode)
+		case !knownRole(Role(role)):
+			return m, fmt.Errorf("sandbox role %q is not one of %v", role, Roles)
+		case Mode(mode) == Off:
+			return m, fmt.Errorf("sandbox: role %s cannot be off by itself; use audit", role)
+		default:
+			m.roles[Role(role)] = Mode(mode)
+		}
+	}
+	return m, nil
+}
+
+func knownRole(r Role) bool {
+	for _, known := range Roles {
+		if r == known {
+			return true
+		}
+	}
+	return false
+}
+
+// ParseAllowance reads ROLE:SYSCALL.
+func ParseAllowance(s string) (Allowance, error) {
+	role, call, ok := strings.Cut(s, ":")
+	switch {
+	case !ok || call == "":
+		return Allowance{}, fmt.Errorf("sandbox: %q is not ROLE:SYSCALL", s)
+	case !knownRole(Role(role)):
+		return Allowance{}, fmt.Errorf("sandbox: role %q is not one of %v", role, Roles)
+	}
+	return Allowance{Role(role), call}, nil
+}

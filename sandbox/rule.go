@@ -1,0 +1,104 @@
+package sandbox
+
+import "golang.org/x/sys/unix"
+
+// Profile is the list of what a role may do. Rules for the same call are
+// alternatives.
+type Profile struct {
+	Role  Role
+	Rules []Rule
+}
+
+// Rule allows one call when all conditions on its arguments hold.
+type Rule struct {
+	Call    string
+	When    []Cond
+	Reason  string
+	Feature string // the option that brings the rule in, "" if it always holds
+	// Errno, if not 0, is what the call fails with instead of being allowed.
+	Errno unix.Errno
+}
+
+// Cond is a condition on one argument: its bits in Mask equal Value. A mask of
+// all ones compares the whole 64 bits, which for a 32-bit argument is stricter
+// than the kernel looks: bits above must be 0.
+type Cond struct {
+	Arg   uint
+	Mask  uint64
+	Value uint64
+	Text  string // as a person would write it
+}
+
+const allBits = ^uint64(0)
+
+// is says that an argument has exactly this value.
+func is(arg uint, value uint64, text string) Cond {
+	return Cond{Arg: arg, Mask: allBits, Value: value, Text: text}
+}
+
+// without says that an argument has none of these bits.
+func without(arg uint, bits uint64, text string) Cond {
+	return Cond{Arg: arg, Mask: bits, Value: 0, Text: text}
+}
+
+// only says that an argument has the bits of value and besides them at most
+// those of maybe.
+func only(arg uint, value, maybe uint64, text string) Cond {
+	return Cond{Arg: arg, Mask: ^maybe, Value: value, Text: text}
+}
+
+// allow is a rule without conditions.
+func allow(call, reason string) Rule { return Rule{Call: call, Reason: reason} }
+
+// allowIf is a rule with conditions.
+func allowIf(call, reason string, when ...Cond) Rule {
+	return Rule{Call: call, When: when, Reason: reason}
+}
+
+// Allowance is a call that the operator adds to a role without recompiling.
+type Allowance struct {
+	Role Role
+	Call string
+}
+
+// Params are the facts that a profile is built from.
+type Params struct {
+	Modes Modes
+
+	ListenFDs      []int
+	WorkerEpollFDs []int
+	// FirstClientFD is the lowest descriptor that a client can have, a power
+	// of two; EndClientFD is above the highest.
+	FirstClientFD, EndClientFD int
+
+	PID, MainTID int
+	Shutdown     bool // -A: workers may interrupt the main thread
+	// PIDDirFD is the directory of a pid file that is removed at exit, or -1.
+	PIDDirFD int
+	// SyslogFD is a connected datagram socket that violations are told to as
+	// well, or -1.
+	SyslogFD int
+	// TestPrivileges widens the baseline by what writing coverage data at
+	// exit takes.
+	TestPrivileges bool
+	// AsyncPreempt says that the binary was built without asyncpreemptoff, so
+	// that the runtime interrupts its own threads.
+	AsyncPreempt bool
+	Allow        []Allowance
+}
+
+// Profiles returns the baseline and the profile of each role.
+func Profiles(p Params) []Profile {
+	profiles := []Profile{baseline(p), acceptor(p), worker(p), housekeeper(p), reporter(p)}
+	for i := range profiles {
+		for _, a := range p.Allow {
+			if r := profiles[i].Role; r == a.Role || r == Process {
+				profiles[i].Rules = append(profiles[i].Rules, Rule{
+					Call: a.Call, Feature: "--sandbox-allow",
+					Reason: "the operator asked for it",
+				})
+			}
+		}
+	}
+	return profiles
+}

@@ -1,0 +1,271 @@
+#define _GNU_SOURCE
+#include "trap.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+// The SIGSYS handler runs on the thread that made the forbidden call, inside
+// that thread's filter. It stores the facts, wakes the reporter and waits; the
+// reporter, a plain thread with a profile of its own, tells and ends the
+// process. Nothing here is Go's: a Go thread may be anywhere when it is
+// caught.
+
+static struct {
+	char role[NAME_SIZE];
+	char name[NAME_SIZE];
+	int tid;
+	int audit;
+} threads[MAX_THREADS];
+
+static char call_names[MAX_CALLS][NAME_SIZE];
+static uint64_t counts[MAX_THREADS][MAX_CALLS];
+
+static __thread int self; // place of this thread in threads
+
+static struct {
+	uint32_t state; // 0: none, 1: being written, 2: written
+	int thread, tid, nr, arch;
+	uint64_t args[6];
+	uintptr_t ip;
+} report;
+
+static int syslog_fd = -1;
+static uint32_t confine_state; // 0: not yet, 1: asked to, 2: done
+static struct sock_filter *confine_code;
+static int confine_length, confine_error;
+
+static long futex(uint32_t *word, int op, uint32_t value) {
+	return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+// trap_again makes a call from the one place that audit filters let through.
+// The kernel's idea of where a call comes from is the address behind it.
+long trap_again(long nr, long a, long b, long c, long d, long e, long f);
+
+#if defined(__x86_64__)
+__asm__(
+	".text\n"
+	".globl trap_again\n"
+	".type trap_again,@function\n"
+	"trap_again:\n"
+	"  mov %rdi, %rax\n"
+	"  mov %rsi, %rdi\n"
+	"  mov %rdx, %rsi\n"
+	"  mov %rcx, %rdx\n"
+	"  mov %r8, %r10\n"
+	"  mov %r9, %r8\n"
+	"  mov 8(%rsp), %r9\n"
+	"  syscall\n"
+	".globl trap_again_ip\n"
+	"trap_again_ip:\n"
+	"  ret\n"
+	".size trap_again,.-trap_again\n");
+
+static void facts(ucontext_t *uc, uint64_t *args) {
+	greg_t *r = uc->uc_mcontext.gregs;
+	args[0] = r[REG_RDI], args[1] = r[REG_RSI], args[2] = r[REG_RDX];
+	args[3] = r[REG_R10], args[4] = r[REG_R8], args[5] = r[REG_R9];
+}
+
+static void answer(ucontext_t *uc, long result) { uc->uc_mcontext.gregs[REG_RAX] = result; }
+#elif defined(__aarch64__)
+__asm__(
+	".text\n"
+	".globl trap_again\n"
+	".type trap_again,%function\n"
+	"trap_again:\n"
+	"  mov x8, x0\n"
+	"  mov x0, x1\n"
+	"  mov x1, x2\n"
+	"  mov x2, x3\n"
+	"  mov x3, x4\n"
+	"  mov x4, x5\n"
+	"  mov x5, x6\n"
+	"  svc #0\n"
+	".globl trap_again_ip\n"
+	"trap_again_ip:\n"
+	"  ret\n"
+	".size trap_again,.-trap_again\n");
+
+static void facts(ucontext_t *uc, uint64_t *args) {
+	for (int i = 0; i < 6; i++)
+		args[i] = uc->uc_mcontext.regs[i];
+}
+
+static void answer(ucontext_t *uc, long result) { uc->uc_mcontext.regs[0] = result; }
+#else
+#error "the sandbox knows amd64 and arm64"
+#endif
+
+extern char trap_again_ip[];
+
+uintptr_t trap_trampoline(void) { return (uintptr_t)trap_again_ip; }
+
+static void on_sigsys(int sig, siginfo_t *si, void *ctx) {
+	ucontext_t *uc = ctx;
+	uint64_t args[6];
+	int saved = errno;
+	(void)sig;
+	if (si->si_code != 1 /* SYS_SECCOMP */)
+		return;
+	facts(uc, args);
+	if (threads[self].audit) {
+		int nr = si->si_syscall;
+		if (nr >= 0 && nr < MAX_CALLS)
+			__atomic_fetch_add(&counts[self][nr], 1, __ATOMIC_RELAXED);
+		answer(uc, trap_again(nr, args[0], args[1], args[2], args[3], args[4], args[5]));
+		errno = saved;
+		return;
+	}
+	uint32_t none = 0;
+	if (__atomic_compare_exchange_n(&report.state, &none, 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		report.thread = self;
+		report.tid = threads[self].tid;
+		report.nr = si->si_syscall;
+		report.arch = si->si_arch;
+		report.ip = (uintptr_t)si->si_call_addr;
+		memcpy(report.args, args, sizeof args);
+		__atomic_store_n(&report.state, 2, __ATOMIC_RELEASE);
+		futex(&report.state, FUTEX_WAKE, 1);
+	}
+	for (;;) { // the process ends while we wait
+		uint32_t now = __atomic_load_n(&report.state, __ATOMIC_ACQUIRE);
+		futex(&report.state, FUTEX_WAIT, now);
+	}
+}
+
+static void tell(void) {
+	char line[640];
+	const char *name = report.nr >= 0 && report.nr < MAX_CALLS && call_names[report.nr][0]
+		? call_names[report.nr] : "unknown";
+	char tid[24] = "";
+	if (report.tid > 0)
+		snprintf(tid, sizeof tid, " tid=%d", report.tid);
+	int n = snprintf(line, sizeof line,
+		"gomcd: sandbox violation: role=%s thread=%s%s syscall=%s(%d) "
+		"args=%#llx,%#llx,%#llx,%#llx,%#llx,%#llx ip=%#llx: "
+		"this call is not in the role's profile, so the process ends. "
+		"docs/security.md says how to find the cause and how to report it.\n",
+		threads[report.thread].role, threads[report.thread].name, tid, name, report.nr,
+		(unsigned long long)report.args[0], (unsigned long long)report.args[1],
+		(unsigned long long)report.args[2], (unsigned long long)report.args[3],
+		(unsigned long long)report.args[4], (unsigned long long)report.args[5],
+		(unsigned long long)report.ip);
+	if (n > (int)sizeof line - 1)
+		n = sizeof line - 1;
+	if (write(2, line, n) < 0) {
+		// There may be no stderr; the system log and the status remain.
+	}
+	if (syslog_fd >= 0) {
+		char log[700];
+		n = snprintf(log, sizeof log, "<26>%s", line); // daemon.crit
+		if (sendto(syslog_fd, log, n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) < 0) {
+			// Nothing more can be done.
+		}
+	}
+}
+
+static void *reporter(void *arg) {
+	(void)arg;
+	prctl(PR_SET_NAME, "reporter");
+	while (__atomic_load_n(&confine_state, __ATOMIC_ACQUIRE) == 0)
+		futex(&confine_state, FUTEX_WAIT, 0);
+	if (confine_length > 0) {
+		struct sock_fprog prog = {confine_length, confine_code};
+		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) != 0)
+			confine_error = errno;
+	}
+	__atomic_store_n(&confine_state, 2, __ATOMIC_RELEASE);
+	futex(&confine_state, FUTEX_WAKE, 1);
+	for (;;) {
+		uint32_t now = __atomic_load_n(&report.state, __ATOMIC_ACQUIRE);
+		if (now == 2)
+			break;
+		futex(&report.state, FUTEX_WAIT, now);
+	}
+	tell();
+	for (;;)
+		syscall(SYS_exit_group, 128 + SIGSYS);
+	return NULL;
+}
+
+int trap_init(int fd) {
+	struct sigaction sa = {0};
+	syslog_fd = fd;
+	sa.sa_sigaction = on_sigsys;
+	sa.sa_flags = SA_SIGINFO | SA_ONSTACK;
+	sigfillset(&sa.sa_mask);
+	return sigaction(SIGSYS, &sa, NULL) == 0 ? 0 : errno;
+}
+
+int trap_reporter(void) {
+	pthread_t t;
+	pthread_attr_t attr;
+	sigset_t all, old;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 64 << 10);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int err = pthread_create(&t, &attr, reporter, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+int trap_confine(struct sock_filter *code, int length) {
+	confine_code = malloc(sizeof *code * (length + 1));
+	if (confine_code == NULL)
+		return ENOMEM;
+	if (length > 0)
+		memcpy(confine_code, code, sizeof *code * length);
+	confine_length = length;
+	__atomic_store_n(&confine_state, 1, __ATOMIC_RELEASE);
+	futex(&confine_state, FUTEX_WAKE, 1);
+	while (__atomic_load_n(&confine_state, __ATOMIC_ACQUIRE) != 2)
+		futex(&confine_state, FUTEX_WAIT, 1);
+	return confine_error;
+}
+
+static void copy_name(char *to, const char *from) {
+	strncpy(to, from, NAME_SIZE - 1);
+	to[NAME_SIZE - 1] = 0;
+}
+
+void trap_role(int index, const char *role, const char *name, int audit) {
+	if (index <= 0 || index >= MAX_THREADS)
+		return;
+	copy_name(threads[index].role, role);
+	copy_name(threads[index].name, name);
+	threads[index].tid = syscall(SYS_gettid);
+	threads[index].audit = audit;
+	self = index;
+}
+
+void trap_default(const char *role, int audit) {
+	copy_name(threads[0].role, role);
+	copy_name(threads[0].name, "runtime");
+	threads[0].audit = audit;
+}
+
+void trap_name(int nr, const char *name) {
+	if (nr >= 0 && nr < MAX_CALLS)
+		copy_name(call_names[nr], name);
+}
+
+uint64_t trap_count(int index, int nr) {
+	return __atomic_load_n(&counts[index][nr], __ATOMIC_RELAXED);
+}

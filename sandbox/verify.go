@@ -1,0 +1,123 @@
+package sandbox
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The proof that no thread was left out is read from the kernel: the status
+// file of each thread in /proc (proc_pid_status(5), fields Seccomp and
+// Seccomp_filters). Files cannot be opened any more once the baseline is in
+// force, so they are opened before; what they hold is made when it is read.
+
+// proof are the status files of the threads there were, as descriptors: an
+// os.File would bring Go's poller into the process.
+type proof struct{ fds []int }
+
+// OpenProof opens the status file of every thread. Threads that are born later
+// inherit their parent's filters. The files go where clients' descriptors are,
+// for the baseline lets only those be read and closed.
+func (s *Sandbox) OpenProof() error {
+	if s.off {
+		return nil
+	}
+	tids, err := listDir("/proc/self/task")
+	if err != nil {
+		return fmt.Errorf("sandbox: /proc does not list this process's threads, so the filters cannot be read back: %w", err)
+	}
+	s.proof = &proof{}
+	for _, tid := range tids {
+		fd, err := unix.Open("/proc/self/task/"+tid+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == unix.ENOENT {
+			continue // the thread ended
+		}
+		if err == nil {
+			low := fd
+			fd, err = unix.FcntlInt(uintptr(low), unix.F_DUPFD_CLOEXEC, s.params.FirstClientFD)
+			unix.Close(low)
+		}
+		if err != nil {
+			s.proof.close()
+			return fmt.Errorf("sandbox: opening the status of thread %s: %w", tid, err)
+		}
+		s.proof.fds = append(s.proof.fds, fd)
+	}
+	return nil
+}
+
+func (p *proof) close() {
+	for _, fd := range p.fds {
+		unix.Close(fd)
+	}
+	p.fds = nil
+}
+
+// Proof is what the kernel says of one thread.
+type Proof struct {
+	Name    string
+	TID     int
+	Mode    int // 2: filters are in force
+	Filters int // how many
+}
+
+// Prove reads back that every thread has filters: the baseline, and a thread
+// in a role one more.
+func (s *Sandbox) Prove() ([]Proof, error) {
+	if s.off {
+		return nil, nil
+	}
+	defer s.proof.close()
+	var all []Proof
+	var open []string
+	inRole := 0
+	buf := make([]byte, 8192)
+	for _, fd := range s.proof.fds {
+		n, err := unix.Pread(fd, buf, 0)
+		if err == unix.ESRCH || n == 0 {
+			continue // the thread ended meanwhile
+		}
+		if err != nil {
+			return all, fmt.Errorf("sandbox: reading the status of a thread: %w", err)
+		}
+		p := parseStatus(buf[:n])
+		all = append(all, p)
+		if p.Mode != 2 || p.Filters < 1 {
+			open = append(open, fmt.Sprintf("%s (tid %d: mode %d, %d filters)", p.Name, p.TID, p.Mode, p.Filters))
+		}
+		if p.Filters >= 2 {
+			inRole++
+		}
+	}
+	if len(open) > 0 {
+		return all, fmt.Errorf("%w: %s", errUnproven, strings.Join(open, ", "))
+	}
+	// The threads in roles, and the reporter.
+	if want := s.Threads() + 1; inRole < want {
+		return all, fmt.Errorf("%w: %d threads have the filter of a role, not %d", errUnproven, inRole, want)
+	}
+	return all, nil
+}
+
+// parseStatus reads the fields of a status file that count.
+func parseStatus(b []byte) Proof {
+	var p Proof
+	for line := range bytes.Lines(b) {
+		key, value, _ := strings.Cut(string(line), ":")
+		value = strings.TrimSpace(value)
+		switch key {
+		case "Name":
+			p.Name = value
+		case "Pid":
+			p.TID, _ = strconv.Atoi(value)
+		case "Seccomp":
+			p.Mode, _ = strconv.Atoi(value)
+		case "Seccomp_filters":
+			p.Filters, _ = strconv.Atoi(value)
+		}
+	}
+	return p
+}

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"os"
+	"path/filepath"
+
+	"gomcd/sandbox"
+
+	"golang.org/x/sys/unix"
+)
+
+// newSandbox closes the locks that come before the filters and prepares the
+// filters from what is open by now.
+func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
+	modes, err := sandbox.ParseModes(s.cfg.Sandbox)
+	if err != nil {
+		return nil, fail(ExitUsage, "%w", err)
+	}
+	p := sandbox.Params{
+		Modes:          modes,
+		FirstClientFD:  s.firstClient,
+		EndClientFD:    len(s.conns) + 1,
+		PID:            s.pid,
+		MainTID:        s.mainTID,
+		Shutdown:       s.cfg.EnableShutdown,
+		PIDDirFD:       -1,
+		SyslogFD:       -1,
+		TestPrivileges: s.cfg.TestPrivileges,
+		AsyncPreempt:   sandbox.AsyncPreempt(),
+	}
+	for _, l := range s.listeners {
+		p.ListenFDs = append(p.ListenFDs, l.fd)
+	}
+	for _, w := range s.workers {
+		p.WorkerEpollFDs = append(p.WorkerEpollFDs, w.epfd)
+	}
+	if p.Allow, err = parseAllow(s.cfg.SandboxAllow); err != nil {
+		return nil, fail(ExitUsage, "%w", err)
+	}
+	locks := sandbox.LockParams{UID: -1, CoreDumps: s.cfg.CoreDumps}
+	if s.cfg.UID > 0 && os.Geteuid() == 0 {
+		locks.UID, locks.GID = s.cfg.UID, s.cfg.GID
+	}
+	if s.cfg.Daemon {
+		p.SyslogFD = openSyslog()
+	}
+	if s.cfg.PIDFile != "" {
+		dir := filepath.Dir(s.cfg.PIDFile)
+		if fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+			p.PIDDirFD = fd
+			locks.Writable = append(locks.Writable, dir)
+		}
+	}
+	s.pidDir = p.PIDDirFD
+	if dir := os.Getenv("GOCOVERDIR"); dir != "" && s.cfg.TestPrivileges {
+		locks.Writable = append(locks.Writable, dir)
+	}
+	if s.locks, err = sandbox.Locks(locks); err != nil {
+		return nil, fail(ExitOSErr, "%w", err)
+	}
+	for _, l := range s.locks {
+		if l.Err != nil {
+			warn("this lock is not to be had here: " + l.Name + ": " + l.Err.Error())
+		}
+	}
+	if modes.Default == sandbox.Off {
+		warn("the sandbox is OFF (--sandbox=off): no thread's system calls are filtered")
+	}
+	if modes.Default == sandbox.Audit {
+		warn("the sandbox only AUDITS: forbidden system calls are counted (stats sandbox) and made")
+	}
+	if s.cfg.TestPrivileges {
+		warn("test privileges are on: the process may open and write files; not for production")
+	}
+	if p.AsyncPreempt {
+		warn("built without asyncpreemptoff (use make): the Go runtime may signal its own threads")
+	}
+	for _, a := range p.Allow {
+		warn("--sandbox-allow adds " + a.Call + " to role " + string(a.Role))
+	}
+	box, err := sandbox.New(p)
+	if err != nil {
+		return nil, fail(ExitFailure, "%w", err)
+	}
+	s.sandboxed, s.box = !box.Off(), box
+	return box, nil
+}
+
+// warn writes a line to stderr, as the operator should read it.
+func warn(text string) { writeStderr([]byte("gomcd: " + text + "\n")) }
+
+// openSyslog connects to the system log, which a daemon's violations are told
+// to. Without one, the exit status has to do.
+func openSyslog() int {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: "/dev/log"}); err != nil {
+		unix.Close(fd)
+		return -1
+	}
+	return fd
+}
+
+func parseAllow(list []string) ([]sandbox.Allowance, error) {
+	var all []sandbox.Allowance
+	for _, s := range list {
+		a, err := sandbox.ParseAllowance(s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}

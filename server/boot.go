@@ -27,7 +27,7 @@ func Run(cfg Config, ready func()) error {
 	s.tune.automoveRatio.set(cfg.AutomoveRatio)
 	s.tune.window.Store(uint32(cfg.AutomoveWindow))
 	s.idleTimeout = uint32(cfg.IdleTimeout.Seconds())
-	if _, err := sandbox.CloseInherited(); err != nil {
+	if _, err := sandbox.CloseInherited(cfg.KeepFDs...); err != nil {
 		return fail(ExitOSErr, "closing inherited descriptors: %w", err)
 	}
 	if err := s.listen(); err != nil {

@@ -88,6 +88,7 @@ type Config struct {
 	PIDFile   string // -P
 	Daemon    bool   // -d: this process is the daemonised one
 	CoreDumps bool   // -r
+	KeepFDs   []int  // descriptors of the caller's, to be left open
 
 	// The sandbox.
 	Sandbox        string   // --sandbox: "enforce", "kill", "audit" or "off", or ROLE=MODE pairs after a comma
@@ -101,4 +102,7 @@ type ListenAddr struct {
 	Addr  netip.AddrPort // port 0: any free port, said in PortFile
 	Tag   string
 	Proto string // "", "ascii" or "binary"
+	// Implicit says that nobody asked for this address by name: where the
+	// system does not have its family, it is left out.
+	Implicit bool
 }

@@ -34,6 +34,9 @@ func (s *Server) listen() error {
 	}
 	for _, a := range s.cfg.Listen {
 		l, err := listenTCP(a, s.cfg.Backlog)
+		if a.Implicit && missingFamily(err) {
+			continue
+		}
 		if err != nil {
 			s.closeListeners()
 			return fail(ExitOSErr, "failed to listen on TCP port %d: %w", a.Addr.Port(), err)
@@ -41,6 +44,12 @@ func (s *Server) listen() error {
 		s.listeners = append(s.listeners, l)
 	}
 	return s.writePorts()
+}
+
+// missingFamily says whether a socket could not be had because the system does
+// not have its address family.
+func missingFamily(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
 }
 
 func listenTCP(a ListenAddr, backlog int) (l listener, err error) {
@@ -117,6 +126,12 @@ func (s *Server) listenUnix() error {
 		return fail(ExitOSErr, "failed to listen on UNIX socket: %s: %w", path, err)
 	}
 	s.listeners = append(s.listeners, listener{fd: fd, name: "unix:" + path})
+	if s.cfg.UID > 0 {
+		// The socket belongs to whom the server becomes.
+		if err := unix.Lchown(path, s.cfg.UID, s.cfg.GID); err != nil {
+			return fail(ExitOSErr, "giving the UNIX socket %s to user %s: %w", path, s.cfg.User, err)
+		}
+	}
 	return nil
 }
 
@@ -143,10 +158,10 @@ func (s *Server) writePorts() error {
 		fmt.Fprintf(&b, "TCP INET%s: %d\n", map[int]string{4: "", 6: "6"}[version], l.addr.Port())
 	}
 	tmp := path + ".lck"
-	if err := os.WriteFile(tmp, []byte(b.String()), 0o644); err != nil {
+	if err := writeFile(tmp, b.String()); err != nil {
 		return fail(ExitOSErr, "writing the bound ports: %w", err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := unix.Rename(tmp, path); err != nil {
 		return fail(ExitOSErr, "writing the bound ports: %w", err)
 	}
 	return nil
@@ -157,12 +172,29 @@ func writePID(path string, pid int) error {
 	if path == "" {
 		return nil
 	}
-	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", pid), 0o644); err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return fail(ExitOSErr, "could not write the pid file %s: %w", path, err)
+	if err := writeFile(path, fmt.Sprintf("%d\n", pid)); err != nil {
+		return fail(ExitOSErr, "could not write the pid file: %w", err)
+	}
+	return nil
+}
+
+// writeFile writes a file without Go's os package, whose files bring the
+// runtime's poller into the process, and with it calls that the sandbox would
+// have to allow.
+func writeFile(path, text string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	n, err := unix.Write(fd, []byte(text))
+	if err == nil && n < len(text) {
+		err = unix.ENOSPC
+	}
+	if cerr := unix.Close(fd); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

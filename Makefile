@@ -1,0 +1,72 @@
+# make run    builds gomcd and serves on 127.0.0.1:11211, in the sandbox
+# make test   runs everything that CI runs
+# Both install what is missing, where apt-get may; elsewhere they say what.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+
+ADDR ?= 127.0.0.1
+PORT ?= 11211
+FLAGS ?=
+
+# Without async preemption the Go runtime sends its threads no signals, so that
+# the sandbox need not allow any; without stack shrinking, a role thread's
+# stack stays as large as it was made at boot. The runtime can be told so only
+# by the linker, and the sandbox is told that it was.
+GODEBUG_DEFAULT := asyncpreemptoff=1,gcshrinkstackoff=1
+LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preemption=off
+GO := go
+export GOFLAGS := -buildvcs=false
+
+.PHONY: build run test deps deps-test check unit suite suite-production bench soak fuzz cross clean
+
+build: deps
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
+
+# As root an unprivileged user is needed: the server drops root at once.
+run: build
+	exec ./bin/gomcd -l $(ADDR) -p $(PORT) $$( [ $$(id -u) = 0 ] && echo -u nobody ) $(FLAGS)
+
+# What building takes.
+DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
+# What the tests use besides: real clients.
+DEB_TEST := libmemcached-tools python3-pymemcache
+
+define install
+	@missing=; for p in $(1); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	if command -v apt-get >/dev/null && [ $$(id -u) = 0 ]; then \
+		echo "installing$$missing"; \
+		{ apt-get install -y --no-install-recommends $$missing || \
+		  { apt-get update && apt-get install -y --no-install-recommends $$missing; }; } >/tmp/gomcd-deps.log 2>&1 \
+		  || { cat /tmp/gomcd-deps.log; exit 1; }; \
+	elif command -v apt-get >/dev/null; then \
+		echo "Missing:$$missing. Install with: sudo apt-get install$$missing" >&2; exit 1; \
+	elif $(2); then :; else \
+		echo "Missing here: the equivalents of the Debian packages $(1)" >&2; exit 1; \
+	fi
+endef
+
+deps:
+	$(call install,$(DEB_BUILD),pkg-config --exists libseccomp && cc --version >/dev/null)
+
+deps-test: deps
+	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && python3 -c 'import pymemcache')
+
+test: deps-test check build unit
+
+# Formatting, vet and staticcheck, for both architectures' Go code.
+check: deps
+	@out=$$(gofmt -l cache cmd protocol sandbox server t); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# The tests build their own binaries with these flags.
+unit: export GOMCD_LDFLAGS := $(LDFLAGS)
+unit: deps-test
+	$(GO) test -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./...
+
+clean:
+	rm -rf bin

@@ -51,12 +51,12 @@ func (h *Handle) FlushAll(at uint32) {
 
 // SetNow sets the clock and carries out a flush whose time has come.
 func (s *Store) SetNow(t uint32) {
+	latest := s.stamp() // of what was accessed so far
 	s.now.Store(t)
 	if at := s.wipeAt.Load(); at != 0 && at <= t {
 		s.wipeAt.CompareAndSwap(at, 0)
-		if wiped := s.wiped.Load(); wiped < at-1 {
-			s.wiped.CompareAndSwap(wiped, at-1)
-		}
+		wiped := s.wiped.Load()
+		s.wiped.CompareAndSwap(wiped, max(at-1, latest))
 		s.crawl.request(s)
 	}
 }

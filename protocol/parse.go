@@ -4,7 +4,10 @@ import "bytes"
 
 // The replies to lines that cannot be carried out, word for word memcached's.
 const (
-	ErrBadFormat     = "CLIENT_ERROR bad command line format"
+	ErrBadFormat = "CLIENT_ERROR bad command line format"
+	// ErrLongKey is what a retrieval of a key that is too long is answered
+	// with: memcached ends that line twice.
+	ErrLongKey       = ErrBadFormat + crlf
 	errBadDelta      = "CLIENT_ERROR invalid numeric delta argument"
 	errBadExptime    = "CLIENT_ERROR invalid exptime argument"
 	ErrBadChunk      = "CLIENT_ERROR bad data chunk"

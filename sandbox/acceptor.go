@@ -6,12 +6,12 @@ import "golang.org/x/sys/unix"
 // It cannot read, write, send or receive.
 func acceptor(p Params) Profile {
 	rules := []Rule{
-		allow(epollWait(), "waits for connections"),
+		Allow(epollWait(), "waits for connections"),
 	}
 	rules = append(rules, equal("accept4", "takes a connection that waits at a listener", p.ListenFDs, "listener",
-		is(3, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, "SOCK_NONBLOCK|SOCK_CLOEXEC"))...)
+		Is(3, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, "SOCK_NONBLOCK|SOCK_CLOEXEC"))...)
 	rules = append(rules, equal("epoll_ctl", "hands the connection to a worker", p.WorkerEpollFDs, "worker's epoll",
-		is(1, unix.EPOLL_CTL_ADD, "EPOLL_CTL_ADD"))...)
+		Is(1, unix.EPOLL_CTL_ADD, "EPOLL_CTL_ADD"))...)
 	rules = append(rules, closeClients(p)...)
 	rules = append(rules, threadRules()...)
 	return Profile{Role: Acceptor, Rules: rules}

@@ -20,39 +20,39 @@ const (
 // so what a role needs is here as well, and as narrowly.
 func baseline(p Params) Profile {
 	rules := []Rule{
-		allowIf("mmap", "the Go heap and thread stacks grow; never executable, never a file",
-			without(2, unix.PROT_EXEC, "no PROT_EXEC"),
-			only(3, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, unix.MAP_FIXED|unix.MAP_NORESERVE|unix.MAP_STACK,
+		AllowIf("mmap", "the Go heap and thread stacks grow; never executable, never a file",
+			Without(2, unix.PROT_EXEC, "no PROT_EXEC"),
+			Only(3, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, unix.MAP_FIXED|unix.MAP_NORESERVE|unix.MAP_STACK,
 				"MAP_PRIVATE|MAP_ANONYMOUS, maybe MAP_FIXED, MAP_NORESERVE, MAP_STACK")),
-		allow("munmap", "thread stacks and Go heap are given back"),
-		allowIf("mprotect", "guard pages of thread stacks; never executable", without(2, unix.PROT_EXEC, "no PROT_EXEC")),
-		allowIf("madvise", "the Go runtime gives memory back", is(2, unix.MADV_DONTNEED, "MADV_DONTNEED")),
-		allowIf("madvise", "the Go runtime gives memory back", is(2, unix.MADV_FREE, "MADV_FREE")),
-		allowIf("madvise", "the Go runtime's huge page hints", is(2, unix.MADV_HUGEPAGE, "MADV_HUGEPAGE")),
-		allowIf("madvise", "the Go runtime's huge page hints", is(2, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE")),
-		allowIf("madvise", "the Go runtime's huge page hints", is(2, unix.MADV_COLLAPSE, "MADV_COLLAPSE")),
-		allowIf("prctl", "the Go runtime names its memory",
-			is(0, unix.PR_SET_VMA, "PR_SET_VMA"), is(1, unix.PR_SET_VMA_ANON_NAME, "PR_SET_VMA_ANON_NAME")),
+		Allow("munmap", "thread stacks and Go heap are given back"),
+		AllowIf("mprotect", "guard pages of thread stacks; never executable", Without(2, unix.PROT_EXEC, "no PROT_EXEC")),
+		AllowIf("madvise", "the Go runtime gives memory back", Is(2, unix.MADV_DONTNEED, "MADV_DONTNEED")),
+		AllowIf("madvise", "the Go runtime gives memory back", Is(2, unix.MADV_FREE, "MADV_FREE")),
+		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_HUGEPAGE, "MADV_HUGEPAGE")),
+		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE")),
+		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_COLLAPSE, "MADV_COLLAPSE")),
+		AllowIf("prctl", "the Go runtime names its memory",
+			Is(0, unix.PR_SET_VMA, "PR_SET_VMA"), Is(1, unix.PR_SET_VMA_ANON_NAME, "PR_SET_VMA_ANON_NAME")),
 
-		allowIf("clone", "the Go runtime starts a thread; no process, no namespace",
-			only(0, threadFlags, threadFlagsMaybe, "exactly the flags of a thread")),
+		AllowIf("clone", "the Go runtime starts a thread; no process, no namespace",
+			Only(0, threadFlags, threadFlagsMaybe, "exactly the flags of a thread")),
 		{Call: "clone3", Errno: unix.ENOSYS, Reason: "its flags are in memory, out of a filter's sight: libc falls back to clone"},
-		allow("set_robust_list", "libc starts a thread"),
-		allow("rseq", "libc starts a thread"),
-		allow("rt_sigprocmask", "threads start and end with signals blocked"),
-		allow("sigaltstack", "a Go thread gets its signal stack"),
-		allow("gettid", "a Go thread learns its id"),
-		allow("exit", "a thread ends"),
-		allowIf("futex", "libc waits for memory that threads share", is(1, futexWait, "FUTEX_WAIT")),
-		allowIf("futex", "libc waits for memory that threads share", is(1, futexWake, "FUTEX_WAKE")),
+		Allow("set_robust_list", "libc starts a thread"),
+		Allow("rseq", "libc starts a thread"),
+		Allow("rt_sigprocmask", "threads start and end with signals blocked"),
+		Allow("sigaltstack", "a Go thread gets its signal stack"),
+		Allow("gettid", "a Go thread learns its id"),
+		Allow("exit", "a thread ends"),
+		AllowIf("futex", "libc waits for memory that threads share", Is(1, futexWait, "FUTEX_WAIT")),
+		AllowIf("futex", "libc waits for memory that threads share", Is(1, futexWake, "FUTEX_WAKE")),
 
-		allowIf("seccomp", "threads enter their roles: a filter can only take more away",
-			is(0, unix.SECCOMP_SET_MODE_FILTER, "SECCOMP_SET_MODE_FILTER"), is(1, 0, "no flags")),
+		AllowIf("seccomp", "threads enter their roles: a filter can only take more away",
+			Is(0, unix.SECCOMP_SET_MODE_FILTER, "SECCOMP_SET_MODE_FILTER"), Is(1, 0, "no flags")),
 
 		// What roles need.
-		allow(epollWait(), "workers and the acceptor wait"),
-		allow("recvfrom", "workers receive"),
-		allow("sendto", "workers send"),
+		Allow(epollWait(), "workers and the acceptor wait"),
+		Allow("recvfrom", "workers receive"),
+		Allow("sendto", "workers send"),
 	}
 	roles := []Profile{acceptor(p), housekeeper(p), worker(p)}
 	for _, role := range roles {
@@ -65,12 +65,12 @@ func baseline(p Params) Profile {
 	rules = append(rules, inClients(p, "pread64", "the boot reads back which filters each thread has")...)
 	if p.PIDDirFD >= 0 {
 		rules = append(rules, Rule{Call: "unlinkat", Feature: "-P", Reason: "main removes the pid file at exit",
-			When: []Cond{is(0, uint64(p.PIDDirFD), fmt.Sprintf("its directory %d", p.PIDDirFD)), is(2, 0, "0")}})
+			When: []Cond{Is(0, uint64(p.PIDDirFD), fmt.Sprintf("its directory %d", p.PIDDirFD)), Is(2, 0, "0")}})
 	}
 	if p.AsyncPreempt {
 		rules = append(rules, Rule{Call: "tgkill", Feature: "built without asyncpreemptoff",
 			Reason: "the Go runtime interrupts its own threads",
-			When:   []Cond{is(0, uint64(p.PID), "own pid"), is(2, uint64(unix.SIGURG), "SIGURG")}},
+			When:   []Cond{Is(0, uint64(p.PID), "own pid"), Is(2, uint64(unix.SIGURG), "SIGURG")}},
 			Rule{Call: "getpid", Feature: "built without asyncpreemptoff", Reason: "the Go runtime interrupts its own threads"})
 	}
 	if p.TestPrivileges {

@@ -16,17 +16,17 @@ const (
 // wake, and to tell that it crashed.
 func threadRules() []Rule {
 	return []Rule{
-		allowIf("futex", "the Go runtime parks and wakes threads",
-			is(1, futexWait|futexPrivate, "FUTEX_WAIT|FUTEX_PRIVATE_FLAG")),
-		allowIf("futex", "the Go runtime parks and wakes threads",
-			is(1, futexWake|futexPrivate, "FUTEX_WAKE|FUTEX_PRIVATE_FLAG")),
-		allow("sched_yield", "who waits for a spin lock gives up the processor"),
-		allow("nanosleep", "the Go runtime lets other threads settle before it tells of a crash"),
-		allow("clock_gettime", "the time, where the vDSO cannot give it"),
-		allow("restart_syscall", "a timed wait goes on after the process was stopped"),
-		allow("rt_sigreturn", "a fault becomes a Go panic on the way back from its signal handler"),
-		allowIf("write", "a panic, a fatal error and -vv are told on stderr", is(0, 2, "2")),
-		allow("exit_group", "the process ends"),
+		AllowIf("futex", "the Go runtime parks and wakes threads",
+			Is(1, futexWait|futexPrivate, "FUTEX_WAIT|FUTEX_PRIVATE_FLAG")),
+		AllowIf("futex", "the Go runtime parks and wakes threads",
+			Is(1, futexWake|futexPrivate, "FUTEX_WAKE|FUTEX_PRIVATE_FLAG")),
+		Allow("sched_yield", "who waits for a spin lock gives up the processor"),
+		Allow("nanosleep", "the Go runtime lets other threads settle before it tells of a crash"),
+		Allow("clock_gettime", "the time, where the vDSO cannot give it"),
+		Allow("restart_syscall", "a timed wait goes on after the process was stopped"),
+		Allow("rt_sigreturn", "a fault becomes a Go panic on the way back from its signal handler"),
+		AllowIf("write", "a panic, a fatal error and -vv are told on stderr", Is(0, 2, "2")),
+		Allow("exit_group", "the process ends"),
 	}
 }
 
@@ -51,7 +51,7 @@ func closeClients(p Params) []Rule {
 func inClients(p Params, call, reason string) []Rule {
 	var rules []Rule
 	for from := uint64(p.FirstClientFD); from < uint64(p.EndClientFD); from *= 2 {
-		rules = append(rules, allowIf(call, reason,
+		rules = append(rules, AllowIf(call, reason,
 			Cond{Arg: 0, Mask: ^(from - 1), Value: from, Text: fmt.Sprintf("%d..%d", from, 2*from-1)}))
 	}
 	return rules
@@ -61,8 +61,8 @@ func inClients(p Params, call, reason string) []Rule {
 func equal(call, reason string, fds []int, what string, more ...Cond) []Rule {
 	var rules []Rule
 	for _, fd := range fds {
-		when := append([]Cond{is(0, uint64(fd), fmt.Sprintf("%s %d", what, fd))}, more...)
-		rules = append(rules, allowIf(call, reason, when...))
+		when := append([]Cond{Is(0, uint64(fd), fmt.Sprintf("%s %d", what, fd))}, more...)
+		rules = append(rules, AllowIf(call, reason, when...))
 	}
 	return rules
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	seccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
@@ -15,30 +16,56 @@ import (
 // (seccomp(2), struct sock_filter).
 type Program struct {
 	Role Role
-	Mode Mode
+	Mode Mode // Enforce, unless it was compiled for another
 	code []unix.SockFilter
 }
 
-// actions is what each mode does with a call that no rule allows. Audit traps
-// as enforce does; the difference is in the handler.
-var actions = map[Mode]seccomp.ScmpAction{
-	Enforce: seccomp.ActTrap,
-	Kill:    seccomp.ActKillProcess,
-	Audit:   seccomp.ActTrap,
+// Instructions returns a copy of the program.
+func (p *Program) Instructions() []unix.SockFilter { return slices.Clone(p.code) }
+
+// Action is what becomes of a call that no rule allows (seccomp(2),
+// SECCOMP_RET_*).
+type Action struct{ action seccomp.ScmpAction }
+
+// The actions.
+var (
+	Trap   = Action{seccomp.ActTrap}        // SIGSYS on the thread that made it
+	Die    = Action{seccomp.ActKillProcess} // the process is killed
+	Log    = Action{seccomp.ActLog}         // it is made, and the kernel logs it
+	Notify = Action{seccomp.ActNotify}      // who listens decides; see [Program.InstallNotify]
+)
+
+// Fail is the action that a call fails with an error.
+func Fail(errno unix.Errno) Action {
+	return Action{seccomp.ActErrno.SetReturnCode(int16(errno))}
 }
 
-// Compile turns the profile into a program for a mode that has filters. A
-// call of another architecture (i386, x32) kills the process in every mode.
+// modeActions is what each mode does. Audit traps as enforce does; the
+// difference is in the handler.
+var modeActions = map[Mode]Action{Enforce: Trap, Kill: Die, Audit: Trap}
+
+// Compile turns the profile into a program for a mode that has filters.
 func (p Profile) Compile(mode Mode) (*Program, error) {
-	action, ok := actions[mode]
+	action, ok := modeActions[mode]
 	if !ok {
 		return nil, fmt.Errorf("sandbox: mode %v has no filter", mode)
 	}
-	return p.compile(action, mode)
+	program, err := p.CompileFor(action)
+	if err != nil {
+		return nil, err
+	}
+	program.Mode = mode
+	if mode == Audit {
+		program.code = passTrampoline(program.code)
+	}
+	return program, nil
 }
 
-func (p Profile) compile(action seccomp.ScmpAction, mode Mode) (*Program, error) {
-	f, err := seccomp.NewFilter(action)
+// CompileFor turns the profile into a program that does otherwise with calls
+// that no rule allows. A call of another architecture (i386, x32) kills the
+// process whatever that is.
+func (p Profile) CompileFor(otherwise Action) (*Program, error) {
+	f, err := seccomp.NewFilter(otherwise.action)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: role %s: %w", p.Role, err)
 	}
@@ -47,9 +74,9 @@ func (p Profile) compile(action seccomp.ScmpAction, mode Mode) (*Program, error)
 		return nil, fmt.Errorf("sandbox: role %s: %w", p.Role, err)
 	}
 	// A binary tree instead of a list: the calls at its end are as quick as
-	// those at its beginning. Old libraries do not have it.
-	if err := f.SetOptimize(2); err != nil && !errors.Is(err, os.ErrInvalid) {
-		_ = err
+	// those at its beginning. A library from before 2.5 makes a list.
+	if err := f.SetOptimize(2); err != nil && !isOld(err) {
+		return nil, fmt.Errorf("sandbox: role %s: %w", p.Role, err)
 	}
 	for _, r := range p.Rules {
 		if err := addRule(f, r); err != nil {
@@ -60,10 +87,13 @@ func (p Profile) compile(action seccomp.ScmpAction, mode Mode) (*Program, error)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: role %s: exporting: %w", p.Role, err)
 	}
-	if mode == Audit {
-		code = passTrampoline(code)
-	}
-	return &Program{Role: p.Role, Mode: mode, code: code}, nil
+	return &Program{Role: p.Role, code: code}, nil
+}
+
+// isOld says whether the library is too old for what was asked.
+func isOld(err error) bool {
+	var version seccomp.VersionError
+	return errors.As(err, &version)
 }
 
 func addRule(f *seccomp.ScmpFilter, r Rule) error {

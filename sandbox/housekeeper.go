@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 // only: no socket, no file.
 func housekeeper(Params) Profile {
 	rules := []Rule{
-		allowIf("getrusage", "`stats` tells the processor time used", is(0, uint64(unix.RUSAGE_SELF), "RUSAGE_SELF")),
+		AllowIf("getrusage", "`stats` tells the processor time used", Is(0, uint64(unix.RUSAGE_SELF), "RUSAGE_SELF")),
 	}
 	return Profile{Role: Housekeeper, Rules: append(rules, threadRules()...)}
 }

@@ -20,15 +20,40 @@ func (p *Program) Install() error { return p.install(0) }
 // threads already have filters that differ.
 func (p *Program) InstallAll() error { return p.install(unix.SECCOMP_FILTER_FLAG_TSYNC) }
 
+// InstallNotify puts the filter, whose action is [Notify], on the calling
+// thread. The result is the descriptor that tells of calls and takes answers
+// (seccomp_unotify(2)); the kernel takes one such filter on a thread.
+func (p *Program) InstallNotify() (int, error) {
+	r, errno := p.set(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
+	if errno != 0 {
+		return -1, fmt.Errorf("sandbox: installing the filter of role %s: %w", p.Role, explain(errno))
+	}
+	return int(r), nil
+}
+
 func (p *Program) install(flags uintptr) error {
-	prog := unix.SockFprog{Len: uint16(len(p.code)), Filter: &p.code[0]}
-	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags,
-		uintptr(unsafe.Pointer(&prog)))
+	r, errno := p.set(flags)
 	switch {
 	case errno != 0:
 		return fmt.Errorf("sandbox: installing the filter of role %s: %w", p.Role, explain(errno))
 	case r != 0: // with TSYNC: the thread that could not be synchronised
 		return fmt.Errorf("sandbox: thread %d has a filter of its own already, so the one of role %s cannot be installed on all", r, p.Role)
+	}
+	return nil
+}
+
+func (p *Program) set(flags uintptr) (uintptr, unix.Errno) {
+	prog := unix.SockFprog{Len: uint16(len(p.code)), Filter: &p.code[0]}
+	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags,
+		uintptr(unsafe.Pointer(&prog)))
+	return r, errno
+}
+
+// NoNewPrivileges forbids that exec ever gives privileges, on every thread of
+// the process. Without it, only a process with CAP_SYS_ADMIN can have filters.
+func NoNewPrivileges() error {
+	if _, _, errno := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
+		return fmt.Errorf("sandbox: no_new_privs: %w", errno)
 	}
 	return nil
 }

@@ -1,13 +1,14 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"syscall"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
+	lsys "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
@@ -21,6 +22,8 @@ type LockParams struct {
 	UID, GID int
 	// Writable are directories in which files may be written and removed.
 	Writable []string
+	// Removable are directories in which files may be removed, no more.
+	Removable []string
 	// CoreDumps leaves the limit on core files, and with it dumpability.
 	CoreDumps bool
 }
@@ -34,6 +37,8 @@ type Lock struct {
 // Locks closes all of them. The error says that the user could not be
 // changed; a lock that the system does not have is only noted.
 func Locks(p LockParams) ([]Lock, error) {
+	// Only who may still set capabilities can take them from the bounding set.
+	bounding := dropBounding()
 	if p.UID >= 0 {
 		if err := becomeUser(p.UID, p.GID); err != nil {
 			return nil, err
@@ -45,10 +50,24 @@ func Locks(p LockParams) ([]Lock, error) {
 		note("no core files", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}))
 		note("not dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 	}
-	note("no capabilities", dropCapabilities())
-	note("no new privileges", noNewPrivileges())
+	note("no capabilities", cap.NewSet().SetProc())
+	if !errors.Is(bounding, unix.EPERM) {
+		// Who may not empty it has no privileges, and gets none by exec either.
+		note("no capabilities to be had (bounding set)", bounding)
+	}
+	note("no new privileges", NoNewPrivileges())
 	note("memory never executable (MDWE)", unix.Prctl(unix.PR_SET_MDWE, unix.PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0))
-	note("files and TCP closed (Landlock)", closeFiles(p.Writable))
+	abi, err := closeFiles(p.Writable, p.Removable)
+	for _, l := range landlocks {
+		switch {
+		case err != nil:
+			note(l.name, err)
+		case abi < l.abi:
+			note(l.name, fmt.Errorf("version %d of Landlock is here, this needs %d", abi, l.abi))
+		default:
+			note(l.name, nil)
+		}
+	}
 	return locks, nil
 }
 
@@ -66,36 +85,49 @@ func becomeUser(uid, gid int) error {
 	return nil
 }
 
-// dropCapabilities empties every set of every thread; the bounding set too,
-// where that is permitted.
-func dropCapabilities() error {
-	if os.Geteuid() == 0 {
-		if err := cap.ModeNoPriv.Set(); err == nil {
-			return nil
+// dropBounding empties the bounding set, so that not even exec of a privileged
+// program could bring a capability back. It takes CAP_SETPCAP.
+func dropBounding() error {
+	for c := cap.Value(0); c < cap.MaxBits(); c++ {
+		if has, err := cap.GetBound(c); err != nil || !has {
+			continue
 		}
-	}
-	return cap.NewSet().SetProc()
-}
-
-// noNewPrivileges forbids that exec ever gives privileges, on every thread. It
-// is also what lets an unprivileged process have filters.
-func noNewPrivileges() error {
-	if _, _, errno := capsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
-		return errno
+		if err := cap.DropBound(c); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// landlocks are what Landlock closes, and since which of its versions
+// (landlock(7)).
+var landlocks = []struct {
+	name string
+	abi  int
+}{
+	{"files closed (Landlock)", 1},
+	{"TCP bind and connect closed (Landlock)", 4},
+	{"abstract sockets and signals to others closed (Landlock)", 6},
+}
+
 // closeFiles closes the file system but for the given directories, and TCP:
-// listeners that are open stay open, nothing new is bound or connected.
-func closeFiles(writable []string) error {
+// listeners that are open stay open, nothing new is bound or connected. It
+// returns the version of Landlock there is; with an older one, less is closed.
+func closeFiles(writable, removable []string) (int, error) {
+	abi, err := lsys.LandlockGetABIVersion()
+	if err != nil {
+		return 0, fmt.Errorf("this kernel has no Landlock, or it is not enabled: %w", err)
+	}
 	// The proof that no thread is open is read from here, before filters close
 	// open(2) for good.
 	rules := []landlock.Rule{landlock.RODirs("/proc/self/task")}
 	if len(writable) > 0 {
 		rules = append(rules, landlock.RWDirs(writable...).IgnoreIfMissing())
 	}
-	return landlock.V7.BestEffort().Restrict(rules...)
+	if len(removable) > 0 {
+		rules = append(rules, landlock.PathAccess(lsys.AccessFSRemoveFile, removable...).IgnoreIfMissing())
+	}
+	return abi, landlock.V7.BestEffort().Restrict(rules...)
 }
 
 // CloseInherited closes every descriptor above stderr that the process was

@@ -1,8 +1,12 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	seccomp "github.com/seccomp/libseccomp-golang"
 )
 
 // Role is what a thread does in the process.
@@ -50,6 +54,31 @@ func (m Modes) Of(r Role) Mode {
 	return m.Default
 }
 
+// String is the modes as ParseModes reads them.
+func (m Modes) String() string {
+	s := m.Default.String()
+	for _, r := range Roles {
+		if mode, ok := m.roles[r]; ok {
+			s += fmt.Sprintf(",%s=%s", r, mode)
+		}
+	}
+	return s
+}
+
+// check says whether the modes go together.
+func (m Modes) check() error {
+	if m.Of(Process) != Kill {
+		return nil
+	}
+	for _, mode := range m.roles {
+		if mode == Audit {
+			return errors.New("sandbox: no role can be audited while the process is in mode kill: " +
+				"what its filter kills, nobody can count; use enforce")
+		}
+	}
+	return nil
+}
+
 // ParseModes reads "MODE" or "MODE,ROLE=MODE,...". The filters of a process
 // that has any cannot be off for one role alone.
 func ParseModes(s string) (Modes, error) {
@@ -74,22 +103,21 @@ func ParseModes(s string) (Modes, error) {
 			m.Default = Mode(mode)
 		case !knownRole(Role(role)):
 			return m, fmt.Errorf("sandbox role %q is not one of %v", role, Roles)
+		case Role(role) == Reporter:
+			return m, errors.New("sandbox: the reporter has no mode: it tells of the others' violations")
+		case m.Default == Off:
+			return m, fmt.Errorf("sandbox: mode off has no filters, so role %s can have none", role)
 		case Mode(mode) == Off:
 			return m, fmt.Errorf("sandbox: role %s cannot be off by itself; use audit", role)
 		default:
 			m.roles[Role(role)] = Mode(mode)
 		}
 	}
-	return m, nil
+	return m, m.check()
 }
 
 func knownRole(r Role) bool {
-	for _, known := range Roles {
-		if r == known {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(Roles, r)
 }
 
 // ParseAllowance reads ROLE:SYSCALL.
@@ -98,8 +126,11 @@ func ParseAllowance(s string) (Allowance, error) {
 	switch {
 	case !ok || call == "":
 		return Allowance{}, fmt.Errorf("sandbox: %q is not ROLE:SYSCALL", s)
-	case !knownRole(Role(role)):
+	case !knownRole(Role(role)) || Role(role) == Reporter:
 		return Allowance{}, fmt.Errorf("sandbox: role %q is not one of %v", role, Roles)
+	}
+	if _, err := seccomp.GetSyscallFromName(call); err != nil {
+		return Allowance{}, fmt.Errorf("sandbox: there is no system call %q here", call)
 	}
 	return Allowance{Role(role), call}, nil
 }

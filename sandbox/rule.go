@@ -31,27 +31,27 @@ type Cond struct {
 
 const allBits = ^uint64(0)
 
-// is says that an argument has exactly this value.
-func is(arg uint, value uint64, text string) Cond {
+// Is says that an argument has exactly this value.
+func Is(arg uint, value uint64, text string) Cond {
 	return Cond{Arg: arg, Mask: allBits, Value: value, Text: text}
 }
 
-// without says that an argument has none of these bits.
-func without(arg uint, bits uint64, text string) Cond {
+// Without says that an argument has none of these bits.
+func Without(arg uint, bits uint64, text string) Cond {
 	return Cond{Arg: arg, Mask: bits, Value: 0, Text: text}
 }
 
-// only says that an argument has the bits of value and besides them at most
+// Only says that an argument has the bits of value and besides them at most
 // those of maybe.
-func only(arg uint, value, maybe uint64, text string) Cond {
+func Only(arg uint, value, maybe uint64, text string) Cond {
 	return Cond{Arg: arg, Mask: ^maybe, Value: value, Text: text}
 }
 
-// allow is a rule without conditions.
-func allow(call, reason string) Rule { return Rule{Call: call, Reason: reason} }
+// Allow is a rule without conditions.
+func Allow(call, reason string) Rule { return Rule{Call: call, Reason: reason} }
 
-// allowIf is a rule with conditions.
-func allowIf(call, reason string, when ...Cond) Rule {
+// AllowIf is a rule with conditions.
+func AllowIf(call, reason string, when ...Cond) Rule {
 	return Rule{Call: call, When: when, Reason: reason}
 }
 
@@ -63,6 +63,7 @@ type Allowance struct {
 
 // Params are the facts that a profile is built from.
 type Params struct {
+	Name  string // of the program, for its line about a violation; "" is gomcd
 	Modes Modes
 
 	ListenFDs      []int

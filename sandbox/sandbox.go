@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 )
 
 // Sandbox closes around a process step by step; see the order in the
@@ -14,11 +13,12 @@ type Sandbox struct {
 	off      bool
 	programs map[Role]*Program
 	profiles map[Role]Profile
+	calls    []string // names by number, for AppendStats
 	proof    *proof
+	proven   []Proof
 
 	mu      sync.Mutex
-	threads []thread
-	count   atomic.Int32
+	threads []thread // those that entered a role; the first stands for all others
 }
 
 // thread is one thread that entered a role.
@@ -27,26 +27,40 @@ type thread struct {
 	name string
 }
 
-// New compiles every profile, installs the handler for violations and starts
-// the thread that tells of them. With the default mode off it does nothing,
-// and neither do the other steps.
-func New(p Params) (*Sandbox, error) {
+// New prepares a sandbox of this server's roles.
+func New(p Params) (*Sandbox, error) { return NewOf(p, Profiles(p)) }
+
+// NewOf compiles profiles, installs the handler for violations and starts the
+// thread that tells of them. One profile must be that of Process, and allow
+// what the others do. With the default mode off it does nothing, and neither
+// do the other steps.
+func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	s := &Sandbox{params: p, off: p.Modes.Default == Off, programs: map[Role]*Program{}, profiles: map[Role]Profile{}}
-	for _, profile := range Profiles(p) {
+	for _, profile := range profiles {
 		s.profiles[profile.Role] = profile
 	}
+	s.threads = append(s.threads, thread{Process, "runtime"})
 	if s.off {
 		return s, nil
+	}
+	if err := p.Modes.check(); err != nil {
+		return nil, err
 	}
 	if err := Available(); err != nil {
 		return nil, err
 	}
+	if _, ok := s.profiles[Process]; !ok {
+		return nil, errors.New("sandbox: there is no profile for the process")
+	}
+	if _, ok := s.profiles[Reporter]; !ok {
+		s.profiles[Reporter] = reporter(p)
+	}
 	audited := false
-	for _, r := range Roles {
-		audited = audited || p.Modes.Of(r) == Audit
+	for role := range s.profiles {
+		audited = audited || s.Mode(role) == Audit
 	}
 	for role, profile := range s.profiles {
-		program, err := profile.Compile(p.Modes.Of(role))
+		program, err := profile.Compile(s.Mode(role))
 		if err != nil {
 			return nil, err
 		}
@@ -57,9 +71,11 @@ func New(p Params) (*Sandbox, error) {
 		}
 		s.programs[role] = program
 	}
-	s.threads = append(s.threads, thread{Process, "runtime"})
-	s.count.Store(1)
-	return s, startTrap(p.SyslogFD, p.Modes.Of(Process) == Audit)
+	s.calls = callNames()
+	if p.Name == "" {
+		p.Name = "gomcd"
+	}
+	return s, startTrap(p.Name, p.SyslogFD, s.Mode(Process) == Audit)
 }
 
 // InstallBaseline puts the baseline on every thread of the process. It is the
@@ -75,7 +91,7 @@ func (s *Sandbox) InstallBaseline() error {
 }
 
 // EnterRole confines the calling thread, which is locked to its goroutine and
-// stays so for ever, to its role.
+// stays so for ever, to its role. The baseline is in force by then.
 func (s *Sandbox) EnterRole(role Role, name string) error {
 	if s.off {
 		return nil
@@ -86,23 +102,24 @@ func (s *Sandbox) EnterRole(role Role, name string) error {
 	}
 	s.mu.Lock()
 	index := len(s.threads)
-	s.threads = append(s.threads, thread{role, name})
+	if index < maxThreads {
+		s.threads = append(s.threads, thread{role, name})
+	}
 	s.mu.Unlock()
-	s.count.Add(1)
+	if index == maxThreads {
+		return fmt.Errorf("sandbox: thread %s is one too many: %d can have roles", name, maxThreads-1)
+	}
 	nameTrap(index, role, name, program.Mode == Audit)
 	return program.Install()
 }
 
-// Violation is a forbidden call that was made in audit mode.
-type Violation struct {
-	Role   Role
-	Thread string
-	Call   int
-	Count  uint64
-}
-
 // Mode is the mode of a role.
-func (s *Sandbox) Mode(r Role) Mode { return s.params.Modes.Of(r) }
+func (s *Sandbox) Mode(r Role) Mode {
+	if r == Reporter && !s.off {
+		return Kill // nobody could tell of its violations
+	}
+	return s.params.Modes.Of(r)
+}
 
 // Off says whether there is no filter at all.
 func (s *Sandbox) Off() bool { return s.off }
@@ -110,25 +127,12 @@ func (s *Sandbox) Off() bool { return s.off }
 // Profile returns a role's profile.
 func (s *Sandbox) Profile(r Role) Profile { return s.profiles[r] }
 
+// Program returns a role's compiled profile, nil if the sandbox is off.
+func (s *Sandbox) Program(r Role) *Program { return s.programs[r] }
+
 // Threads is how many threads entered a role.
-func (s *Sandbox) Threads() int { return int(s.count.Load()) - 1 }
-
-// maxCalls bounds the numbers of calls that are counted.
-const maxCalls = 512
-
-// EachViolation calls f for every thread and forbidden call that was counted
-// in audit mode. It does not allocate.
-func (s *Sandbox) EachViolation(f func(Violation)) {
-	if s.off {
-		return
-	}
-	for i := range s.threads {
-		for nr := range maxCalls {
-			if n := counted(i, nr); n > 0 {
-				f(Violation{s.threads[i].role, s.threads[i].name, nr, n})
-			}
-		}
-	}
+func (s *Sandbox) Threads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.threads) - 1
 }
-
-var errUnproven = errors.New("sandbox: not every thread is filtered")

@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -33,27 +35,36 @@ static struct {
 static char call_names[MAX_CALLS][NAME_SIZE];
 static uint64_t counts[MAX_THREADS][MAX_CALLS];
 
-static __thread int self; // place of this thread in threads
+static __thread int self; // place of this thread in threads, 0 without a role
 
 static struct {
 	uint32_t state; // 0: none, 1: being written, 2: written
-	int thread, tid, nr, arch;
+	int thread, tid, nr;
+	unsigned arch;
 	uint64_t args[6];
 	uintptr_t ip;
 } report;
 
+static char program[NAME_SIZE];
 static int syslog_fd = -1;
+static uint32_t named; // 1: the reporter has its name
+static uint32_t bell;  // counts what there is for the reporter to do
 static uint32_t confine_state; // 0: not yet, 1: asked to, 2: done
 static struct sock_filter *confine_code;
 static int confine_length, confine_error;
 
-static long futex(uint32_t *word, int op, uint32_t value) {
-	return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+static long futex(uint32_t *word, int op, uint32_t value, const struct timespec *timeout) {
+	return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
+}
+
+// ring wakes the reporter.
+static void ring(void) {
+	__atomic_fetch_add(&bell, 1, __ATOMIC_RELEASE);
+	futex(&bell, FUTEX_WAKE, 1, NULL);
 }
 
 // trap_again makes a call from the one place that audit filters let through.
 // The kernel's idea of where a call comes from is the address behind it.
-long trap_again(long nr, long a, long b, long c, long d, long e, long f);
 
 #if defined(__x86_64__)
 __asm__(
@@ -114,56 +125,109 @@ extern char trap_again_ip[];
 
 uintptr_t trap_trampoline(void) { return (uintptr_t)trap_again_ip; }
 
+// change_mask is rt_sigprocmask(2) for the interrupted code: a handler has a
+// mask of its own, and what it changes there is lost when it returns.
+static long change_mask(ucontext_t *uc, const uint64_t *args) {
+	uint64_t was, set;
+	memcpy(&was, &uc->uc_sigmask, sizeof was);
+	if (args[3] != sizeof was)
+		return -EINVAL;
+	if (args[1] != 0) {
+		memcpy(&set, (void *)args[1], sizeof set);
+		switch (args[0]) {
+		case SIG_BLOCK: set = was | set; break;
+		case SIG_UNBLOCK: set = was & ~set; break;
+		case SIG_SETMASK: break;
+		default: return -EINVAL;
+		}
+		memcpy(&uc->uc_sigmask, &set, sizeof set);
+	}
+	if (args[2] != 0)
+		memcpy((void *)args[2], &was, sizeof was);
+	return 0;
+}
+
+// allow_once makes a forbidden call after all, for audit. What would come back
+// on another stack, or share this one with a child, cannot be made from a
+// handler.
+static long allow_once(ucontext_t *uc, int nr, const uint64_t *args) {
+	switch (nr) {
+	case SYS_rt_sigprocmask:
+		return change_mask(uc, args);
+	case SYS_clone:
+		if (args[0] & CLONE_VM)
+			return -ENOSYS;
+		break;
+	case SYS_clone3:
+#ifdef SYS_vfork
+	case SYS_vfork:
+#endif
+		return -ENOSYS;
+	}
+	return trap_again(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+}
+
 static void on_sigsys(int sig, siginfo_t *si, void *ctx) {
 	ucontext_t *uc = ctx;
 	uint64_t args[6];
-	int saved = errno;
+	int nr = si->si_syscall, saved = errno;
 	(void)sig;
 	if (si->si_code != 1 /* SYS_SECCOMP */)
 		return;
 	facts(uc, args);
 	if (threads[self].audit) {
-		int nr = si->si_syscall;
-		if (nr >= 0 && nr < MAX_CALLS)
-			__atomic_fetch_add(&counts[self][nr], 1, __ATOMIC_RELAXED);
-		answer(uc, trap_again(nr, args[0], args[1], args[2], args[3], args[4], args[5]));
+		// Numbers that the table has no place for share its last one.
+		int place = nr >= 0 && nr < MAX_CALLS ? nr : MAX_CALLS - 1;
+		__atomic_fetch_add(&counts[self][place], 1, __ATOMIC_RELAXED);
+		answer(uc, allow_once(uc, nr, args));
 		errno = saved;
 		return;
 	}
 	uint32_t none = 0;
 	if (__atomic_compare_exchange_n(&report.state, &none, 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 		report.thread = self;
-		report.tid = threads[self].tid;
-		report.nr = si->si_syscall;
+		// The baseline lets a thread ask who it is; a role need not.
+		report.tid = self != 0 ? threads[self].tid : syscall(SYS_gettid);
+		report.nr = nr;
 		report.arch = si->si_arch;
 		report.ip = (uintptr_t)si->si_call_addr;
 		memcpy(report.args, args, sizeof args);
 		__atomic_store_n(&report.state, 2, __ATOMIC_RELEASE);
-		futex(&report.state, FUTEX_WAKE, 1);
+		ring();
 	}
-	for (;;) { // the process ends while we wait
-		uint32_t now = __atomic_load_n(&report.state, __ATOMIC_ACQUIRE);
-		futex(&report.state, FUTEX_WAIT, now);
+	// The process ends while this thread waits. Should stderr be a pipe that
+	// nobody reads, the line is lost, but the process ends all the same.
+	struct timespec patience = {2, 0};
+	uint32_t never = 0;
+	while (futex(&never, FUTEX_WAIT, 0, &patience) != 0 && errno == EINTR) {
 	}
+	for (;;)
+		syscall(SYS_exit_group, 128 + SIGSYS);
+}
+
+static const char *arch_name(unsigned arch) {
+	switch (arch) {
+	case AUDIT_ARCH_X86_64: return "x86_64";
+	case AUDIT_ARCH_AARCH64: return "aarch64";
+	case AUDIT_ARCH_I386: return "i386";
+	}
+	return "unknown";
 }
 
 static void tell(void) {
 	char line[640];
 	const char *name = report.nr >= 0 && report.nr < MAX_CALLS && call_names[report.nr][0]
 		? call_names[report.nr] : "unknown";
-	char tid[24] = "";
-	if (report.tid > 0)
-		snprintf(tid, sizeof tid, " tid=%d", report.tid);
 	int n = snprintf(line, sizeof line,
-		"gomcd: sandbox violation: role=%s thread=%s%s syscall=%s(%d) "
-		"args=%#llx,%#llx,%#llx,%#llx,%#llx,%#llx ip=%#llx: "
-		"this call is not in the role's profile, so the process ends. "
-		"docs/security.md says how to find the cause and how to report it.\n",
-		threads[report.thread].role, threads[report.thread].name, tid, name, report.nr,
+		"%s: sandbox violation: role=%s thread=%s tid=%d syscall=%s(%d) "
+		"args=%#llx,%#llx,%#llx,%#llx,%#llx,%#llx ip=%#llx arch=%s: "
+		"the call is not in this role's profile; the process ends. "
+		"See docs/security.md for how to find the cause and report it.\n",
+		program, threads[report.thread].role, threads[report.thread].name, report.tid, name, report.nr,
 		(unsigned long long)report.args[0], (unsigned long long)report.args[1],
 		(unsigned long long)report.args[2], (unsigned long long)report.args[3],
 		(unsigned long long)report.args[4], (unsigned long long)report.args[5],
-		(unsigned long long)report.ip);
+		(unsigned long long)report.ip, arch_name(report.arch));
 	if (n > (int)sizeof line - 1)
 		n = sizeof line - 1;
 	if (write(2, line, n) < 0) {
@@ -178,23 +242,26 @@ static void tell(void) {
 	}
 }
 
+static void confine(void) {
+	struct sock_fprog prog = {confine_length, confine_code};
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) != 0)
+		confine_error = errno;
+	__atomic_store_n(&confine_state, 2, __ATOMIC_RELEASE);
+	futex(&confine_state, FUTEX_WAKE, 1, NULL);
+}
+
 static void *reporter(void *arg) {
 	(void)arg;
 	prctl(PR_SET_NAME, "reporter");
-	while (__atomic_load_n(&confine_state, __ATOMIC_ACQUIRE) == 0)
-		futex(&confine_state, FUTEX_WAIT, 0);
-	if (confine_length > 0) {
-		struct sock_fprog prog = {confine_length, confine_code};
-		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) != 0)
-			confine_error = errno;
-	}
-	__atomic_store_n(&confine_state, 2, __ATOMIC_RELEASE);
-	futex(&confine_state, FUTEX_WAKE, 1);
+	__atomic_store_n(&named, 1, __ATOMIC_RELEASE);
+	futex(&named, FUTEX_WAKE, 1, NULL);
 	for (;;) {
-		uint32_t now = __atomic_load_n(&report.state, __ATOMIC_ACQUIRE);
-		if (now == 2)
+		uint32_t rung = __atomic_load_n(&bell, __ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&report.state, __ATOMIC_ACQUIRE) == 2)
 			break;
-		futex(&report.state, FUTEX_WAIT, now);
+		if (__atomic_load_n(&confine_state, __ATOMIC_ACQUIRE) == 1)
+			confine();
+		futex(&bell, FUTEX_WAIT, rung, NULL);
 	}
 	tell();
 	for (;;)
@@ -202,8 +269,14 @@ static void *reporter(void *arg) {
 	return NULL;
 }
 
-int trap_init(int fd) {
+static void copy_name(char *to, const char *from) {
+	strncpy(to, from, NAME_SIZE - 1);
+	to[NAME_SIZE - 1] = 0;
+}
+
+int trap_init(const char *name, int fd) {
 	struct sigaction sa = {0};
+	copy_name(program, name);
 	syslog_fd = fd;
 	sa.sa_sigaction = on_sigsys;
 	sa.sa_flags = SA_SIGINFO | SA_ONSTACK;
@@ -223,26 +296,23 @@ int trap_reporter(void) {
 	int err = pthread_create(&t, &attr, reporter, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
+	// It names itself while it still may.
+	while (err == 0 && __atomic_load_n(&named, __ATOMIC_ACQUIRE) == 0)
+		futex(&named, FUTEX_WAIT, 0, NULL);
 	return err;
 }
 
 int trap_confine(struct sock_filter *code, int length) {
-	confine_code = malloc(sizeof *code * (length + 1));
+	confine_code = malloc(sizeof *code * length);
 	if (confine_code == NULL)
 		return ENOMEM;
-	if (length > 0)
-		memcpy(confine_code, code, sizeof *code * length);
+	memcpy(confine_code, code, sizeof *code * length);
 	confine_length = length;
 	__atomic_store_n(&confine_state, 1, __ATOMIC_RELEASE);
-	futex(&confine_state, FUTEX_WAKE, 1);
+	ring();
 	while (__atomic_load_n(&confine_state, __ATOMIC_ACQUIRE) != 2)
-		futex(&confine_state, FUTEX_WAIT, 1);
+		futex(&confine_state, FUTEX_WAIT, 1, NULL);
 	return confine_error;
-}
-
-static void copy_name(char *to, const char *from) {
-	strncpy(to, from, NAME_SIZE - 1);
-	to[NAME_SIZE - 1] = 0;
 }
 
 void trap_role(int index, const char *role, const char *name, int audit) {
@@ -266,6 +336,4 @@ void trap_name(int nr, const char *name) {
 		copy_name(call_names[nr], name);
 }
 
-uint64_t trap_count(int index, int nr) {
-	return __atomic_load_n(&counts[index][nr], __ATOMIC_RELAXED);
-}
+uint64_t *trap_counts(void) { return &counts[0][0]; }

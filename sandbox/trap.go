@@ -3,50 +3,42 @@ package sandbox
 // #cgo CFLAGS: -O2 -Wall
 // #cgo LDFLAGS: -lpthread
 // #include <stdlib.h>
+// #include "libc.h"
 // #include "trap.h"
 import "C"
 
 import (
 	"fmt"
+	"sync/atomic"
 	"unsafe"
 
 	seccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
 )
 
+// This file is Go's side of trap.c, and with install.go all of the package's
+// unsafe code: C's strings, programs and tables.
+
 // ExitViolation is the exit status of a process that a violation ended in
 // enforce mode: 128 + SIGSYS, as a shell would give a process that the signal
 // killed.
 const ExitViolation = 128 + int(unix.SIGSYS)
 
-// offsets into struct seccomp_data (linux/seccomp.h).
-const offsetIP = 8
+const (
+	maxThreads = C.MAX_THREADS // in roles
+	maxCalls   = C.MAX_CALLS   // that are told apart when they are counted
+)
 
-// passTrampoline puts before a program that a call from the trampoline is let
-// through, whatever it is: audit makes forbidden calls from there.
-func passTrampoline(code []unix.SockFilter) []unix.SockFilter {
-	ip := uint64(C.trap_trampoline())
-	load := func(off uint32) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: off}
-	}
-	equal := func(v uint32, otherwise uint8) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: v, Jf: otherwise}
-	}
-	return append([]unix.SockFilter{
-		load(offsetIP), equal(uint32(ip), 3),
-		load(offsetIP + 4), equal(uint32(ip>>32), 1),
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}, code...)
-}
-
-// startTrap installs the SIGSYS handler and starts the reporter.
-func startTrap(syslogFD int, audit bool) error {
-	if n := C.trap_init(C.int(syslogFD)); n != 0 {
+// startTrap prepares libc, installs the SIGSYS handler and starts the reporter.
+func startTrap(name string, syslogFD int, audit bool) error {
+	C.libc_prepare()
+	program := C.CString(name)
+	defer C.free(unsafe.Pointer(program))
+	if n := C.trap_init(program, C.int(syslogFD)); n != 0 {
 		return fmt.Errorf("sandbox: handler for SIGSYS: %w", unix.Errno(n))
 	}
-	for nr := range C.MAX_CALLS {
-		name, err := seccomp.ScmpSyscall(nr).GetName()
-		if err != nil {
+	for nr, name := range callNames() {
+		if name == "" {
 			continue
 		}
 		c := C.CString(name)
@@ -60,6 +52,17 @@ func startTrap(syslogFD int, audit bool) error {
 		return fmt.Errorf("sandbox: starting the reporter: %w", unix.Errno(n))
 	}
 	return nil
+}
+
+// callNames lists the names of this machine's system calls by number.
+func callNames() []string {
+	names := make([]string, maxCalls)
+	for nr := range names {
+		if name, err := seccomp.ScmpSyscall(nr).GetName(); err == nil {
+			names[nr] = name
+		}
+	}
+	return names
 }
 
 // confineReporter has the reporter install its filter.
@@ -85,6 +88,21 @@ func cbool(b bool) C.int {
 	return 0
 }
 
+// counts are the forbidden calls of each thread that audit let through. It is
+// C's memory, there for as long as the process.
+var counts = unsafe.Slice((*uint64)(unsafe.Pointer(C.trap_counts())), maxThreads*maxCalls)
+
 // counted is how often a thread made a call that its filter forbids, in audit
 // mode.
-func counted(index, nr int) uint64 { return uint64(C.trap_count(C.int(index), C.int(nr))) }
+func counted(index, nr int) uint64 { return atomic.LoadUint64(&counts[index*maxCalls+nr]) }
+
+// trampoline is the address that a call made by callAgain comes from.
+func trampoline() uint64 { return uint64(C.trap_trampoline()) }
+
+// callAgain makes a call as audit does, from the trampoline. It returns what
+// the kernel does: a number, or minus an errno. Tests ask filters for verdicts
+// with it.
+func callAgain(nr uint64, args [6]uint64) int64 {
+	return int64(C.trap_again(C.long(nr), C.long(args[0]), C.long(args[1]), C.long(args[2]),
+		C.long(args[3]), C.long(args[4]), C.long(args[5])))
+}

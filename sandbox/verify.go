@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -61,8 +62,18 @@ type Proof struct {
 	Name    string
 	TID     int
 	Mode    int // 2: filters are in force
-	Filters int // how many
+	Filters int // how many; -1 before Linux 5.9, which does not tell
+	// Capabilities has the bits of every set but the bounding set, which
+	// alone gives nothing.
+	Capabilities uint64
+	NoNewPrivs   bool
 }
+
+// modeFilter is a thread's Seccomp field when filters are in force
+// (SECCOMP_MODE_FILTER).
+const modeFilter = 2
+
+var errUnproven = errors.New("sandbox: not every thread is filtered")
 
 // Prove reads back that every thread has filters: the baseline, and a thread
 // in a role one more.
@@ -85,10 +96,10 @@ func (s *Sandbox) Prove() ([]Proof, error) {
 		}
 		p := parseStatus(buf[:n])
 		all = append(all, p)
-		if p.Mode != 2 || p.Filters < 1 {
+		if p.Mode != modeFilter || p.Filters == 0 {
 			open = append(open, fmt.Sprintf("%s (tid %d: mode %d, %d filters)", p.Name, p.TID, p.Mode, p.Filters))
 		}
-		if p.Filters >= 2 {
+		if p.Filters >= 2 || p.Filters < 0 {
 			inRole++
 		}
 	}
@@ -99,12 +110,13 @@ func (s *Sandbox) Prove() ([]Proof, error) {
 	if want := s.Threads() + 1; inRole < want {
 		return all, fmt.Errorf("%w: %d threads have the filter of a role, not %d", errUnproven, inRole, want)
 	}
+	s.proven = all
 	return all, nil
 }
 
 // parseStatus reads the fields of a status file that count.
 func parseStatus(b []byte) Proof {
-	var p Proof
+	p := Proof{Filters: -1}
 	for line := range bytes.Lines(b) {
 		key, value, _ := strings.Cut(string(line), ":")
 		value = strings.TrimSpace(value)
@@ -117,6 +129,11 @@ func parseStatus(b []byte) Proof {
 			p.Mode, _ = strconv.Atoi(value)
 		case "Seccomp_filters":
 			p.Filters, _ = strconv.Atoi(value)
+		case "NoNewPrivs":
+			p.NoNewPrivs = value == "1"
+		case "CapInh", "CapPrm", "CapEff", "CapAmb":
+			bits, _ := strconv.ParseUint(value, 16, 64)
+			p.Capabilities |= bits
 		}
 	}
 	return p

@@ -13,9 +13,9 @@ import (
 // file or a pipe even so.
 func worker(p Params) Profile {
 	rules := []Rule{
-		allow(epollWait(), "waits for requests"),
-		allow("recvfrom", "receives requests"),
-		allow("sendto", "sends replies"),
+		Allow(epollWait(), "waits for requests"),
+		Allow("recvfrom", "receives requests"),
+		Allow("sendto", "sends replies"),
 	}
 	rules = append(rules, closeClients(p)...)
 	rules = append(rules, threadRules()...)
@@ -36,9 +36,9 @@ func shutdownRules(p Params) []Rule {
 			Feature: "-A",
 			Reason:  "the command shutdown interrupts the main thread",
 			When: []Cond{
-				is(0, uint64(p.PID), fmt.Sprintf("own pid %d", p.PID)),
-				is(1, uint64(p.MainTID), fmt.Sprintf("main thread %d", p.MainTID)),
-				is(2, uint64(sig), unix.SignalName(sig)),
+				Is(0, uint64(p.PID), fmt.Sprintf("own pid %d", p.PID)),
+				Is(1, uint64(p.MainTID), fmt.Sprintf("main thread %d", p.MainTID)),
+				Is(2, uint64(sig), unix.SignalName(sig)),
 			},
 		})
 	}

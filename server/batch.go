@@ -110,7 +110,7 @@ func hasLongKey(cmd *protocol.Command) bool {
 	}
 	for key, tail := protocol.NextKey(cmd.Key); len(key) > 0; key, tail = protocol.NextKey(tail) {
 		if len(key) > protocol.MaxKeyLength {
-			cmd.Err = protocol.ErrBadFormat
+			cmd.Err = protocol.ErrLongKey
 			cmd.Kind = protocol.Bad
 			return true
 		}
@@ -206,7 +206,7 @@ func (w *worker) refuseKeys(i int, st *staged, c *conn) bool {
 	}
 	cmd := &w.cmds[w.ncmds]
 	w.ncmds++
-	*cmd = protocol.Command{Kind: protocol.Bad, Err: protocol.ErrBadFormat}
+	*cmd = protocol.Command{Kind: protocol.Bad, Err: protocol.ErrLongKey}
 	w.add(i, protocol.Bad, st.parsed).cmd = cmd
 	c.keys = skipLine
 	return true

@@ -17,6 +17,7 @@ import (
 func Run(cfg Config, ready func()) error {
 	// Signals that -A sends are for the main thread; nobody else may have it.
 	runtime.LockOSThread()
+	quietHeap()
 	// A P for every role thread and two for the runtime's own: with fewer,
 	// a thread that returns from epoll_wait has to wait for one. More cost as
 	// much as they bring. (Go 1.25 would follow the cgroup's CPU limit.)
@@ -191,6 +192,9 @@ func (s *Server) serve(ready func()) error {
 	signals := make(chan os.Signal, 8)
 	signal.Ignore(unix.SIGPIPE)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1, unix.SIGHUP)
+	if s.cfg.TestPrivileges {
+		signal.Notify(signals, unix.SIGUSR2)
+	}
 
 	box, err := s.newSandbox()
 	if err != nil {
@@ -205,8 +209,8 @@ func (s *Server) serve(ready func()) error {
 		threads = append(threads, thread{sandbox.Worker, fmt.Sprintf("worker-%d", i), w.run})
 	}
 	gate := newGate(len(threads))
-	for _, t := range threads {
-		go t.main(box, gate)
+	for i := range threads {
+		go threads[i].main(i, box, gate)
 	}
 	if err := gate.all(prepared); err != nil {
 		return fail(ExitFailure, "%w", err)
@@ -214,6 +218,7 @@ func (s *Server) serve(ready func()) error {
 	if err := s.fillDescriptors(); err != nil {
 		return err
 	}
+	settleHeap()
 	if err := box.OpenProof(); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
@@ -237,16 +242,16 @@ func (s *Server) serve(ready func()) error {
 
 // main is what each thread does: it gets ready while everything is allowed,
 // enters its role when the baseline is in force, and works when all have.
-func (t *thread) main(box *sandbox.Sandbox, gate *gate) {
+func (t *thread) main(i int, box *sandbox.Sandbox, gate *gate) {
 	runtime.LockOSThread()
 	err := sandbox.SetThreadName(t.name)
 	if err == nil {
 		err = sandbox.BlockSignals()
 	}
 	growStack(0)
-	gate.pass(prepared, err)
+	gate.pass(i, prepared, err)
 	gate.wait(confine)
-	gate.pass(confined, box.EnterRole(t.role, t.name))
+	gate.pass(i, confined, box.EnterRole(t.role, t.name))
 	gate.wait(work)
 	t.run()
 	// A locked goroutine that ends takes its thread with it, which nobody here
@@ -254,11 +259,23 @@ func (t *thread) main(box *sandbox.Sandbox, gate *gate) {
 	select {}
 }
 
+// collectForEver collects garbage, of which there is none, in a loop: a test
+// that no thread is ever in a state in which the world cannot stop, and that
+// collecting needs nothing that the sandbox forbids.
+func (s *Server) collectForEver() {
+	for !s.stopping.Load() {
+		runtime.GC()
+	}
+}
+
 // wait waits for a signal to stop and stops.
 func (s *Server) wait(signals <-chan os.Signal) {
 	for sig := range signals {
 		switch sig {
 		case unix.SIGHUP:
+			continue
+		case unix.SIGUSR2: // under test privileges only
+			go s.collectForEver()
 			continue
 		case unix.SIGUSR1:
 			writeStderr([]byte("Gracefully stopping\n"))

@@ -2,15 +2,19 @@ package server
 
 import (
 	"errors"
-	"sync"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
 )
 
 // gate holds the threads of the server back until the whole process is ready
-// for the next step of the boot.
+// for the next step of the boot. It is made of atomic words and naps: to wait
+// on a channel, the Go runtime may need memory, which a thread in its role
+// cannot get.
 type gate struct {
-	threads int
-	opened  [lastStep]chan struct{}
-	passed  [lastStep]chan error
+	opened [lastStep]atomic.Bool
+	passed [lastStep]atomic.Int32
+	errs   [][lastStep]error // of each thread
 }
 
 // step is a point that threads wait for, or have reached.
@@ -24,29 +28,35 @@ const (
 	lastStep
 )
 
-func newGate(threads int) *gate {
-	g := &gate{threads: threads}
-	for i := range g.opened {
-		g.opened[i] = make(chan struct{})
-		g.passed[i] = make(chan error, threads)
-	}
-	return g
-}
+// gateNap is how long who waits sleeps before it looks again, microseconds.
+const gateNap = 200
+
+func newGate(threads int) *gate { return &gate{errs: make([][lastStep]error, threads)} }
 
 // open lets threads pass a step.
-func (g *gate) open(s step) { close(g.opened[s]) }
+func (g *gate) open(s step) { g.opened[s].Store(true) }
 
 // wait waits for a step to be opened.
-func (g *gate) wait(s step) { <-g.opened[s] }
+func (g *gate) wait(s step) {
+	for !g.opened[s].Load() {
+		nap(gateNap)
+	}
+}
 
-// pass tells that the calling thread has reached a step, or why not.
-func (g *gate) pass(s step, err error) { g.passed[s] <- err }
+// pass tells that a thread has reached a step, or why not.
+func (g *gate) pass(thread int, s step, err error) {
+	g.errs[thread][s] = err
+	g.passed[s].Add(1)
+}
 
 // all waits until every thread has reached a step.
 func (g *gate) all(s step) error {
+	for g.passed[s].Load() < int32(len(g.errs)) {
+		nap(gateNap)
+	}
 	var errs []error
-	for range g.threads {
-		errs = append(errs, <-g.passed[s])
+	for i := range g.errs {
+		errs = append(errs, g.errs[i][s])
 	}
 	return errors.Join(errs...)
 }
@@ -57,22 +67,38 @@ const spares = 8
 
 // spareThreads has the runtime start threads and keep them.
 func spareThreads() {
-	var running, done sync.WaitGroup
-	stop := make(chan struct{})
+	var running atomic.Int32
 	for range spares {
-		running.Add(1)
-		done.Add(1)
 		go func() {
-			// A goroutine that blocks in a system call occupies a thread.
-			running.Done()
-			nap(2000)
-			<-stop
-			done.Done()
+			// A goroutine in a system call occupies a thread: until all are
+			// there, each has its own.
+			running.Add(1)
+			for running.Load() < spares {
+				nap(gateNap)
+			}
 		}()
 	}
-	running.Wait()
-	close(stop)
-	done.Wait()
+	for running.Load() < spares {
+		nap(gateNap)
+	}
+}
+
+// quietHeap turns the garbage collector off before it ever ran: a server at
+// work makes no garbage. Nor may it run once while the collector is on: the
+// runtime would then give memory back in the background, by a timer, and the
+// first timer brings the runtime's poller into the process, with calls that
+// the sandbox would have to allow.
+func quietHeap() { debug.SetGCPercent(-1) }
+
+// settleHeap collects what the boot left behind and gives all free memory
+// back, so that there is nothing to give back later. Should the heap grow all
+// the same, the collector starts before it has grown much.
+func settleHeap() {
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	const slack = 64 << 20
+	debug.SetMemoryLimit(int64(m.Sys) + slack)
 }
 
 // growStack makes the calling goroutine's stack as large as it will ever be

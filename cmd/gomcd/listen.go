@@ -22,7 +22,8 @@ func (c *command) listening(r *raw, fs *pflag.FlagSet) error {
 	}
 	if len(r.listen) == 0 {
 		if cfg.Port == 0 {
-			return usageError(server.ExitUsage, "nothing to listen on: -p 0 and no -s")
+			c.warn("nothing is listened on: -p 0 and no -s")
+			return nil
 		}
 		for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
 			cfg.Listen = append(cfg.Listen, server.ListenAddr{Addr: at(any, cfg.Port), Implicit: true})

@@ -1,0 +1,265 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A filter cannot be taken off again, so whatever installs one runs in a
+// process of its own: this test binary once more, which then runs one of
+// children instead of the tests.
+
+const childEnv = "SANDBOX_TEST_CHILD"
+
+var children = map[string]func(o options){}
+
+// options is what a test asks of a child.
+type options struct {
+	Modes, Role    string
+	Nr             uint64
+	Args           [6]uint64
+	Kind           string
+	Count          int
+	Shutdown       bool
+	TestPrivileges bool
+	AsyncPreempt   bool
+	Locks          bool
+	UID            int
+	Allow          []Allowance
+	Syslog         bool // descriptor 3 is the system log
+	Dir            string
+}
+
+func init() {
+	if os.Getenv(childEnv) != "" {
+		runtime.LockOSThread() // main stays on the main thread
+	}
+}
+
+func TestMain(m *testing.M) {
+	name := os.Getenv(childEnv)
+	if name == "" {
+		os.Exit(m.Run())
+	}
+	var o options
+	if err := json.Unmarshal([]byte(os.Args[1]), &o); err != nil {
+		panic(err)
+	}
+	children[name](o)
+	os.Exit(0)
+}
+
+// result is how a child ended.
+type result struct {
+	stdout, stderr string
+	status         int // -1 if a signal ended it
+	signal         unix.Signal
+}
+
+func command(t *testing.T, child string, o options) *exec.Cmd {
+	t.Helper()
+	raw, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], string(raw))
+	cmd.Env = append(os.Environ(), childEnv+"="+child)
+	if !o.AsyncPreempt {
+		cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1")
+	}
+	return cmd
+}
+
+func run(t *testing.T, child string, o options) result {
+	t.Helper()
+	return finish(t, command(t, child, o))
+}
+
+func finish(t *testing.T, cmd *exec.Cmd) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slow := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	defer slow.Stop()
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	status := cmd.ProcessState.Sys().(interface{ Signal() unix.Signal })
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), status.Signal()}
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("status %d, signal %d\nstdout: %s\nstderr: %s", r.status, r.signal, r.stdout, r.stderr)
+}
+
+// must ends a child on an error.
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "child:", err)
+		os.Exit(99)
+	}
+}
+
+// The descriptors of a test process.
+const (
+	testListener = 10
+	testEpoll    = 11
+	testPIDDir   = 12
+	testOwnEpoll = 13
+	testFirst    = 32
+	testClient   = 40
+	testEnd      = 128
+)
+
+func testParams(o options) Params {
+	modes, err := ParseModes(o.Modes)
+	must(err)
+	p := Params{
+		Modes:     modes,
+		ListenFDs: []int{testListener}, WorkerEpollFDs: []int{testEpoll},
+		FirstClientFD: testFirst, EndClientFD: testEnd,
+		PID: os.Getpid(), MainTID: unix.Gettid(),
+		Shutdown: o.Shutdown, TestPrivileges: o.TestPrivileges, AsyncPreempt: o.AsyncPreempt,
+		PIDDirFD: -1, SyslogFD: -1, Allow: o.Allow,
+	}
+	if o.Syslog {
+		p.SyslogFD = 3
+	}
+	if o.Dir != "" {
+		p.PIDDirFD = testPIDDir
+	}
+	return p
+}
+
+// process is a test process with all its threads in their roles.
+type process struct {
+	box   *Sandbox
+	locks []Lock
+	proof []Proof
+	todo  map[Role]chan func()
+}
+
+// boot goes through the boot of a server.
+func boot(o options) *process {
+	// Some heap that role threads can use without asking the kernel.
+	heap := make([]byte, 8<<20)
+	for i := range heap {
+		heap[i] = 1
+	}
+	heap = nil
+	runtime.GC()
+	dup := func(fd, at int) { must(unix.Dup3(fd, at, unix.O_CLOEXEC)) }
+	if o.Dir != "" {
+		fd, err := unix.Open(o.Dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+		must(err)
+		dup(fd, testPIDDir)
+	}
+	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	must(err)
+	must(unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must(unix.Listen(listener, 1))
+	dup(listener, testListener)
+	for _, at := range []int{testEpoll, testOwnEpoll} {
+		fd, err := unix.EpollCreate1(0)
+		must(err)
+		dup(fd, at)
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	must(err)
+	dup(pair[0], testClient)
+	dup(pair[1], testClient+1)
+	p := &process{todo: map[Role]chan func(){}}
+	if o.Locks {
+		lp := LockParams{UID: -1}
+		if o.UID > 0 {
+			lp.UID, lp.GID = o.UID, o.UID
+		}
+		if o.Dir != "" {
+			lp.Removable = []string{o.Dir}
+		}
+		p.locks, err = Locks(lp)
+		must(err)
+	} else {
+		must(NoNewPrivileges())
+	}
+	p.box, err = New(testParams(o))
+	must(err)
+	names := map[Role]string{Acceptor: "acceptor", Worker: "worker-0", Housekeeper: "housekeeper"}
+	ready, entered, confine := make(chan error), make(chan error), make(chan bool)
+	for role, name := range names {
+		work := make(chan func())
+		p.todo[role] = work
+		go func() {
+			runtime.LockOSThread()
+			ready <- errors.Join(SetThreadName(name), BlockSignals())
+			<-confine
+			entered <- p.box.EnterRole(role, name)
+			for f := range work {
+				f()
+			}
+		}()
+	}
+	for range names {
+		must(<-ready)
+	}
+	must(p.box.OpenProof())
+	must(p.box.InstallBaseline())
+	close(confine)
+	for range names {
+		must(<-entered)
+	}
+	p.proof, err = p.box.Prove()
+	must(err)
+	return p
+}
+
+// on runs f on the thread of a role; on main for Process.
+func (p *process) on(role Role, f func()) {
+	if role == Process {
+		f()
+		return
+	}
+	done := make(chan bool)
+	p.todo[role] <- func() { f(); done <- true }
+	<-done
+}
+
+func (r result) check(t *testing.T, status int, stderr ...string) {
+	t.Helper()
+	if r.status != status {
+		t.Fatalf("want status %d, got %v", status, r)
+	}
+	for _, want := range stderr {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("stderr lacks %q: %v", want, r)
+		}
+	}
+}
+
+// tempDir is a directory by its own name, as Landlock wants it.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+var threadRoles = []Role{Acceptor, Worker, Housekeeper}

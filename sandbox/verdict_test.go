@@ -1,0 +1,174 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Every system call number there can be is tried against every profile in
+// every mode, with right and wrong arguments, in the kernel itself. So that
+// nothing but the verdict comes of it, the program's answers are exchanged for
+// error numbers of our own, and it judges calls from the trampoline alone.
+
+// What the kernel answers in place of a verdict.
+const (
+	verdictTrap  = 4000
+	verdictAllow = 4001
+	verdictKill  = 4002
+)
+
+func judge(code []unix.SockFilter) *Program {
+	code = slices.Clone(code)
+	for i, in := range code {
+		if in.Code != unix.BPF_RET|unix.BPF_K {
+			continue
+		}
+		switch in.K & unix.SECCOMP_RET_ACTION_FULL {
+		case unix.SECCOMP_RET_ALLOW:
+			code[i].K = unix.SECCOMP_RET_ERRNO | verdictAllow
+		case unix.SECCOMP_RET_TRAP:
+			code[i].K = unix.SECCOMP_RET_ERRNO | verdictTrap
+		case unix.SECCOMP_RET_KILL_PROCESS:
+			code[i].K = unix.SECCOMP_RET_ERRNO | verdictKill
+		}
+	}
+	others := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}
+	return &Program{code: append(append(atTrampoline(0, 1), others), code...)}
+}
+
+// want is what the table says of a call.
+func (p Profile) want(name string, args [6]uint64, otherwise int) int {
+	for _, r := range p.Rules {
+		fits := r.Call == name
+		for _, c := range r.When {
+			fits = fits && args[c.Arg]&c.Mask == c.Value
+		}
+		if fits && r.Errno != 0 {
+			return int(r.Errno)
+		}
+		if fits {
+			return verdictAllow
+		}
+	}
+	return otherwise
+}
+
+// attempts are arguments for a call: what its rules ask for, and everything
+// that is wrong in one bit, or looks right in the lower half alone.
+func (p Profile) attempts(name string) [][6]uint64 {
+	all := [][6]uint64{{}, {1, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}
+	ones := ^uint64(0)
+	all = append(all, [6]uint64{ones, ones, ones, ones, ones, ones})
+	for _, r := range p.Rules {
+		if r.Call != name {
+			continue
+		}
+		var right [6]uint64
+		for _, c := range r.When {
+			right[c.Arg] |= c.Value
+		}
+		all = append(all, right)
+		for _, c := range r.When {
+			for bit := range 64 {
+				wrong := right
+				wrong[c.Arg] ^= 1 << bit
+				all = append(all, wrong)
+			}
+			for _, near := range []uint64{c.Value - 1, c.Value + 1, c.Value * 2, c.Value | 1<<32, 0, ones} {
+				wrong := right
+				wrong[c.Arg] = near
+				all = append(all, wrong)
+			}
+		}
+	}
+	return all
+}
+
+// x32 is the bit of the x32 ABI in a call's number.
+const x32 = 1 << 30
+
+func init() {
+	children["verdict"] = func(o options) {
+		runtime.LockOSThread()
+		must(NoNewPrivileges())
+		var profile Profile
+		for _, p := range Profiles(testParams(o)) {
+			if p.Role == Role(o.Role) {
+				profile = p
+			}
+		}
+		modes, err := ParseModes(o.Modes)
+		must(err)
+		program, err := profile.Compile(modes.Default)
+		must(err)
+		otherwise := verdictTrap
+		code := program.code
+		switch modes.Default {
+		case Kill:
+			otherwise = verdictKill
+		case Audit:
+			code = code[5:] // passTrampoline would let all of ours through
+		}
+		must(judge(code).Install())
+		names := callNames()
+		tried, wrong := 0, 0
+		for nr, name := range names {
+			for _, args := range profile.attempts(name) {
+				tried++
+				want := profile.want(name, args, otherwise)
+				if got := -int(callAgain(uint64(nr), args)); got != want {
+					if wrong++; wrong < 20 {
+						fmt.Fprintf(os.Stderr, "%s(%d) %#x: got %d, want %d\n", name, nr, args, got, want)
+					}
+				}
+			}
+			if runtime.GOARCH == "amd64" {
+				if got := -int(callAgain(uint64(nr)|x32, [6]uint64{})); got != verdictKill {
+					wrong++
+					fmt.Fprintf(os.Stderr, "x32 %d: %d\n", nr, got)
+				}
+			}
+		}
+		for _, nr := range []uint64{1024, 1 << 16, 1<<30 - 1} {
+			if got := -int(callAgain(nr, [6]uint64{})); got != otherwise {
+				wrong++
+				fmt.Fprintf(os.Stderr, "number %d: %d\n", nr, got)
+			}
+		}
+		fmt.Printf("tried %d, wrong %d\n", tried, wrong)
+	}
+}
+
+func TestEveryCall(t *testing.T) {
+	t.Parallel()
+	for i, variant := range []options{
+		{},
+		{Shutdown: true},
+		{TestPrivileges: true, AsyncPreempt: true, Dir: "/"},
+		{Allow: []Allowance{{Worker, "getppid"}, {Worker, "recvfrom"}, {Process, "close"}}},
+	} {
+		for _, mode := range []string{"enforce", "kill", "audit"} {
+			for _, role := range Roles {
+				if mode != "enforce" && i > 0 {
+					continue
+				}
+				o := variant
+				o.Modes, o.Role = mode, string(role)
+				t.Run(fmt.Sprintf("%s/%s/%v%v%v", role, mode, o.Shutdown, o.TestPrivileges, len(o.Allow)), func(t *testing.T) {
+					t.Parallel()
+					r := run(t, "verdict", o)
+					r.check(t, 0)
+					if !strings.HasSuffix(r.stdout, ", wrong 0\n") {
+						t.Error(r)
+					}
+				})
+			}
+		}
+	}
+}

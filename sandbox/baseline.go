@@ -63,6 +63,13 @@ func baseline(p Params) Profile {
 		}
 	}
 	rules = append(rules, inClients(p, "pread64", "the boot reads back which filters each thread has")...)
+	if p.PollFD > 0 {
+		const timers = "the Go runtime's own timers: it sleeps on its poller between giving memory back"
+		rules = append(rules,
+			AllowIf("epoll_pwait", timers, Is(0, uint64(p.PollFD), fmt.Sprintf("its poller %d", p.PollFD))),
+			AllowIf("read", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))),
+			AllowIf("write", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))))
+	}
 	if p.PIDDirFD >= 0 {
 		rules = append(rules, Rule{Call: "unlinkat", Feature: "-P", Reason: "main removes the pid file at exit",
 			When: []Cond{Is(0, uint64(p.PIDDirFD), fmt.Sprintf("its directory %d", p.PIDDirFD)), Is(2, 0, "0")}})

@@ -176,3 +176,24 @@ func listDir(path string) ([]string, error) {
 		_, _, names = unix.ParseDirent(buf[:n], -1, names)
 	}
 }
+
+// Descriptors lists the open descriptors of the process and what each leads
+// to, as /proc names it.
+func Descriptors() (map[int]string, error) {
+	names, err := listDir("/proc/self/fd")
+	if err != nil {
+		return nil, err
+	}
+	fds := map[int]string{}
+	buf := make([]byte, unix.PathMax)
+	for _, name := range names {
+		n, err := unix.Readlink("/proc/self/fd/"+name, buf)
+		if err != nil {
+			continue // the descriptor that the list was read with
+		}
+		if fd, err := strconv.Atoi(name); err == nil {
+			fds[fd] = string(buf[:n])
+		}
+	}
+	return fds, nil
+}

@@ -164,6 +164,18 @@ func boot(o options) *process {
 	}
 	heap = nil
 	runtime.GC()
+	time.Sleep(time.Millisecond) // brings the runtime's poller, as its own timers do sooner or later
+	fds, err := Descriptors()
+	must(err)
+	params := testParams(o)
+	for fd, what := range fds {
+		switch what {
+		case "anon_inode:[eventpoll]":
+			params.PollFD = fd
+		case "anon_inode:[eventfd]":
+			params.EventFD = fd
+		}
+	}
 	dup := func(fd, at int) { must(unix.Dup3(fd, at, unix.O_CLOEXEC)) }
 	if o.Dir != "" {
 		fd, err := unix.Open(o.Dir, unix.O_PATH|unix.O_DIRECTORY, 0)
@@ -198,7 +210,7 @@ func boot(o options) *process {
 	} else {
 		must(NoNewPrivileges())
 	}
-	p.box, err = New(testParams(o))
+	p.box, err = New(params)
 	must(err)
 	names := map[Role]string{Acceptor: "acceptor", Worker: "worker-0", Housekeeper: "housekeeper"}
 	ready, entered, confine := make(chan error), make(chan error), make(chan bool)

@@ -72,6 +72,10 @@ type Params struct {
 	// of two; EndClientFD is above the highest.
 	FirstClientFD, EndClientFD int
 
+	// PollFD and EventFD are the Go runtime's own poller and what wakes it, or
+	// 0 where it has none.
+	PollFD, EventFD int
+
 	PID, MainTID int
 	Shutdown     bool // -A: workers may interrupt the main thread
 	// PIDDirFD is the directory of a pid file that is removed at exit, or -1.

@@ -93,6 +93,13 @@ func (p Profile) attempts(name string) [][6]uint64 {
 // x32 is the bit of the x32 ABI in a call's number.
 const x32 = 1 << 30
 
+// The kernel exempts these two from all filters (kernel/seccomp.c); who makes
+// them without being a probed function gets SIGILL.
+const (
+	sysURetProbe = 335
+	sysUProbe    = 336
+)
+
 func init() {
 	children["verdict"] = func(o options) {
 		runtime.LockOSThread()
@@ -119,6 +126,9 @@ func init() {
 		names := callNames()
 		tried, wrong := 0, 0
 		for nr, name := range names {
+			if runtime.GOARCH == "amd64" && (nr == sysURetProbe || nr == sysUProbe) {
+				continue
+			}
 			for _, args := range profile.attempts(name) {
 				tried++
 				want := profile.want(name, args, otherwise)

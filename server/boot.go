@@ -31,6 +31,9 @@ func Run(cfg Config, ready func()) error {
 	if _, err := sandbox.CloseInherited(cfg.KeepFDs...); err != nil {
 		return fail(ExitOSErr, "closing inherited descriptors: %w", err)
 	}
+	if err := s.startPoller(); err != nil {
+		return err
+	}
 	if err := s.listen(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"path/filepath"
+	"time"
 
 	"gomcd/sandbox"
 
@@ -20,6 +21,8 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 		Modes:          modes,
 		FirstClientFD:  s.firstClient,
 		EndClientFD:    len(s.conns) + 1,
+		PollFD:         s.pollFD,
+		EventFD:        s.eventFD,
 		PID:            s.pid,
 		MainTID:        s.mainTID,
 		Shutdown:       s.cfg.EnableShutdown,
@@ -113,4 +116,29 @@ func parseAllow(list []string) ([]sandbox.Allowance, error) {
 		all = append(all, a)
 	}
 	return all, nil
+}
+
+// startPoller has the Go runtime open its poller, which it does for its first
+// timer, and finds out its descriptors. The server has no use for it. But the
+// runtime has: after a garbage collection, be it one in a year, it gives
+// memory back at intervals. What that takes must be open before the sandbox
+// closes, and can be pinned to these two descriptors then.
+func (s *Server) startPoller() error {
+	time.Sleep(time.Microsecond)
+	fds, err := sandbox.Descriptors()
+	if err != nil {
+		return fail(ExitOSErr, "looking for the Go runtime's poller: %w", err)
+	}
+	for fd, what := range fds {
+		switch what {
+		case "anon_inode:[eventpoll]":
+			s.pollFD = fd
+		case "anon_inode:[eventfd]":
+			s.eventFD = fd
+		}
+	}
+	if s.pollFD == 0 || s.eventFD == 0 {
+		return fail(ExitFailure, "the Go runtime's poller is not among the open descriptors %v", fds)
+	}
+	return nil
 }

@@ -83,16 +83,13 @@ func spareThreads() {
 	}
 }
 
-// quietHeap turns the garbage collector off before it ever ran: a server at
-// work makes no garbage. Nor may it run once while the collector is on: the
-// runtime would then give memory back in the background, by a timer, and the
-// first timer brings the runtime's poller into the process, with calls that
-// the sandbox would have to allow.
+// quietHeap turns the garbage collector off: a server at work makes no
+// garbage.
 func quietHeap() { debug.SetGCPercent(-1) }
 
 // settleHeap collects what the boot left behind and gives all free memory
-// back, so that there is nothing to give back later. Should the heap grow all
-// the same, the collector starts before it has grown much.
+// back. Should the heap grow all the same, the collector starts before it has
+// grown much.
 func settleHeap() {
 	debug.FreeOSMemory()
 	var m runtime.MemStats

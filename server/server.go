@@ -29,6 +29,8 @@ type Server struct {
 	house       *cache.Handle
 
 	pid, mainTID int
+	pollFD       int   // the Go runtime's own poller
+	eventFD      int   // and what wakes it
 	wakeFD       int32 // readable when the server stops
 	wakeEnd      int   // its other end
 	idleTimeout  uint32

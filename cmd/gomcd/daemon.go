@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
+	"strconv"
 	"syscall"
 
 	"gomcd/server"
@@ -14,112 +14,93 @@ import (
 )
 
 // A Go process cannot fork: its other threads would not be there in the child.
-// So -d starts the program anew, in a session of its own, and waits on a
-// socket until that one serves or has said why it cannot.
+// So -d starts the program anew, in a session of its own, and waits until that
+// one serves or says why it cannot. (memcached's parent does not wait: what
+// goes wrong after the fork is told to nobody.)
 
-// daemonMark tells the process that it is the daemon, and which descriptor
-// leads to its parent.
+// daemonFD is the descriptor by which the daemon reaches its parent.
+const daemonFD = 3
+
+// daemonMark is the environment variable that says so to the daemon.
 const daemonMark = "GOMCD_DAEMON_FD"
 
-func isDaemon() bool { return os.Getenv(daemonMark) != "" }
-
-// daemonize starts the daemon and returns the status to exit with.
-func daemonize(c *command) int {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+// daemonize starts the daemon and returns the status to exit with, or the
+// error to tell of.
+func daemonize(c *command) (status int, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fail(fmt.Errorf("failed to daemonize: socketpair: %w", err))
+		return 0, fmt.Errorf("failed to daemonize: socketpair: %w", err)
 	}
+	defer unix.Close(pair[0])
+	childEnd := os.NewFile(uintptr(pair[1]), "parent")
 	exe, err := os.Executable()
 	if err != nil {
-		return fail(fmt.Errorf("failed to daemonize: %w", err))
+		childEnd.Close()
+		return 0, fmt.Errorf("failed to daemonize: %w", err)
 	}
-	child := exec.Command(exe, os.Args[1:]...)
-	child.Args[0] = os.Args[0]
-	child.Env = append(os.Environ(), daemonMark+"=3")
-	child.ExtraFiles = []*os.File{os.NewFile(uintptr(pair[1]), "ready")}
-	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	var said strings.Builder
-	child.Stderr = nil
-	// As memcached does, a verbose daemon keeps its output; a quiet one has
-	// none, but errors of its start are told here.
+	child := &exec.Cmd{
+		Path:        exe,
+		Args:        os.Args,
+		Env:         append(os.Environ(), daemonMark+"="+strconv.Itoa(daemonFD)),
+		ExtraFiles:  []*os.File{childEnd},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	// A verbose daemon keeps its terminal, as memcached's does.
 	if c.cfg.Verbose > 0 {
-		child.Stdout, child.Stderr = os.Stdout, os.Stderr
+		child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 	}
+	// Core files are written to the directory where it was started.
 	if !c.cfg.CoreDumps {
 		child.Dir = "/"
 	}
-	if err := child.Start(); err != nil {
-		return fail(fmt.Errorf("failed to daemonize: %w", err))
+	err = child.Start()
+	childEnd.Close()
+	if err != nil {
+		return 0, fmt.Errorf("failed to daemonize: %w", err)
 	}
-	unix.Close(pair[1])
-	buf := make([]byte, 4096)
-	for {
-		n, err := unix.Read(pair[0], buf)
-		if err == unix.EINTR {
-			continue
-		}
-		if n <= 0 {
-			break
-		}
-		said.Write(buf[:n])
-		if strings.HasSuffix(said.String(), readyWord) {
-			return 0
-		}
+	if word, ok := hear(pair[0]); ok {
+		return word.result()
 	}
-	// The daemon ended before it was ready.
-	fmt.Fprint(os.Stderr, said.String())
-	err = child.Wait()
+	status = lastStatus(child)
+	return 0, usageError(status, "the daemon ended before it was ready (%v); without -d, or with -v, it says more", child.ProcessState)
+}
+
+// lastStatus waits for a daemon that ended without a word.
+func lastStatus(child *exec.Cmd) int {
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+	if errors.As(child.Wait(), &exit) && exit.ExitCode() > 0 {
 		return exit.ExitCode()
 	}
 	return server.ExitFailure
 }
 
-const (
-	readyWord = "\x00ready"
-	parentFD  = 3 // of the daemon, to the process that started it
-)
-
-func tellParent(text string) { unix.Sendto(parentFD, []byte(text), unix.MSG_NOSIGNAL, nil) }
-
-// readiness returns what is to be called when the server serves, and the
-// descriptors that it needs. Telling goes over sockets, with sendto, which the
-// sandbox allows; a file or a pipe would need more.
-func readiness() (ready func(), keep []int, err error) {
-	var tell []func()
-	if isDaemon() {
-		os.Unsetenv(daemonMark)
-		unix.CloseOnExec(parentFD)
-		keep = append(keep, parentFD)
-		tell = append(tell, func() { tellParent(readyWord) })
-	}
-	if path := os.Getenv("NOTIFY_SOCKET"); path != "" {
-		os.Unsetenv("NOTIFY_SOCKET")
-		fd, err := connectNotify(path)
-		if err != nil {
-			return nil, nil, fmt.Errorf("telling the service manager (NOTIFY_SOCKET): %w", err)
-		}
-		keep = append(keep, fd)
-		tell = append(tell, func() { unix.Sendto(fd, []byte("READY=1"), unix.MSG_NOSIGNAL, nil) })
-	}
-	return func() {
-		for _, f := range tell {
-			f()
-		}
-	}, keep, nil
+// word is what a daemon says to its parent: one packet, the status to exit
+// with and why.
+type word struct {
+	status byte
+	text   string
 }
 
-// connectNotify connects to the service manager's socket (sd_notify(3)); a
-// name that begins with @ is abstract.
-func connectNotify(path string) (int, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
+func (w word) result() (int, error) {
+	if w.status == 0 {
+		return 0, nil
 	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		unix.Close(fd)
-		return -1, err
+	return 0, usageError(int(w.status), "%s", w.text)
+}
+
+func (w word) packet() []byte { return append([]byte{w.status}, w.text...) }
+
+// hear waits for the daemon's word. There is none if it ended without.
+func hear(fd int) (w word, ok bool) {
+	buf := make([]byte, 8192)
+	for {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil || n < 1:
+			return word{}, false
+		}
+		return word{buf[0], string(buf[1:n])}, true
 	}
-	return fd, nil
 }

@@ -1,156 +1,168 @@
 package main
 
 import (
-	"context"
-	"net"
 	"net/netip"
-	"strconv"
+	"slices"
 	"strings"
 
 	"gomcd/server"
-
-	"github.com/spf13/pflag"
 )
 
-// listening makes the addresses to listen on of -l and -p. Names are looked up
-// here, before the sandbox closes.
-func (c *command) listening(r *raw, fs *pflag.FlagSet) error {
-	cfg := &c.cfg
-	cfg.Inter = joined(r.listen)
-	if cfg.UnixSocket != "" || c.print != "" {
-		return nil
+// anyPort is what memcached calls a port that the system is to choose. What
+// the choice was is written to $MEMCACHED_PORT_FILENAME.
+const anyPort = -1
+
+// addListen reads -l, which can be given several times and be a list. An
+// address that is there already is not repeated.
+func (c *command) addListen(v string) error {
+	c.listenGiven = true
+	added := false
+	for one := range strings.FieldsFuncSeq(v, func(r rune) bool { return r == ',' || r == ';' }) {
+		if !slices.Contains(c.listen, one) {
+			c.listen = append(c.listen, one)
+			added = true
+		}
 	}
-	if len(r.listen) == 0 {
-		if cfg.Port == 0 {
-			c.warn("nothing is listened on: -p 0 and no -s")
-			return nil
-		}
-		for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-			cfg.Listen = append(cfg.Listen, server.ListenAddr{Addr: at(any, cfg.Port), Implicit: true})
-		}
-		return nil
+	switch {
+	case c.cfg.Inter == "":
+		c.cfg.Inter = v
+	case added:
+		c.cfg.Inter += "," + v
 	}
-	seen := map[string]bool{}
-	for _, one := range strings.FieldsFunc(cfg.Inter, func(r rune) bool { return r == ',' || r == ';' }) {
-		if seen[one] {
-			continue
-		}
-		seen[one] = true
-		addrs, err := parseListen(one, cfg.Port)
-		if err != nil {
-			return err
-		}
-		cfg.Listen = append(cfg.Listen, addrs...)
-	}
-	_ = fs
 	return nil
 }
 
-// at is an address with a port; port -1 is any free one.
-func at(addr netip.Addr, port int) netip.AddrPort {
-	return netip.AddrPortFrom(addr, uint16(max(port, 0)))
+// listening finds the addresses to listen on.
+func (c *command) listening() error {
+	cfg := &c.cfg
+	if cfg.UnixSocket != "" || cfg.Port == 0 {
+		return nil
+	}
+	specs := c.listen
+	if !c.listenGiven {
+		specs = []string{everywhere}
+	}
+	for _, spec := range specs {
+		l, err := c.parseListen(spec)
+		if err == nil {
+			err = l.lookUp(cfg)
+		}
+		if err != nil {
+			return usageError(server.ExitOSErr, "failed to listen on one of interface(s) %s: %q: %w", cfg.Inter, spec, err)
+		}
+	}
+	return nil
 }
 
-// parseListen reads one of -l: [proto[NAME]:][tag[NAME]:]HOST[:PORT], where
-// HOST is an address (IPv6 in brackets if a port follows), a name, or * for
-// any.
-func parseListen(s string, port int) ([]server.ListenAddr, error) {
-	bad := func(why string) error {
-		return usageError(server.ExitOSErr, "cannot listen on %q: %s", s, why)
+// everywhere is all of the machine's addresses.
+const everywhere = "*"
+
+// listenSpec is one address of -l as it was written.
+type listenSpec struct {
+	host, tag, proto string
+	port             int
+}
+
+// parseListen reads [proto[PROTOCOL]:][tag[NAME]:]ADDR[:PORT]. A tag may be
+// written tag_NAME_ as well, for brackets mean something to shells.
+func (c *command) parseListen(spec string) (l listenSpec, err error) {
+	l.port = c.cfg.Port
+	rest := spec
+	for _, tls := range []string{"notls:", "btls:", "mtls:"} {
+		if strings.HasPrefix(rest, tls) {
+			return l, usageError(server.ExitOSErr, "TLS (%s) is not supported", tls[:len(tls)-1])
+		}
 	}
-	var l server.ListenAddr
-	rest := strings.TrimSpace(s)
-	for {
-		inner, after, ok := prefixed(rest, "proto")
-		if ok {
-			switch inner {
-			case "ascii", "negotiating":
-				l.Proto = inner
-			case "binary", "proxy":
-				return nil, usageError(server.ExitUsage, "gomcd does not support the %s protocol (-l %s)", inner, s)
-			default:
-				return nil, bad("the protocol is not ascii or negotiating")
-			}
-			rest = after
+	if after, found := strings.CutPrefix(rest, "proto["); found {
+		name, after, closed := strings.Cut(after, "]:")
+		if !closed {
+			return l, usageError(server.ExitOSErr, "Invalid protocol spec: it is proto[<protocol>]:")
+		}
+		if l.proto, err = c.listenProtocol(name); err != nil {
+			return l, err
+		}
+		rest = after
+	}
+	for _, marks := range [][2]string{{"tag[", "]:"}, {"tag_", "_:"}} {
+		after, found := strings.CutPrefix(rest, marks[0])
+		if !found {
 			continue
 		}
-		if inner, after, ok = prefixed(rest, "tag"); ok {
-			if inner == "" || len(inner) > 8 {
-				return nil, bad("a tag has 1 to 8 characters")
-			}
-			l.Tag, rest = inner, after
-			continue
+		name, after, closed := strings.Cut(after, marks[1])
+		switch {
+		case !closed:
+			return l, usageError(server.ExitOSErr, "Invalid tag in socket config: it is tag[<name>]: or tag_<name>_:")
+		case len(name) < 1 || len(name) > 8:
+			return l, usageError(server.ExitOSErr, "Listener tags must be between 1 and 8 characters")
 		}
+		l.tag, rest = name, after
 		break
 	}
-	host := rest
+	return l, l.parseAddr(rest)
+}
+
+// listenProtocol is the protocol of one listener, whose name may be shortened.
+func (c *command) listenProtocol(name string) (string, error) {
+	auth := c.cfg.AuthFile != ""
 	switch {
-	case strings.HasPrefix(rest, "["):
-		end := strings.IndexByte(rest, ']')
-		if end < 0 {
-			return nil, bad("a ']' is missing")
+	case name == "":
+	case strings.HasPrefix("ascii", name):
+		return protocolASCII, nil
+	case strings.HasPrefix("binary", name):
+		if auth {
+			return "", usageError(server.ExitOSErr, "Cannot use binary protocol when ascii authentication enabled")
 		}
-		host = rest[1:end]
-		if tail := rest[end+1:]; strings.HasPrefix(tail, ":") {
-			rest = tail
-		} else if tail != "" {
-			return nil, bad("a ':' should follow the ']'")
-		} else {
-			rest = ""
+		return protocolBinary, nil
+	case strings.HasPrefix("negotiating", name):
+		if auth {
+			c.warn("WARNING: negotiating ports are ascii only when ascii authentication enabled (-Y)")
+			return protocolASCII, nil
 		}
-	case strings.Count(rest, ":") == 1:
-		host, rest, _ = strings.Cut(rest, ":")
-		rest = ":" + rest
-	default:
-		rest = ""
+		return protocolAuto, nil
+	case strings.HasPrefix("proxy", name):
+		return "", usageError(server.ExitOSErr, "Server not built with proxy: it is not supported")
 	}
-	if rest != "" {
-		n, err := strconv.Atoi(rest[1:])
-		if err != nil || n < -1 || n > 65535 || n == 0 {
-			return nil, bad("the port is not a number from 1 to 65535")
+	return "", usageError(server.ExitOSErr, "Invalid protocol spec: %q is not one of ascii, binary and negotiating", name)
+}
+
+// parseAddr reads ADDR[:PORT], where ADDR is an address, a host name, or * for
+// all. An IPv6 address is in brackets if a port follows.
+func (l *listenSpec) parseAddr(s string) error {
+	port, given := "", false
+	if after, bracket := strings.CutPrefix(s, "["); bracket {
+		host, after, closed := strings.Cut(after, "]")
+		if !closed || after != "" && after[0] != ':' {
+			return usageError(server.ExitOSErr, "Invalid IPV6 address: it is [<address>]:<port>")
 		}
-		port = n
+		l.host = host
+		port, given = strings.CutPrefix(after, ":")
+	} else if l.host = s; strings.Count(s, ":") == 1 {
+		l.host, port, given = strings.Cut(s, ":")
 	}
-	if port == 0 {
-		return nil, bad("there is no port (-p 0)")
+	if !given {
+		return nil
 	}
-	addrs, err := resolve(host)
+	n, ok := strictInt(port)
+	if !ok || n > maxPort || n < anyPort {
+		return usageError(server.ExitOSErr, "Invalid port number: %q", port)
+	}
+	l.port = n
+	return nil
+}
+
+// lookUp adds the addresses that a host has to the configuration.
+func (l listenSpec) lookUp(cfg *server.Config) error {
+	addrs, err := resolve(l.host)
 	if err != nil {
-		return nil, bad(err.Error())
+		return err
 	}
-	var all []server.ListenAddr
+	v4 := slices.ContainsFunc(addrs, netip.Addr.Is4)
 	for _, a := range addrs {
-		l.Addr = at(a, port)
-		all = append(all, l)
+		cfg.Listen = append(cfg.Listen, server.ListenAddr{
+			Addr: netip.AddrPortFrom(a, uint16(max(l.port, 0))), Tag: l.tag, Proto: l.proto,
+			// Hosts often have names for IPv6 addresses without having IPv6.
+			Implicit: l.host == everywhere || a.Is6() && v4,
+		})
 	}
-	return all, nil
-}
-
-// prefixed splits "word[inner]:after".
-func prefixed(s, word string) (inner, after string, ok bool) {
-	tail, ok := strings.CutPrefix(s, word+"[")
-	if !ok {
-		return "", "", false
-	}
-	inner, after, ok = strings.Cut(tail, "]:")
-	return inner, after, ok
-}
-
-// resolve finds the addresses of a host.
-func resolve(host string) ([]netip.Addr, error) {
-	if host == "*" {
-		return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, nil
-	}
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a.Unmap()}, nil
-	}
-	found, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", host)
-	if err != nil {
-		return nil, err
-	}
-	var addrs []netip.Addr
-	for _, a := range found {
-		addrs = append(addrs, a.Unmap())
-	}
-	return addrs, nil
+	return nil
 }

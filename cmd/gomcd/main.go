@@ -1,5 +1,11 @@
 // Command gomcd is a memcached server that confines every one of its threads
 // with seccomp.
+//
+// The flags are memcached's and mean what they mean to it: table.go and
+// options.go list them, check.go says what must fit together, listen.go reads
+// addresses, and getopt.go sees to the ways in which flags can be written.
+// daemon.go and ready.go are about starting in the background and telling when
+// the server is ready. The rest is the server's.
 package main
 
 import (
@@ -11,6 +17,9 @@ import (
 	"gomcd/server"
 )
 
+// serve is what main is about; tests put something smaller in its place.
+var serve = server.Run
+
 func init() {
 	// main stays on the main thread: the one that signals are sent to.
 	runtime.LockOSThread()
@@ -20,43 +29,61 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // run is main with a status.
 func run(args []string) int {
-	c, err := parse(args)
-	if err != nil {
-		return fail(err)
-	}
-	if c.print != "" {
-		if err := c.show(os.Stdout); err != nil {
-			return fail(err)
+	parent := takeParent()
+	c, err := parse(args, os.Getenv)
+	if err == nil && c.print != "" {
+		err = c.show(os.Stdout)
+		if err == nil {
+			return 0
 		}
+	}
+	if err == nil && c.daemon && !parent.there() {
+		c.tellWarnings()
+		var status int
+		if status, err = daemonize(c); err == nil {
+			return status
+		}
+	}
+	if err == nil {
+		err = start(c, parent)
+	}
+	if err == nil {
 		return 0
 	}
+	status := server.ExitFailure
+	var exit *server.ExitError
+	if errors.As(err, &exit) {
+		status = exit.Code
+	}
+	if !parent.failed(status, err) {
+		fmt.Fprintf(os.Stderr, "gomcd: %v\n", err)
+	}
+	return status
+}
+
+// start serves until the server ends.
+func start(c *command, parent parent) error {
+	parsed := len(c.warnings)
+	if err := c.complete(isRoot()); err != nil {
+		return err
+	}
+	if parent.there() {
+		// The parent told of what was found by parsing.
+		c.warnings = c.warnings[parsed:]
+	}
+	c.tellWarnings()
+	ready, keep, err := readiness(parent, os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		return err
+	}
+	c.cfg.Daemon, c.cfg.KeepFDs = c.daemon, keep
+	return serve(c.cfg, ready)
+}
+
+func (c *command) tellWarnings() {
 	for _, w := range c.warnings {
 		fmt.Fprintf(os.Stderr, "gomcd: %s\n", w)
 	}
-	if c.daemon && !isDaemon() {
-		return daemonize(c)
-	}
-	daemon := isDaemon()
-	ready, keep, err := readiness()
-	if err != nil {
-		return fail(err)
-	}
-	c.cfg.Daemon, c.cfg.KeepFDs = c.daemon, keep
-	if err := server.Run(c.cfg, ready); err != nil {
-		if daemon && c.cfg.Verbose == 0 {
-			tellParent(err.Error() + "\n")
-		}
-		return fail(err)
-	}
-	return 0
 }
 
-// fail tells of an error in one line and returns the status for it.
-func fail(err error) int {
-	fmt.Fprintf(os.Stderr, "%s\n", err)
-	var e *server.ExitError
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return server.ExitFailure
-}
+func isRoot() bool { return os.Getuid() == 0 || os.Geteuid() == 0 }

@@ -1,177 +1,262 @@
 package main
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
 	"gomcd/server"
-
-	"github.com/spf13/pflag"
 )
 
-// option is one word of -o: whether it takes a value, and what it sets.
+// option is one word of -o: a row in the table that parsing and -h share.
 type option struct {
-	value bool // it must have one
-	set   func(c *command, v string) error
+	name   string
+	valued bool   // it must have a value
+	help   string // "": -h does not list it
+	set    func(c *command, v string) error
 }
 
-// on is an option without a value.
-func on(f func(cfg *server.Config)) option {
-	return option{set: func(c *command, _ string) error { f(&c.cfg); return nil }}
-}
-
-// nothing is an option that has no effect any more.
-var nothing = on(func(*server.Config) {})
-
-// whole is an option whose value is a whole number from lo to hi.
-func whole(lo, hi int, f func(cfg *server.Config, n int)) option {
-	return option{true, func(c *command, v string) error {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < lo || n > hi {
-			return usageError(server.ExitFailure, "%q is not a whole number from %d to %d", v, lo, hi)
-		}
-		f(&c.cfg, n)
-		return nil
-	}}
-}
-
-// real is an option whose value is a number above 0, up to hi.
-func real(hi float64, f func(cfg *server.Config, x float64)) option {
-	return option{true, func(c *command, v string) error {
-		x, err := strconv.ParseFloat(v, 64)
-		if err != nil || !(x > 0) || x > hi {
-			return usageError(server.ExitFailure, "%q is not a number above 0 and up to %g", v, hi)
-		}
-		f(&c.cfg, x)
-		return nil
-	}}
-}
-
-const (
-	maxInt  = 1<<31 - 1
-	anyReal = 1e9
-)
-
-// options lists the words that -o takes, as memcached 1.6.45 does.
-var options = map[string]option{
-	"maxconns_fast":        on(func(c *server.Config) { c.MaxConnsFast = true }),
-	"no_maxconns_fast":     on(func(c *server.Config) { c.MaxConnsFast = false }),
-	"hashpower":            whole(12, 32, func(c *server.Config, n int) { c.HashPower = n }),
-	"no_hashexpand":        on(func(c *server.Config) { c.NoHashExpand = true }),
-	"slab_reassign":        on(func(c *server.Config) { c.SlabReassign = true }),
-	"no_slab_reassign":     on(func(c *server.Config) { c.SlabReassign = false }),
-	"no_slab_automove":     on(func(c *server.Config) { c.SlabAutomove = 0 }),
-	"slab_automove_ratio":  real(1, func(c *server.Config, x float64) { c.AutomoveRatio = x }),
-	"slab_automove_window": whole(3, 1800, func(c *server.Config, n int) { c.AutomoveWindow = n }),
-	"slab_automove": {set: func(c *command, v string) error {
-		c.cfg.SlabAutomove = 1
-		if v == "" {
-			return nil
-		}
-		return whole(0, 2, func(cfg *server.Config, n int) { cfg.SlabAutomove = n }).set(c, v)
-	}},
-	"slab_automove_freeratio": real(1, func(*server.Config, float64) {}),
-	"tail_repair_time":        whole(10, maxInt, func(c *server.Config, n int) { c.TailRepairTime = n }),
-	"hash_algorithm": {true, func(c *command, v string) error {
-		switch v {
-		case "jenkins", "murmur3", "xxh3":
-			c.cfg.HashAlgorithm = v
-			return nil
-		}
-		return usageError(server.ExitFailure, "Unknown hash_algorithm option (jenkins, murmur3, xxh3)")
-	}},
-	"lru_crawler":         on(func(c *server.Config) { c.LRUCrawler = true }),
-	"no_lru_crawler":      on(func(c *server.Config) { c.LRUCrawler = false }),
-	"lru_crawler_sleep":   whole(0, 1000000, func(c *server.Config, n int) { c.CrawlerSleep = n }),
-	"lru_crawler_tocrawl": whole(0, 1<<32-1, func(c *server.Config, n int) { c.CrawlerToCrawl = uint32(n) }),
-	"lru_maintainer":      on(func(c *server.Config) { c.LRUMaintainer, c.LRUSegmented = true, true }),
-	"no_lru_maintainer":   on(func(c *server.Config) { c.LRUMaintainer, c.LRUSegmented = false, false }),
-	"hot_lru_pct":         whole(1, 79, func(c *server.Config, n int) { c.HotLRUPct = n }),
-	"warm_lru_pct":        whole(1, 79, func(c *server.Config, n int) { c.WarmLRUPct = n }),
-	"hot_max_factor":      real(anyReal, func(c *server.Config, x float64) { c.HotMaxFactor = x }),
-	"warm_max_factor":     real(anyReal, func(c *server.Config, x float64) { c.WarmMaxFactor = x }),
-	"temporary_ttl":       whole(0, maxInt, func(c *server.Config, n int) { c.TempLRU, c.TemporaryTTL = true, n }),
-	"idle_timeout":        whole(0, maxInt, func(c *server.Config, n int) { c.IdleTimeout = time.Duration(n) * time.Second }),
-	"watcher_logbuf_size": whole(0, maxInt>>10, func(c *server.Config, n int) { c.WatcherLogBuf = n << 10 }),
-	"worker_logbuf_size":  whole(0, maxInt>>10, func(c *server.Config, n int) { c.WorkerLogBuf = n << 10 }),
-	"read_buf_mem_limit":  whole(0, maxInt, func(c *server.Config, n int) { c.ReadBufMemLimit = int64(n) << 20 }),
-	"resp_obj_mem_limit":  whole(0, maxInt, func(*server.Config, int) {}),
-	"slab_sizes":          {true, slabSizes},
-	"slab_chunk_max":      whole(1, 1<<10, func(c *server.Config, n int) { c.SlabChunkMax = int64(n) << 10 }),
-	"no_chunked_items":    on(func(c *server.Config) { c.SlabChunkMax = c.SlabPageSize }),
-	"track_sizes":         on(func(c *server.Config) { c.TrackSizes = true }),
-	"inline_ascii_resp":   nothing, "no_inline_ascii_resp": nothing,
-	"modern": nothing,
-	"no_modern": on(func(c *server.Config) {
-		c.MaxConnsFast, c.SlabReassign, c.SlabAutomove = false, false, 0
-		c.LRUCrawler, c.LRUMaintainer, c.LRUSegmented = false, false, false
-	}),
-	"drop_privileges": nothing, // always so
-	"no_drop_privileges": {set: func(c *command, _ string) error {
-		c.cfg.Sandbox = "off"
-		return nil
-	}},
-	"relaxed_privileges": on(func(c *server.Config) { c.TestPrivileges = true }),
-	"sock_cookie_id":     {true, func(c *command, _ string) error { return absent("sock_cookie_id") }},
-}
-
-// absent refuses an option that memcached has and gomcd has not.
-func absent(name string) error {
-	return usageError(server.ExitUsage, "gomcd does not support -o %s", name)
-}
-
-// extended reads every -o.
-func (c *command) extended(r *raw, _ *pflag.FlagSet) error {
-	for _, list := range r.options {
-		for word := range strings.SplitSeq(list, ",") {
-			if word == "" {
-				continue
+// options are the words that -o takes, in the order of -h. A word that is on
+// by default is listed there in its no_ form.
+var options = []option{
+	{name: "maxconns_fast", help: "tell connections beyond the limit so and close them (default: enabled)",
+		set: sets(func(cfg *server.Config) { cfg.MaxConnsFast = true })},
+	{name: "no_maxconns_fast", help: "let connections beyond the limit wait until others close",
+		set: sets(func(cfg *server.Config) { cfg.MaxConnsFast = false })},
+	{name: "hashpower", valued: true, help: "the hash table starts with two to the power of this entries, 12 to 32;\n" +
+		"see \"STAT hash_power_level\" of a running server (default: 16)",
+		set: func(c *command, v string) error {
+			n := c.atoi(v)
+			switch {
+			case n < 12:
+				return usageError(server.ExitFailure, "Initial hashtable multiplier of %d is too low", n)
+			case n > 32:
+				return usageError(server.ExitFailure, "Initial hashtable multiplier of %d is too high: choose one by \"STAT hash_power_level\" of a running server", n)
 			}
-			if err := c.option(word); err != nil {
-				return err
+			c.cfg.HashPower = n
+			return nil
+		}},
+	{name: "no_hashexpand", help: "the hash table keeps its size",
+		set: sets(func(cfg *server.Config) { cfg.NoHashExpand = true })},
+	{name: "tail_repair_time", valued: true, help: "seconds after which an item that is stuck at the end of its LRU is freed",
+		set: func(c *command, v string) error {
+			if c.cfg.TailRepairTime = c.atoi(v); c.cfg.TailRepairTime < 10 {
+				return usageError(server.ExitFailure, "Cannot set tail_repair_time to less than 10 seconds")
 			}
+			return nil
+		}},
+	{name: "hash_algorithm", valued: true, help: "accepted (jenkins, murmur3, xxh3): the hash is gomcd's own, with a new\nseed at every start (default: murmur3)",
+		set: func(c *command, v string) error {
+			switch v {
+			case "jenkins", "murmur3", "xxh3":
+				c.cfg.HashAlgorithm = v
+				return nil
+			}
+			return usageError(server.ExitFailure, "Unknown hash_algorithm option: it is one of jenkins, murmur3 and xxh3")
+		}},
+	{name: "lru_crawler", set: sets(func(cfg *server.Config) { cfg.LRUCrawler = true })},
+	{name: "no_lru_crawler", help: "do not look for expired items in the background",
+		set: sets(func(cfg *server.Config) { cfg.LRUCrawler = false })},
+	{name: "lru_crawler_sleep", valued: true, help: "microseconds to rest between items (default: 100)",
+		set: ranged(0, 1000000, "LRU crawler sleep must be between 0 and 1 second", func(cfg *server.Config) *int { return &cfg.CrawlerSleep })},
+	{name: "lru_crawler_tocrawl", valued: true, help: "items to look at in each slab class and run (default: 0, all)",
+		set: func(c *command, v string) error {
+			n, ok := strictUint(v)
+			if !ok {
+				return usageError(server.ExitFailure, "lru_crawler_tocrawl takes a numeric 32bit value")
+			}
+			c.cfg.CrawlerToCrawl = n
+			return nil
+		}},
+	{name: "read_buf_mem_limit", valued: true, help: "megabytes for the buffers of connections (default: 0, no limit)",
+		set: func(c *command, v string) error {
+			n, ok := strictUint(v)
+			if !ok {
+				return notNumber("read_buf_mem_limit")
+			}
+			c.cfg.ReadBufMemLimit = int64(n) << 20
+			return nil
+		}},
+	{name: "resp_obj_mem_limit", set: func(c *command, _ string) error {
+		c.warn("DEPRECATED: resp_obj_mem_limit has no effect any more: see read_buf_mem_limit")
+		return nil
+	}},
+	{name: "lru_maintainer", set: sets(func(cfg *server.Config) { cfg.LRUMaintainer, cfg.LRUSegmented = true, true })},
+	{name: "no_lru_maintainer", help: "one LRU for each slab class instead of hot, warm and cold ones",
+		set: sets(func(cfg *server.Config) { cfg.LRUMaintainer, cfg.LRUSegmented = false, false })},
+	{name: "hot_lru_pct", valued: true, help: "percent of a slab class for its hot LRU (default: 20)",
+		set: ranged(1, 79, "hot_lru_pct must be > 1 and < 80", func(cfg *server.Config) *int { return &cfg.HotLRUPct })},
+	{name: "warm_lru_pct", valued: true, help: "percent of a slab class for its warm LRU (default: 40)",
+		set: ranged(1, 79, "warm_lru_pct must be > 1 and < 80", func(cfg *server.Config) *int { return &cfg.WarmLRUPct })},
+	{name: "hot_max_factor", valued: true, help: "items idle for longer than the cold LRU's age times this leave the hot\none (default: 0.20)",
+		set: factor("hot_max_factor", func(cfg *server.Config) *float64 { return &cfg.HotMaxFactor })},
+	{name: "warm_max_factor", valued: true, help: "the same for the warm one (default: 2.00)",
+		set: factor("warm_max_factor", func(cfg *server.Config) *float64 { return &cfg.WarmMaxFactor })},
+	{name: "temporary_ttl", valued: true, help: "items that live for fewer seconds have an LRU of their own, from which\nnothing is evicted",
+		set: func(c *command, v string) error {
+			c.cfg.TempLRU, c.cfg.TemporaryTTL = true, c.atoi(v)
+			return nil
+		}},
+	{name: "idle_timeout", valued: true, help: "close connections that were idle for so many seconds (default: 0, never)",
+		set: func(c *command, v string) error {
+			c.cfg.IdleTimeout = time.Duration(max(c.atoi(v), 0)) * time.Second
+			return nil
+		}},
+	{name: "slab_chunk_max", valued: true, help: "kilobytes of the largest chunk; larger items have several (default: 512)",
+		set: (*command).chunkMax},
+	{name: "slab_sizes", valued: true, help: "the slab classes' chunk sizes instead of -f, ascending: 96-192-384",
+		set: func(c *command, v string) error { c.slabSizes, c.slabSizesGiven = v, true; return nil }},
+	{name: "no_chunked_items", set: sets(func(cfg *server.Config) { cfg.SlabChunkMax = cfg.SlabPageSize })},
+	{name: "slab_reassign", set: sets(func(cfg *server.Config) { cfg.SlabReassign = true })},
+	{name: "no_slab_reassign", help: "memory stays with the slab class that got it first",
+		set: sets(func(cfg *server.Config) { cfg.SlabReassign = false })},
+	{name: "slab_automove", help: "move memory between slab classes: 0 never, 1 with care, 2 at every eviction\n(default: 1)",
+		set: func(c *command, v string) error {
+			if v == "" {
+				v = "1"
+			}
+			return ranged(0, 2, "slab_automove must be between 0 and 2", func(cfg *server.Config) *int { return &cfg.SlabAutomove })(c, v)
+		}},
+	{name: "no_slab_automove", set: sets(func(cfg *server.Config) { cfg.SlabAutomove = 0 })},
+	{name: "slab_automove_ratio", valued: true, set: func(c *command, v string) error {
+		if c.cfg.AutomoveRatio = c.atof(v); c.cfg.AutomoveRatio <= 0 || c.cfg.AutomoveRatio > 1 {
+			return usageError(server.ExitFailure, "slab_automove_ratio must be > 0 and <= 1")
 		}
+		return nil
+	}},
+	{name: "slab_automove_window", valued: true,
+		set: ranged(3, 1800, "slab_automove_window must be > 2 and <= 1800", func(cfg *server.Config) *int { return &cfg.AutomoveWindow })},
+	{name: "slab_automove_freeratio", valued: true, set: func(c *command, _ string) error {
+		c.warn("-o slab_automove_freeratio has no effect: it belongs to external storage")
+		return nil
+	}},
+	{name: "watcher_logbuf_size", valued: true, help: "kilobytes to keep for a \"watch\" client that is slow (default: 256)",
+		set: kilobytes("watcher_logbuf_size", func(cfg *server.Config) *int { return &cfg.WatcherLogBuf })},
+	{name: "worker_logbuf_size", valued: true, help: "kilobytes of a worker's log, which \"watch\" clients are sent (default: 64)",
+		set: kilobytes("worker_logbuf_size", func(cfg *server.Config) *int { return &cfg.WorkerLogBuf })},
+	{name: "track_sizes", help: "keep what \"stats sizes\" shows",
+		set: sets(func(cfg *server.Config) { cfg.TrackSizes = true })},
+	{name: "inline_ascii_resp", set: nothing},
+	{name: "no_inline_ascii_resp", set: nothing},
+	{name: "modern", help: "what will be the default one day: at present nothing", set: nothing},
+	{name: "no_modern", help: "the defaults of memcached 1.4", set: (*command).noModern},
+	{name: "drop_privileges", help: "the sandbox: on unless turned off (default: drop_privileges)",
+		set: func(c *command, _ string) error {
+			if c.cfg.Sandbox == sandboxOff {
+				c.cfg.Sandbox = sandboxDefault
+			}
+			return nil
+		}},
+	{name: "no_drop_privileges", help: "no sandbox: the same as --sandbox=off",
+		set: sets(func(cfg *server.Config) { cfg.Sandbox = sandboxOff })},
+	{name: "relaxed_privileges", help: "the same as --test-privileges",
+		set: sets(func(cfg *server.Config) { cfg.TestPrivileges = true })},
+	{name: "sock_cookie_id", set: func(*command, string) error {
+		return usageError(server.ExitFailure, "marking sockets (sock_cookie_id) is not supported")
+	}},
+}
+
+func nothing(*command, string) error { return nil }
+
+// ranged is an option whose value is a number from lo to hi.
+func ranged(lo, hi int, otherwise string, field func(cfg *server.Config) *int) func(*command, string) error {
+	return func(c *command, v string) error {
+		n := c.atoi(v)
+		if n < lo || n > hi {
+			return usageError(server.ExitFailure, "%s", otherwise)
+		}
+		*field(&c.cfg) = n
+		return nil
 	}
-	return nil
 }
 
-func (c *command) option(word string) error {
-	name, value, given := strings.Cut(word, "=")
-	o, ok := options[name]
+// factor is an option whose value is above 0.
+func factor(name string, field func(cfg *server.Config) *float64) func(*command, string) error {
+	return func(c *command, v string) error {
+		x := c.atof(v)
+		if x <= 0 {
+			return usageError(server.ExitFailure, "%s must be > 0", name)
+		}
+		*field(&c.cfg) = x
+		return nil
+	}
+}
+
+// kilobytes is an option whose value is a number of them.
+func kilobytes(name string, field func(cfg *server.Config) *int) func(*command, string) error {
+	return func(c *command, v string) error {
+		n, ok := strictUint(v)
+		if !ok || n > 1<<21 {
+			return notNumber(name)
+		}
+		*field(&c.cfg) = int(n) << 10
+		return nil
+	}
+}
+
+func notNumber(name string) error {
+	return usageError(server.ExitFailure, "could not parse argument to %s: it is a whole number", name)
+}
+
+func (c *command) chunkMax(v string) error {
+	n, ok := strictInt(v)
 	switch {
 	case !ok:
-		for _, prefix := range []string{"ext_", "ssl_", "proxy_"} {
-			if strings.HasPrefix(name, prefix) {
-				return absent(name)
-			}
-		}
-		return usageError(server.ExitFailure, "Illegal suboption \"%s\"", word)
-	case o.value && (!given || value == ""):
-		return usageError(server.ExitFailure, "Missing argument for -o %s", name)
+		return notNumber("slab_chunk_max")
+	case n <= 0:
+		return usageError(server.ExitFailure, "slab_chunk_max must be > 0")
+	case n > 1<<10:
+		return usageError(server.ExitFailure, "slab_chunk_max must be specified in kilobytes, up to 1024")
 	}
-	if err := o.set(c, value); err != nil {
-		return usageError(server.ExitFailure, "-o %s: %w", name, err)
+	c.cfg.SlabChunkMax, c.chunkMaxGiven = int64(n)<<10, true
+	return nil
+}
+
+// noModern sets what memcached 1.4 had by default. What comes after it on the
+// command line still counts, and a chunk size that came before it.
+func (c *command) noModern(string) error {
+	cfg := &c.cfg
+	if !c.chunkMaxGiven {
+		cfg.SlabChunkMax = cfg.SlabPageSize
+	}
+	cfg.SlabReassign, cfg.SlabAutomove, cfg.MaxConnsFast = false, 0, false
+	cfg.LRUSegmented, cfg.LRUMaintainer, cfg.LRUCrawler = false, false, false
+	cfg.HashAlgorithm = "jenkins"
+	return nil
+}
+
+// extended reads -o. It can be given several times; words count in their order.
+func (c *command) extended(list string) error {
+	// A comma at the end is ignored, any other must have a word before it.
+	for rest := list; rest != ""; {
+		var word string
+		word, rest, _ = strings.Cut(rest, ",")
+		if err := c.option(word); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// slabSizes reads the chunk sizes of the slab classes: ascending, with dashes
-// between them.
-func slabSizes(c *command, v string) error {
-	last := 0
-	for word := range strings.SplitSeq(v, "-") {
-		n, err := strconv.Atoi(word)
-		switch {
-		case err != nil || n < 32 || int64(n) > c.cfg.SlabChunkMax:
-			return usageError(server.ExitUsage, "slab size %q is not valid: slab sizes are whole numbers of bytes from 32 to slab_chunk_max", word)
-		case n < last+8:
-			return usageError(server.ExitUsage, "slab size %d cannot be lower than or within 8 bytes of the one before", n)
-		case len(c.cfg.SlabSizes) >= 62:
-			return usageError(server.ExitUsage, "too many slab classes specified")
+// families are options of features that gomcd has not got.
+var families = map[string]string{"ext_": "external storage", "proxy_": "the proxy", "ssl_": "TLS"}
+
+func (c *command) option(word string) error {
+	name, v, given := strings.Cut(word, "=")
+	for i := range options {
+		o := &options[i]
+		if o.name != name {
+			continue
 		}
-		c.cfg.SlabSizes = append(c.cfg.SlabSizes, n)
-		last = n
+		if o.valued && !given {
+			return usageError(server.ExitFailure, "Missing argument for %s", name)
+		}
+		c.at = "-o " + name
+		return o.set(c, v)
 	}
-	return nil
+	for prefix, what := range families {
+		if strings.HasPrefix(name, prefix) {
+			return usageError(server.ExitFailure, "%s (%s) is not supported", what, name)
+		}
+	}
+	return usageError(server.ExitFailure, "Illegal suboption %q", word)
 }

@@ -4,14 +4,8 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-
-	"gomcd/sandbox"
-
-	"golang.org/x/sys/unix"
+	"strings"
 )
-
-//go:embed usage.txt
-var usageText string
 
 //go:embed license.txt
 var licenseText string
@@ -20,38 +14,81 @@ var licenseText string
 func (c *command) show(w io.Writer) error {
 	switch c.print {
 	case "help":
-		fmt.Fprintf(w, "gomcd %s\n%s", version, usageText)
+		usage(w)
 	case "version":
-		fmt.Fprintf(w, "gomcd %s\n", version)
+		fmt.Fprintln(w, banner)
 	case "license":
-		fmt.Fprintf(w, "gomcd %s\n\n%s", version, licenseText)
+		fmt.Fprintf(w, "%s\n\n%s", banner, licenseText)
 	case "profile":
 		return c.showProfiles(w)
 	}
 	return nil
 }
 
-// showProfiles prints the profiles that a server with these flags would
-// install, with descriptors and thread ids as they might be.
-func (c *command) showProfiles(w io.Writer) error {
-	const exampleListener, exampleEpoll, firstClient = 6, 11, 32
-	p := sandbox.Params{
-		ListenFDs: []int{exampleListener}, FirstClientFD: firstClient,
-		EndClientFD: firstClient + c.cfg.MaxConns,
-		PID:         unix.Getpid(), MainTID: unix.Getpid(), Shutdown: c.cfg.EnableShutdown,
-		PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(),
-	}
-	for i := range c.cfg.Threads {
-		p.WorkerEpollFDs = append(p.WorkerEpollFDs, exampleEpoll+i)
-	}
-	var profiles []sandbox.Profile
-	for _, profile := range sandbox.Profiles(p) {
-		if c.profileRole == "all" || c.profileRole == string(profile.Role) {
-			profiles = append(profiles, profile)
+// Columns where -h's explanations begin.
+const (
+	flagColumn   = 26
+	optionColumn = 26
+)
+
+// usage prints -h. Its first line, and the names and forms of flags and
+// options, are as memcached prints them, for scripts look whether a name is
+// there to find out what a server can do: so a feature that gomcd has not got
+// must not be named.
+func usage(w io.Writer) {
+	fmt.Fprintln(w, banner)
+	ours := false
+	for i := range flags {
+		f := &flags[i]
+		if f.hidden {
+			continue
+		}
+		if f.ours && f.short == "" && !ours {
+			ours = true
+			fmt.Fprintln(w, "\nWhat memcached does not have:")
+		}
+		row(w, f.form(), flagColumn, f.help+f.notes())
+		if f.long == "extended" {
+			for _, o := range options {
+				if o.help != "" {
+					row(w, "   - "+o.name+":", optionColumn, o.help)
+				}
+			}
 		}
 	}
-	if len(profiles) == 0 {
-		return fmt.Errorf("there is no role %q; the roles are %v", c.profileRole, sandbox.Roles)
+}
+
+// form is how a flag is written.
+func (f *flag) form() string {
+	var b strings.Builder
+	if f.short != "" {
+		b.WriteString("-" + f.short + ", ")
 	}
-	return sandbox.Print(w, profiles, c.profileFormat)
+	b.WriteString("--" + f.long)
+	switch {
+	case f.optional && f.short == "":
+		b.WriteString("[=" + f.arg + "]")
+	case f.arg != "" && !f.optional:
+		b.WriteString("=" + f.arg)
+	}
+	return b.String()
+}
+
+// row prints a name and, from a column on, its explanation.
+func row(w io.Writer, name string, column int, help string) {
+	for i, line := range strings.Split(help, "\n") {
+		if i > 0 {
+			name = ""
+		}
+		fmt.Fprintf(w, "%-*s%s\n", column, pad(name), line)
+	}
+}
+
+// pad sees that a name that is too long for its column is still followed by a
+// space.
+func pad(name string) string {
+	if name == "" {
+		return name
+	}
+	return name + " "
 }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// These start the real server, as far as it gets.
+
+func TestBootErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
+	free := strconv.Itoa(freePort(t))
+	for _, test := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"-l 127.0.0.1 -p " + port, 71, "address already in use"},
+		{"-d -l 127.0.0.1 -p " + port, 71, "address already in use"}, // memcached's -d is silent and ends with 0
+		{"-l 192.0.2.1 -p " + free, 71, "192.0.2.1"},
+		{"-s /nonexistent/sock", 71, "/nonexistent/sock"},
+		{"-l 127.0.0.1 -p " + free + " -P /nonexistent/pid", 71, "/nonexistent/pid"}, // memcached warns and goes on
+	} {
+		cmd := gomcd(t, "real", strings.Fields(test.args)...)
+		var said strings.Builder
+		cmd.Stderr = &said
+		got := status(t, cmd.Run())
+		if got != test.status || !strings.Contains(said.String(), test.says) || strings.Count(said.String(), "\n") != 1 {
+			t.Errorf("%s: status %d, %q; want %d with one line that has %q", test.args, got, said.String(), test.status, test.says)
+		}
+	}
+}
+
+// A daemon serves when its parent ends, and leaves nothing behind.
+func TestDaemonServes(t *testing.T) {
+	dir := t.TempDir()
+	pidFile := filepath.Join(dir, "pid")
+	port := freePort(t)
+	cmd := gomcd(t, "real", "-d", "-l", "127.0.0.1", "-p", strconv.Itoa(port), "-P", pidFile, "-m", "8", "-t", "1")
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Kill(pid, unix.SIGKILL) })
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	fmt.Fprintf(conn, "version\r\n")
+	if line, err := bufio.NewReader(conn).ReadString('\n'); line != "VERSION "+version+"\r\n" {
+		t.Errorf("it answers %q, %v", line, err)
+	}
+	unix.Kill(pid, unix.SIGTERM)
+	for range 500 {
+		if _, err := os.Stat(pidFile); os.IsNotExist(err) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the pid file is still there")
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// listens is what a command line listens on: ADDR[/tag][/protocol][?], with a ?
+// where the address may be left out.
+func listens(t *testing.T, args ...string) string {
+	t.Helper()
+	c := mustParse(t, args...)
+	if err := c.complete(false); err != nil {
+		t.Fatalf("%q: %v", args, err)
+	}
+	var all []string
+	for _, l := range c.cfg.Listen {
+		s := l.Addr.String()
+		if l.Tag != "" {
+			s += "/" + l.Tag
+		}
+		if l.Proto != "" {
+			s += "/" + l.Proto
+		}
+		if l.Implicit {
+			s += "?"
+		}
+		all = append(all, s)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestListen(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                           "0.0.0.0:11211? [::]:11211?",
+		"-p 22122":                   "0.0.0.0:22122? [::]:22122?",
+		"-p -1":                      "0.0.0.0:0? [::]:0?",
+		"-l *":                       "0.0.0.0:11211? [::]:11211?",
+		"-l *:22122":                 "0.0.0.0:22122? [::]:22122?",
+		"-l 127.0.0.1":               "127.0.0.1:11211",
+		"-l 127.0.0.1 -p 80":         "127.0.0.1:80",
+		"-p 80 -l 127.0.0.1":         "127.0.0.1:80",
+		"-l 127.0.0.1:22122":         "127.0.0.1:22122",
+		"-l 127.0.0.1:0":             "127.0.0.1:0",
+		"-l 127.0.0.1:-1":            "127.0.0.1:0",
+		"-l 127.1":                   "127.0.0.1:11211",
+		"-l ::1":                     "[::1]:11211",
+		"-l [::1]":                   "[::1]:11211",
+		"-l [::1]:22122":             "[::1]:22122",
+		"-l 127.0.0.1,::1":           "127.0.0.1:11211 [::1]:11211",
+		"-l 127.0.0.1;127.0.0.2:5,,": "127.0.0.1:11211 127.0.0.2:5",
+		"-l 127.0.0.1 -l 127.0.0.2":  "127.0.0.1:11211 127.0.0.2:11211",
+		// memcached would leave out the second, which the first contains.
+		"-l 127.0.0.11 -l 127.0.0.1":                                "127.0.0.11:11211 127.0.0.1:11211",
+		"-l 127.0.0.1 -l 127.0.0.1":                                 "127.0.0.1:11211",
+		"-l tag[one]:127.0.0.1":                                     "127.0.0.1:11211/one",
+		"-l tag_one_:127.0.0.1:5":                                   "127.0.0.1:5/one",
+		"-l tag_a_b_:[::1]:5":                                       "[::1]:5/a_b",
+		"-l tag[12345678]:127.0.0.1":                                "127.0.0.1:11211/12345678",
+		"-l proto[ascii]:127.0.0.1":                                 "127.0.0.1:11211/ascii",
+		"-l proto[a]:127.0.0.1":                                     "127.0.0.1:11211/ascii",
+		"-l proto[negotiating]:[::1]:5":                             "[::1]:5/auto-negotiate",
+		"-l proto[ascii]:tag[one]:127.0.0.1:5,tag_two_:127.0.0.1:6": "127.0.0.1:5/one/ascii 127.0.0.1:6/two",
+		"-s /run/mc.sock -l 127.0.0.1":                              "",
+	} {
+		if got := listens(t, strings.Fields(args)...); got != want {
+			t.Errorf("%s\nlistens on %s\n     want %s", args, got, want)
+		}
+	}
+}
+
+// Names are looked up when the command line is read.
+func TestListenOnName(t *testing.T) {
+	if got := listens(t, "-l", "localhost:22122"); !strings.Contains(got, "127.0.0.1:22122") && !strings.Contains(got, "[::1]:22122") {
+		t.Errorf("localhost is %s", got)
+	}
+}
+
+// A binary listener is read although this server refuses it, and refused where
+// clients have to authenticate in ascii.
+func TestListenProtocols(t *testing.T) {
+	c := &command{cfg: defaults()}
+	for spec, want := range map[string]string{"binary": protocolBinary, "b": protocolBinary, "ascii": protocolASCII, "neg": protocolAuto} {
+		if got, err := c.listenProtocol(spec); got != want || err != nil {
+			t.Errorf("proto[%s] is %q, %v", spec, got, err)
+		}
+	}
+	c.cfg.AuthFile = "users"
+	if _, err := c.listenProtocol("binary"); err == nil {
+		t.Error("proto[binary] is accepted with an authentication file")
+	}
+	if got, err := c.listenProtocol("negotiating"); got != protocolASCII || err != nil || len(c.warnings) != 1 {
+		t.Errorf("proto[negotiating] with an authentication file is %q, %v, warnings %q", got, err, c.warnings)
+	}
+}

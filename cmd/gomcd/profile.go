@@ -1,0 +1,54 @@
+package main
+
+import (
+	"io"
+	"os"
+	"slices"
+
+	"gomcd/sandbox"
+	"gomcd/server"
+)
+
+// What a server has when its sandbox closes is not known without starting one,
+// so the profiles are printed with descriptors as they might be.
+const (
+	exampleListener    = 6
+	exampleEpoll       = 11
+	exampleFirstClient = 32
+)
+
+// showProfiles prints the profiles that a server with these flags would
+// install.
+func (c *command) showProfiles(w io.Writer) error {
+	modes, err := sandbox.ParseModes(c.cfg.Sandbox)
+	if err != nil {
+		return usageError(server.ExitUsage, "%w", err)
+	}
+	p := sandbox.Params{
+		Modes: modes, ListenFDs: []int{exampleListener},
+		FirstClientFD: exampleFirstClient, EndClientFD: exampleFirstClient + c.cfg.MaxConns,
+		PID: os.Getpid(), MainTID: os.Getpid(), Shutdown: c.cfg.EnableShutdown,
+		PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(),
+	}
+	for i := range c.cfg.Threads {
+		p.WorkerEpollFDs = append(p.WorkerEpollFDs, exampleEpoll+i)
+	}
+	for _, s := range c.cfg.SandboxAllow {
+		a, err := sandbox.ParseAllowance(s)
+		if err != nil {
+			return usageError(server.ExitUsage, "%w", err)
+		}
+		p.Allow = append(p.Allow, a)
+	}
+	profiles := sandbox.Profiles(p)
+	if c.profileRole != "" {
+		profiles = slices.DeleteFunc(profiles, func(p sandbox.Profile) bool { return string(p.Role) != c.profileRole })
+		if len(profiles) == 0 {
+			return usageError(server.ExitUsage, "--print-profile: there is no role %q; the roles are %v", c.profileRole, sandbox.Roles)
+		}
+	}
+	if err := sandbox.Print(w, profiles, c.profileFormat); err != nil {
+		return usageError(server.ExitUsage, "--print-profile: %w", err)
+	}
+	return nil
+}

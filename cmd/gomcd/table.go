@@ -1,0 +1,224 @@
+package main
+
+import (
+	"strings"
+
+	"gomcd/server"
+)
+
+// flags are all flags, in the order of -h: memcached's in its order, then
+// gomcd's own.
+var flags = []flag{
+	{long: "port", short: "p", arg: "<num>", help: "TCP port to listen on (default: 11211; 0: none; -1: any that is free)",
+		set: func(c *command, v string) error {
+			c.portGiven = true
+			return c.port(v, &c.cfg.Port)
+		}},
+	{long: "udp-port", short: "U", arg: "<num>", help: "UDP port to listen on (default: 0, off)",
+		set: func(c *command, v string) error {
+			c.udpGiven = true
+			return c.port(v, &c.cfg.UDPPort)
+		}},
+	{long: "unix-socket", short: "s", arg: "<file>", help: "UNIX socket to listen on, instead of the network",
+		set: text(func(cfg *server.Config) *string { return &cfg.UnixSocket })},
+	{long: "unix-mask", short: "a", arg: "<mask>", help: "who may use the UNIX socket: permissions in octal (default: 700)",
+		set: func(c *command, v string) error {
+			c.cfg.UnixMask = uint32(c.leading(v, 8))
+			return nil
+		}},
+	{long: "enable-shutdown", short: "A", help: "let clients stop the server with the \"shutdown\" command",
+		set: sets(func(cfg *server.Config) { cfg.EnableShutdown = true })},
+	{long: "listen", short: "l", arg: "<addr>", help: "address or host name to listen on (default: all addresses)\n" +
+		"several can be given, each with -l or with commas between them,\n" +
+		"each as [proto[<protocol>]:][tag[<name>]:]<addr>[:<port>]; an IPv6\n" +
+		"address that a port follows is written in brackets",
+		set: (*command).addListen},
+	{long: "daemon", short: "d", help: "run in the background; returns when the server is ready",
+		set: func(c *command, _ string) error { c.daemon = true; return nil }},
+	{long: "enable-coredumps", short: "r", help: "allow core dumps as large as the system permits",
+		set: sets(func(cfg *server.Config) { cfg.CoreDumps = true })},
+	{long: "user", short: "u", arg: "<user>", help: "become this user (when started as root)",
+		set: text(func(cfg *server.Config) *string { return &cfg.User })},
+	{long: "memory-limit", short: "m", arg: "<num>", help: "memory for items, in megabytes (default: 64)",
+		set: func(c *command, v string) error {
+			c.cfg.MemLimit = int64(c.atoi(v)) << 20
+			if c.cfg.MemLimit < 0 {
+				return usageError(server.ExitUsage, "the memory limit cannot be negative")
+			}
+			return nil
+		}},
+	{long: "disable-evictions", short: "M", help: "when memory is full, refuse new items instead of evicting old ones",
+		set: sets(func(cfg *server.Config) { cfg.EvictToFree = false })},
+	{long: "conn-limit", short: "c", arg: "<num>", help: "connections at the same time (default: 1024)",
+		set: positive("Maximum connections", func(cfg *server.Config) *int { return &cfg.MaxConns })},
+	{long: "lock-memory", short: "k", help: "keep all memory from being paged out",
+		set: sets(func(cfg *server.Config) { cfg.LockMemory = true })},
+	{long: "verbose", short: "v", arg: "<any>", optional: true, help: "tell of errors and warnings on stderr\n" +
+		"-vv tells of commands and replies as well, -vvv of everything",
+		set: sets(func(cfg *server.Config) { cfg.Verbose++ })},
+	{long: "help", short: "h", help: "print this help and exit", set: prints("help")},
+	{long: "license", short: "i", help: "print the license and exit", set: prints("license")},
+	{long: "version", short: "V", help: "print the version and exit", set: prints("version")},
+	{long: "pidfile", short: "P", arg: "<file>", help: "write the process id to this file",
+		set: text(func(cfg *server.Config) *string { return &cfg.PIDFile })},
+	{long: "slab-growth-factor", short: "f", arg: "<num>", help: "from one slab class to the next, chunks grow by this (default: 1.25)",
+		set: func(c *command, v string) error {
+			if c.cfg.Factor = c.atof(v); c.cfg.Factor <= 1 {
+				return usageError(server.ExitFailure, "Factor must be greater than 1")
+			}
+			return nil
+		}},
+	{long: "slab-min-size", short: "n", arg: "<bytes>", help: "room for key, value and flags in the smallest chunk (default: 48)",
+		set: positive("Chunk size", func(cfg *server.Config) *int { return &cfg.ChunkSize })},
+	{long: "enable-largepages", short: "L", help: "accepted without effect: the kernel uses large pages where it sees fit",
+		set: func(c *command, _ string) error {
+			c.cfg.LargePages = true
+			c.warn("-L has no effect: the kernel uses large pages where it sees fit (transparent_hugepage)")
+			return nil
+		}},
+	{long: "prefix-delimiter", short: "D", arg: "<char>", ours: true, help: "what ends a key's prefix in \"stats detail\" (default: \":\");\n" +
+		"given, those statistics are collected from the start",
+		set: func(c *command, v string) error {
+			if v == "" {
+				return usageError(server.ExitFailure, "No delimiter specified")
+			}
+			c.cfg.PrefixDelim, c.cfg.DetailEnabled = v[0], true
+			return nil
+		}},
+	{long: "threads", short: "t", arg: "<num>", help: "worker threads (default: 4)", set: (*command).threads},
+	{long: "max-reqs-per-event", short: "R", arg: "<num>", help: "accepted; a connection has its turn with up to 16 KiB of requests\n(default: 20)",
+		set: positive("Number of requests per event", func(cfg *server.Config) *int { return &cfg.ReqsPerEvent })},
+	{long: "disable-cas", short: "C", help: "do without CAS",
+		set: sets(func(cfg *server.Config) { cfg.UseCAS = false })},
+	{long: "listen-backlog", short: "b", arg: "<num>", help: "connections that may wait to be accepted (default: 1024)",
+		set: func(c *command, v string) error { c.cfg.Backlog = c.atoi(v); return nil }},
+	{long: "protocol", short: "B", arg: "<name>", help: "protocol: ascii, binary or auto (default: auto, which tells by the first byte)",
+		set: (*command).protocol},
+	{long: "max-item-size", short: "I", arg: "<num>", help: "size of the largest item, in bytes or with k or m\n(default: 1m, min: 1k, max: 1024m)",
+		set: (*command).itemSize},
+	{long: "enable-sasl", short: "S", hidden: true, set: lacks("SASL")},
+	{long: "enable-ssl", short: "Z", hidden: true, set: lacks("TLS")},
+	{long: "disable-flush-all", short: "F", help: "refuse the \"flush_all\" command",
+		set: sets(func(cfg *server.Config) { cfg.FlushEnabled = false })},
+	{long: "disable-dumping", short: "X", help: "refuse commands that list keys (stats cachedump, lru_crawler metadump)",
+		set: sets(func(cfg *server.Config) { cfg.DumpEnabled = false })},
+	{long: "disable-watch", short: "W", help: "refuse the \"watch\" command",
+		set: sets(func(cfg *server.Config) { cfg.WatchEnabled = false })},
+	{long: "auth-file", short: "Y", arg: "<file>", help: "clients must authenticate; the file has lines of user:password",
+		set: text(func(cfg *server.Config) *string { return &cfg.AuthFile })},
+	{long: "memory-file", short: "e", arg: "<file>", help: "keep items in this file, on a memory file system, so that they\n" +
+		"outlive a restart (stop with SIGUSR1)",
+		set: text(func(cfg *server.Config) *string { return &cfg.MemoryFile })},
+	{long: "napi-ids", short: "N", arg: "<num>", help: "accepted without effect: workers take connections in turn",
+		set: func(c *command, v string) error {
+			if c.napiIDs = c.atoi(v); c.napiIDs <= 0 {
+				return usageError(server.ExitFailure, "Maximum number of NAPI IDs must be greater than 0")
+			}
+			c.warn("-N has no effect: workers take connections in turn")
+			return nil
+		}},
+	{long: "extended", short: "o", arg: "<list>", help: "extended options, with commas between them:",
+		set: (*command).extended},
+
+	{long: "sandbox", arg: "<mode>", ours: true, help: "what happens on a forbidden system call: enforce (default) says\n" +
+		"who did it and ends the process, kill has the kernel end it,\n" +
+		"audit counts it and makes it; off has no filters at all.\n" +
+		"for single threads: enforce,worker=audit",
+		set: (*command).sandbox},
+	{long: "sandbox-allow", arg: "<role>:<call>", ours: true, help: "allow a role one more system call (can be given several times)",
+		set: (*command).allow},
+	{long: "test-privileges", ours: true, help: "let the process write files as it exits, which tests need",
+		set: sets(func(cfg *server.Config) { cfg.TestPrivileges = true })},
+	{long: "print-profile", arg: "<role>", optional: true, ours: true, help: "print what each thread, or those of a role, may do and why, and exit",
+		set: func(c *command, v string) error { c.print, c.profileRole = "profile", v; return nil }},
+	{long: "format", arg: "<name>", ours: true, help: "of --print-profile: text (default), json or bpf",
+		set: func(c *command, v string) error { c.profileFormat = v; return nil }},
+}
+
+// sets is a flag without a value.
+func sets(f func(cfg *server.Config)) func(*command, string) error {
+	return func(c *command, _ string) error { f(&c.cfg); return nil }
+}
+
+// text is a flag whose value is taken as it is.
+func text(field func(cfg *server.Config) *string) func(*command, string) error {
+	return func(c *command, v string) error { *field(&c.cfg) = v; return nil }
+}
+
+// positive is a flag whose value is a number above 0.
+func positive(what string, field func(cfg *server.Config) *int) func(*command, string) error {
+	return func(c *command, v string) error {
+		n := c.atoi(v)
+		if n <= 0 {
+			return usageError(server.ExitFailure, "%s must be greater than 0", what)
+		}
+		*field(&c.cfg) = n
+		return nil
+	}
+}
+
+// prints is a flag that prints something instead of serving. Flags after it do
+// not count, not even wrong ones.
+func prints(what string) func(*command, string) error {
+	return func(c *command, _ string) error {
+		c.print = what
+		return errPrint
+	}
+}
+
+// lacks is a flag for something that gomcd has not got.
+func lacks(what string) func(*command, string) error {
+	return func(*command, string) error { return usageError(server.ExitUsage, "%s is not supported", what) }
+}
+
+// port reads a TCP or UDP port. What is no number is 0, off, to memcached,
+// which then listens nowhere; that cannot be meant.
+func (c *command) port(v string, field *int) error {
+	n, _, found := leadingInt(v, 10)
+	if !found {
+		return usageError(server.ExitUsage, "ERROR: Invalid port number %q", v)
+	}
+	*field = n
+	c.atoi(v) // warns
+	return nil
+}
+
+// manyThreads is where memcached begins to warn.
+const manyThreads = 64
+
+// maxThreads is how many workers the server can have.
+const maxThreads = 512
+
+func (c *command) threads(v string) error {
+	if err := positive("Number of threads", func(cfg *server.Config) *int { return &cfg.Threads })(c, v); err != nil {
+		return err
+	}
+	if c.cfg.Threads > maxThreads {
+		return usageError(server.ExitFailure, "Number of threads must not be greater than %d", maxThreads)
+	}
+	if c.cfg.Threads > manyThreads {
+		c.warn("WARNING: more worker threads than there are processors, here %d, make the server slower", c.cfg.Threads)
+	}
+	return nil
+}
+
+func (c *command) protocol(v string) error {
+	name, ok := map[string]string{"auto": protocolAuto, "ascii": protocolASCII, "binary": protocolBinary}[v]
+	if !ok {
+		return usageError(server.ExitUsage, "Invalid value for binding protocol: it is one of auto, binary and ascii")
+	}
+	c.cfg.Protocol, c.protocolGiven = name, true
+	return nil
+}
+
+// itemSize reads -I: bytes, or kilobytes or megabytes with k or m after them.
+func (c *command) itemSize(v string) error {
+	unit := int64(1)
+	if number, found := strings.CutSuffix(strings.ToLower(v), "k"); found {
+		v, unit = number, 1<<10
+	} else if number, found := strings.CutSuffix(strings.ToLower(v), "m"); found {
+		v, unit = number, 1<<20
+	}
+	c.cfg.ItemSizeMax = int64(c.atoi(v)) * unit
+	return nil
+}

@@ -1,0 +1,109 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var sink []byte
+
+func init() {
+	// busy has the Go runtime do what it can do: collect, grow and shrink its
+	// heap and stacks, start and end threads, take signals.
+	children["busy"] = func(o options) {
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, unix.SIGTERM, unix.SIGHUP)
+		p := boot(o)
+		fmt.Println("ready")
+		var stop atomic.Bool
+		var all sync.WaitGroup
+		all.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				sink = make([]byte, 1<<20<<(i%6))
+				runtime.GC()
+			}
+		})
+		all.Go(func() {
+			for !stop.Load() {
+				var some sync.WaitGroup
+				for range 20 {
+					some.Go(func() {
+						runtime.LockOSThread() // and with the goroutine the thread ends
+						growStack(200)
+					})
+				}
+				some.Wait()
+			}
+		})
+		all.Go(func() {
+			for !stop.Load() {
+				time.Sleep(time.Millisecond)
+			}
+		})
+		hangups := 0
+		for sig := range signals {
+			if sig == unix.SIGTERM {
+				break
+			}
+			hangups++
+			for _, role := range threadRoles {
+				p.on(role, func() { runtime.Gosched() })
+			}
+		}
+		stop.Store(true)
+		all.Wait()
+		fmt.Println("hangups:", hangups > 0)
+	}
+}
+
+func growStack(n int) int {
+	var frame [256]byte
+	if n > 0 {
+		frame[n%256] = byte(growStack(n - 1))
+	}
+	return int(frame[0])
+}
+
+// The runtime finds in the baseline what it needs.
+func TestRuntimeUnderBaseline(t *testing.T) {
+	t.Parallel()
+	for _, o := range []options{
+		{Modes: "enforce"}, {Modes: "enforce", AsyncPreempt: true}, {Modes: "kill", Locks: true}, {Modes: "enforce", TestPrivileges: true},
+	} {
+		t.Run(fmt.Sprintf("%s/%v%v%v", o.Modes, o.AsyncPreempt, o.Locks, o.TestPrivileges), func(t *testing.T) {
+			t.Parallel()
+			cmd := command(t, "busy", o)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			slow := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+			defer slow.Stop()
+			buf := make([]byte, 64)
+			out.Read(buf)
+			for range 40 {
+				time.Sleep(30 * time.Millisecond)
+				cmd.Process.Signal(unix.SIGHUP)
+			}
+			cmd.Process.Signal(unix.SIGTERM)
+			n, _ := out.Read(buf)
+			if err := cmd.Wait(); err != nil || string(buf[:n]) != "hangups: true\n" {
+				t.Errorf("%v, %q, stderr: %s", err, buf[:n], stderr.String())
+			}
+		})
+	}
+}

@@ -30,7 +30,7 @@ run: build
 # What building takes.
 DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
 # What the tests use besides: real clients.
-DEB_TEST := libmemcached-tools python3-pymemcache
+DEB_TEST := libmemcached-tools python3-pymemcache strace
 
 define install
 	@missing=; for p in $(1); do \

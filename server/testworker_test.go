@@ -1,0 +1,320 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bench is one worker without threads: the test makes its turns.
+type bench struct {
+	t      testing.TB
+	s      *Server
+	w      *worker
+	client int // the test's end of the connection
+	gen    uint32
+	fd     int32
+	events []pollEvent
+	buf    []byte
+}
+
+// testConfig is the configuration without any flag.
+func testConfig() Config {
+	return Config{
+		MaxConns: 64, MaxConnsFast: true, Threads: 1, ReqsPerEvent: 20, Backlog: 16,
+		MemLimit: 64 << 20, EvictToFree: true, UseCAS: true, Factor: 1.25, ChunkSize: 48,
+		ItemSizeMax: 1 << 20, SlabPageSize: 1 << 20, SlabChunkMax: 512 << 10,
+		LRUMaintainer: true, LRUSegmented: true, HotLRUPct: 20, WarmLRUPct: 40,
+		HotMaxFactor: 0.2, WarmMaxFactor: 2, TemporaryTTL: 61, LRUCrawler: true, CrawlerSleep: 100,
+		FlushEnabled: true, DumpEnabled: true, PrefixDelim: ':', Version: "test", Sandbox: "off",
+	}
+}
+
+// newBench makes a server with one worker and one connection to it.
+func newBench(t testing.TB, cfg Config) *bench {
+	t.Helper()
+	s := &Server{cfg: cfg, clock: newClock(), pid: unix.Getpid(), mainTID: unix.Gettid(), pidDir: -1}
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, s: s, w: s.workers[0], events: make([]pollEvent, 16), buf: make([]byte, 4<<20)}
+	t.Cleanup(b.close)
+	b.connect()
+	return b
+}
+
+// close gives back what a server keeps to its end.
+func (b *bench) close() {
+	if b.s == nil {
+		return
+	}
+	for _, fd := range []int{b.client, int(b.fd), int(b.s.wakeFD), b.s.wakeEnd, b.w.epfd, b.s.acceptor.epfd, b.s.acceptor.idle} {
+		unix.Close(fd)
+	}
+	b.s.store.Close()
+	b.s = nil
+}
+
+// connect replaces the connection by a new one.
+func (b *bench) connect() {
+	b.t.Helper()
+	if b.client > 0 {
+		unix.Close(b.client)
+		b.turns()
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	// Connections are where clients' descriptors are.
+	fd, err := unix.FcntlInt(uintptr(pair[1]), unix.F_DUPFD_CLOEXEC, b.s.firstClient)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	unix.Close(pair[1])
+	b.client, b.fd = pair[0], int32(fd)
+	b.gen++
+	b.s.currConns.Add(1)
+	ev := pollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: b.fd, Pad: int32(b.gen)}
+	if errno := register(b.w.epfd, b.fd, &ev); errno != 0 {
+		b.t.Fatal(errno)
+	}
+	b.turns()
+}
+
+// turns makes the worker's turns until it has nothing to do.
+func (b *bench) turns() {
+	for {
+		n, _ := poll(b.w.epfd, b.events, 0)
+		if n <= 0 && len(b.w.next) == 0 {
+			return
+		}
+		b.w.turn(b.events[:max(n, 0)])
+	}
+}
+
+// exchange sends a request and returns all that is answered. It does not
+// allocate.
+func (b *bench) exchange(req []byte) []byte {
+	got := 0
+	for {
+		if len(req) > 0 {
+			n, errno := send(int32(b.client), req, false)
+			if errno != 0 && errno != unix.EAGAIN {
+				return b.buf[:got]
+			}
+			req = req[max(n, 0):]
+		}
+		b.turns()
+		progress := false
+		for {
+			n, errno := recv(int32(b.client), b.buf[got:])
+			if errno != 0 || n <= 0 {
+				break
+			}
+			got += n
+			progress = true
+		}
+		if len(req) == 0 && !progress {
+			return b.buf[:got]
+		}
+	}
+}
+
+func (b *bench) expect(req, want string) {
+	b.t.Helper()
+	if got := string(b.exchange([]byte(strings.ReplaceAll(req, "\n", "\r\n")))); got != strings.ReplaceAll(want, "\n", "\r\n") {
+		b.t.Fatalf("%q: got %.300q, want %.300q", req, got, want)
+	}
+}
+
+func (b *bench) verify() {
+	b.t.Helper()
+	if _, err := b.s.store.Verify(); err != nil {
+		b.t.Fatalf("verify: %v", err)
+	}
+}
+
+// TestHotPathDoesNotAllocate keeps the requests that matter free of the Go
+// heap, from receiving to sending.
+func TestHotPathDoesNotAllocate(t *testing.T) {
+	b := newBench(t, testConfig())
+	b.expect("set key:1 5 0 5\nhello\nset big 0 0 5000\n"+strings.Repeat("x", 5000)+"\nset n 0 0 1\n1\n", "STORED\nSTORED\nSTORED\n")
+	for name, req := range map[string]string{
+		"get":        "get key:1\r\n",
+		"get miss":   "get nothing\r\n",
+		"get of 5kB": "get big\r\n",
+		"gets":       "gets key:1\r\n",
+		"gat":        "gat 0 key:1\r\n",
+		"multiget":   "get" + strings.Repeat(" key:1", 100) + "\r\n",
+		"pipeline":   strings.Repeat("get key:1\r\n", 100),
+		"mg":         "mg key:1 v f t c k Oabc\r\n",
+		"mg miss":    "mg nothing v\r\n",
+		"set":        "set key:1 5 0 5\r\nhello\r\n",
+		"ms":         "ms key:1 5 T0 c\r\nhello\r\n",
+		"append":     "append key:2 0 0 1\r\nx\r\n",
+		"incr":       "incr n 1\r\n",
+		"ma":         "ma n v\r\n",
+		"touch":      "touch key:1 0\r\n",
+		"delete":     "delete nothing\r\n",
+		"error":      "nonsense\r\n",
+		"bad":        "set a b c d\r\nlru tune 1 2 x y\r\n",
+		"stats":      "stats\r\nstats settings\r\nstats items\r\nstats slabs\r\nstats sizes\r\nstats conns\r\n",
+		"flush":      "flush_all 100\r\n",
+	} {
+		r := []byte(req)
+		b.exchange(r)
+		if n := testing.AllocsPerRun(200, func() { b.exchange(r) }); n != 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+	b.verify()
+}
+
+// TestPiecesMakeNoDifference sends the same bytes in pieces of many sizes.
+func TestPiecesMakeNoDifference(t *testing.T) {
+	var session strings.Builder
+	for _, n := range []int{0, 1, 100, 2000, 16_300, 16_400, 40_000, 600_000} {
+		v := strings.Repeat("v", n)
+		for _, s := range []string{
+			"set k 1 0 " + itoa(n) + "\n" + v + "\n", "get k\n", "append k 0 0 3\nabc\n", "mg k s v\n",
+			"ms k " + itoa(n) + " c S0\n" + v + "\n", "ms k " + itoa(n) + "\n" + v + "\n", "get k nothing k\n",
+			"set k 1 0 " + itoa(n) + "\n" + v + "xx\n", "gets k\n", "delete k\n",
+		} {
+			session.WriteString(strings.ReplaceAll(s, "\n", "\r\n"))
+		}
+	}
+	session.WriteString("get " + strings.Repeat("key ", 10_000) + "k\r\n" + "mn\r\n")
+	all := []byte(session.String())
+	var want string
+	for _, piece := range []int{len(all), 16 << 10, 4093, 1000, 61, 7} {
+		if piece < 61 {
+			all = all[:60_000]
+			want = ""
+		}
+		b := newBench(t, testConfig())
+		var got []byte
+		for rest := all; len(rest) > 0; {
+			n := min(piece, len(rest))
+			got = append(got, b.exchange(rest[:n])...)
+			rest = rest[n:]
+		}
+		if want == "" {
+			want = string(got)
+			if piece < 61 { // what the shortened session is compared with
+				b.close()
+				b = newBench(t, testConfig())
+				want = string(b.exchange(all))
+			}
+		}
+		if string(got) != want {
+			t.Errorf("in pieces of %d bytes the replies differ", piece)
+		}
+		b.verify()
+		b.close()
+	}
+}
+
+func itoa(n int) string { return string(appendInt(nil, int64(n))) }
+
+// TestSlowClientWaitsAlone fills the socket of a client that does not read,
+// and sees that what it is owed comes in the end, in order.
+func TestSlowClientWaitsAlone(t *testing.T) {
+	b := newBench(t, testConfig())
+	value := strings.Repeat("0123456789", 90_000)
+	b.expect("set big 0 0 900000\n"+value+"\nset small 0 0 1\nx\n", "STORED\nSTORED\n")
+	req := strings.Repeat("get small big small\r\nmg big v\r\n", 30)
+	if _, errno := send(int32(b.client), []byte(req), false); errno != 0 {
+		t.Fatal(errno)
+	}
+	b.turns()
+	if c := &b.w.conns[b.fd]; !c.blocked || !c.owes() {
+		t.Fatal("the connection is not waiting for its client")
+	}
+	if used := b.s.pool.used.Load(); used > 8 {
+		t.Errorf("it holds %d buffers", used)
+	}
+	one := "VALUE small 0 1\r\nx\r\nVALUE big 0 900000\r\n" + value + "\r\nVALUE small 0 1\r\nx\r\nEND\r\nVA 900000\r\n" + value + "\r\n"
+	var got strings.Builder
+	deadline := time.Now().Add(20 * time.Second)
+	for got.Len() < len(one)*30 && time.Now().Before(deadline) {
+		got.Write(b.exchange(nil))
+		b.turns()
+	}
+	if got.String() != strings.Repeat(one, 30) {
+		t.Fatalf("got %d bytes, want %d, or in another order", got.Len(), 30*len(one))
+	}
+	if used := b.s.pool.used.Load(); used != 0 {
+		t.Errorf("%d buffers are lost", used)
+	}
+	b.verify()
+}
+
+// TestClosedConnectionLeavesNothing closes a connection in every state.
+func TestClosedConnectionLeavesNothing(t *testing.T) {
+	b := newBench(t, testConfig())
+	value := strings.Repeat("x", 900_000)
+	b.expect("set big 0 0 900000\n"+value+"\n", "STORED\n")
+	for name, half := range map[string]string{
+		"half a line":      "get bi",
+		"half a value":     "set a 0 0 100\r\nabc",
+		"half an upload":   "set a 0 0 900000\r\n" + value[:100_000],
+		"half a skip":      "set a 0 0 2000000\r\n" + value[:100_000],
+		"half a key list":  "get" + strings.Repeat(" key", 20_000),
+		"replies not read": strings.Repeat("get big\r\n", 100),
+	} {
+		send(int32(b.client), []byte(half), false)
+		b.turns()
+		b.connect()
+		if used := b.s.pool.used.Load(); used != 0 {
+			t.Errorf("%s: %d buffers are lost", name, used)
+		}
+		if inv, err := b.s.store.Verify(); err != nil || inv.Loose != 0 {
+			t.Errorf("%s: %+v, %v", name, inv, err)
+		}
+	}
+	if n := b.s.currConns.Load(); n != 1 {
+		t.Errorf("%d connections are counted, not 1", n)
+	}
+}
+
+// FuzzConnection feeds a connection bytes in two pieces and in one: the
+// replies are the same, and the store stays whole.
+func FuzzConnection(f *testing.F) {
+	for _, s := range []string{
+		"set a 0 0 1\r\nx\r\nget a\r\n", "ms a 2 T0 c\r\nxy\r\nmg a v t\r\nma a\r\nmd a q\r\nmn\r\n",
+		"get a b c d\r\ngat 0 a\r\ngets a\r\n", "stats\r\nversion\r\nflush_all\r\nverbosity 1\r\n", "set a 0 0 -1\r\n\r\n\n",
+		"cas a 0 0 1 1\r\nx\r\nincr a 1\r\nappend a 0 0 1\r\n1\r\n", "mg YQ== b k\r\nms YQ== 1 b\r\nx\r\n",
+	} {
+		f.Add([]byte(s), 3)
+	}
+	// Two servers get the same requests from the first to the last, so that
+	// they are in the same state before each.
+	cfg := testConfig()
+	cfg.MemLimit = 8 << 20
+	inOne := newBench(f, cfg)
+	cfg.MaxConns++ // its highest descriptor is another
+	inTwo := newBench(f, cfg)
+	f.Fuzz(func(t *testing.T, in []byte, cut int) {
+		if len(in) == 0 {
+			return
+		}
+		cut = int(uint(cut) % uint(len(in)))
+		run := func(b *bench, pieces ...[]byte) string {
+			b.t = t
+			b.connect()
+			var got []byte
+			for _, p := range pieces {
+				got = append(got, b.exchange(p)...)
+			}
+			b.verify()
+			return string(got)
+		}
+		whole, parts := run(inOne, in), run(inTwo, in[:cut], in[cut:])
+		if whole != parts && !strings.Contains(whole, "STAT ") {
+			t.Errorf("cut at %d of %q: %q, in one piece %q", cut, in, parts, whole)
+		}
+	})
+}

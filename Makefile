@@ -70,3 +70,17 @@ unit: deps-test
 
 clean:
 	rm -rf bin
+
+# Mixed load with collections in a loop and signals, for as long as asked.
+DURATION ?= 2m
+soak: export SOAK := $(DURATION)
+soak: export GOMCD_LDFLAGS := $(LDFLAGS)
+soak: deps
+	$(GO) test -count=1 -timeout 0 -run TestSoak -v ./t
+
+# Fuzzing of everything that takes hostile bytes, each for FUZZTIME.
+FUZZTIME ?= 1m
+fuzz: deps
+	$(GO) test -run xxx -fuzz FuzzParse -fuzztime $(FUZZTIME) ./protocol
+	$(GO) test -run xxx -fuzz FuzzStore -fuzztime $(FUZZTIME) ./cache
+	$(GO) test -run xxx -fuzz FuzzConnection -fuzztime $(FUZZTIME) ./server

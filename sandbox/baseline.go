@@ -80,9 +80,6 @@ func baseline(p Params) Profile {
 			When:   []Cond{Is(0, uint64(p.PID), "own pid"), Is(2, uint64(unix.SIGURG), "SIGURG")}},
 			Rule{Call: "getpid", Feature: "built without asyncpreemptoff", Reason: "the Go runtime interrupts its own threads"})
 	}
-	if p.TestPrivileges {
-		rules = append(rules, testPrivileges()...)
-	}
 	return Profile{Role: Process, Rules: rules}
 }
 

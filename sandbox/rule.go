@@ -92,13 +92,23 @@ type Params struct {
 	Allow        []Allowance
 }
 
-// Profiles returns the baseline and the profile of each role.
+// Profiles returns the baseline and the profile of each role, with the
+// overlays that were asked for.
 func Profiles(p Params) []Profile {
 	profiles := []Profile{baseline(p), acceptor(p), worker(p), housekeeper(p), reporter(p)}
 	for i := range profiles {
+		profile := &profiles[i]
+		for _, r := range raceRules() {
+			if !covered(profile.Rules, r) {
+				profile.Rules = append(profile.Rules, r)
+			}
+		}
+		if p.TestPrivileges && profile.Role == Process {
+			profile.Rules = append(profile.Rules, testPrivileges()...)
+		}
 		for _, a := range p.Allow {
-			if r := profiles[i].Role; r == a.Role || r == Process {
-				profiles[i].Rules = append(profiles[i].Rules, Rule{
+			if profile.Role == a.Role || profile.Role == Process {
+				profile.Rules = append(profile.Rules, Rule{
 					Call: a.Call, Feature: "--sandbox-allow",
 					Reason: "the operator asked for it",
 				})

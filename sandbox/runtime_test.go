@@ -2,10 +2,10 @@ package sandbox
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,7 +23,7 @@ func init() {
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, unix.SIGTERM, unix.SIGHUP)
 		p := boot(o)
-		fmt.Println("ready")
+		fmt.Fprintln(os.Stderr, "ready")
 		var stop atomic.Bool
 		var all sync.WaitGroup
 		all.Go(func() {
@@ -61,7 +61,7 @@ func init() {
 		}
 		stop.Store(true)
 		all.Wait()
-		fmt.Println("hangups:", hangups > 0)
+		fmt.Fprintln(os.Stderr, "hangups:", hangups > 0)
 	}
 }
 
@@ -82,27 +82,25 @@ func TestRuntimeUnderBaseline(t *testing.T) {
 		t.Run(fmt.Sprintf("%s/%v%v%v", o.Modes, o.AsyncPreempt, o.Locks, o.TestPrivileges), func(t *testing.T) {
 			t.Parallel()
 			cmd := command(t, "busy", o)
-			out, err := cmd.StdoutPipe()
+			out, err := cmd.StderrPipe()
 			if err != nil {
 				t.Fatal(err)
 			}
-			var stderr strings.Builder
-			cmd.Stderr = &stderr
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
 			slow := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
 			defer slow.Stop()
-			buf := make([]byte, 64)
+			buf := make([]byte, 4096)
 			out.Read(buf)
 			for range 40 {
 				time.Sleep(30 * time.Millisecond)
 				cmd.Process.Signal(unix.SIGHUP)
 			}
 			cmd.Process.Signal(unix.SIGTERM)
-			n, _ := out.Read(buf)
-			if err := cmd.Wait(); err != nil || string(buf[:n]) != "hangups: true\n" {
-				t.Errorf("%v, %q, stderr: %s", err, buf[:n], stderr.String())
+			said, _ := io.ReadAll(out)
+			if err := cmd.Wait(); err != nil || string(said) != "hangups: true\n" {
+				t.Errorf("%v, stderr: %s", err, said)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
@@ -75,6 +76,9 @@ func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	if p.Name == "" {
 		p.Name = "gomcd"
 	}
+	// Unless it is told how many processors to use, the Go runtime looks now
+	// and then how many there are, by sched_getaffinity and cgroup files.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	return s, startTrap(p.Name, p.SyslogFD, s.Mode(Process) == Audit)
 }
 

@@ -31,6 +31,13 @@ func Run(cfg Config, ready func()) error {
 	if _, err := sandbox.CloseInherited(cfg.KeepFDs...); err != nil {
 		return fail(ExitOSErr, "closing inherited descriptors: %w", err)
 	}
+	// A signal may come while the server starts; it counts when it has.
+	signals := make(chan os.Signal, 8)
+	signal.Ignore(unix.SIGPIPE)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1, unix.SIGHUP)
+	if cfg.TestPrivileges {
+		signal.Notify(signals, unix.SIGUSR2)
+	}
 	if err := s.startPoller(); err != nil {
 		return err
 	}
@@ -40,7 +47,7 @@ func Run(cfg Config, ready func()) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	return s.serve(ready)
+	return s.serve(signals, ready)
 }
 
 // headroom is how many descriptors there are beyond -c: for connections that
@@ -191,14 +198,7 @@ type thread struct {
 
 // serve starts the threads, closes the sandbox around them, and waits for the
 // signal that ends them.
-func (s *Server) serve(ready func()) error {
-	signals := make(chan os.Signal, 8)
-	signal.Ignore(unix.SIGPIPE)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1, unix.SIGHUP)
-	if s.cfg.TestPrivileges {
-		signal.Notify(signals, unix.SIGUSR2)
-	}
-
+func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 	box, err := s.newSandbox()
 	if err != nil {
 		return err

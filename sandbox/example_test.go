@@ -1,0 +1,176 @@
+package sandbox_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+
+	"gomcd/sandbox"
+
+	seccomp "github.com/seccomp/libseccomp-golang"
+	"golang.org/x/sys/unix"
+)
+
+// inProcess runs a program in a process of its own, for filters stay: this
+// test binary runs the example once more and ends inside program. What came of
+// it is printed.
+func inProcess(example string, program func()) {
+	if os.Getenv("SANDBOX_EXAMPLE") == example {
+		runtime.LockOSThread() // a filter is a thread's
+		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+		program()
+		os.Exit(0)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+example+"$")
+	cmd.Env = append(os.Environ(), "SANDBOX_EXAMPLE="+example, "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(cmd.Env, "GOCOVERDIR="+os.TempDir())
+	out, err := cmd.Output()
+	fmt.Print(string(out))
+	if err != nil {
+		fmt.Println(strings.TrimSuffix(err.Error(), " (core dumped)"))
+	}
+}
+
+// say prints a line without Go's buffers and locks in between.
+func say(line string) error {
+	_, err := unix.Write(1, []byte(line+"\n"))
+	return err
+}
+
+// The classic first program: it may do nothing but end. The line before the
+// filter prints, and the one behind it does not: the call fails.
+func ExampleProfile_CompileFor() {
+	inProcess("ExampleProfile_CompileFor", func() {
+		onlyExit := sandbox.Profile{Role: "example", Rules: []sandbox.Rule{
+			sandbox.Allow("exit_group", "the program ends"),
+		}}
+		program, err := onlyExit.CompileFor(sandbox.Fail(unix.EACCES))
+		if err != nil {
+			panic(err)
+		}
+		if err := sandbox.NoNewPrivileges(); err != nil {
+			panic(err)
+		}
+		say("before")
+		if err := program.Install(); err != nil {
+			panic(err)
+		}
+		if say("after") == unix.EACCES {
+			os.Exit(3) // there is no other way left to tell
+		}
+	})
+	// Output:
+	// before
+	// exit status 3
+}
+
+// The same, but what is forbidden ends the program.
+func ExampleProfile_CompileFor_trap() {
+	inProcess("ExampleProfile_CompileFor_trap", func() {
+		onlyExit := sandbox.Profile{Role: "example", Rules: []sandbox.Rule{
+			sandbox.Allow("exit_group", "the program ends"),
+		}}
+		program, err := onlyExit.CompileFor(sandbox.Trap)
+		if err != nil {
+			panic(err)
+		}
+		if err := sandbox.NoNewPrivileges(); err != nil {
+			panic(err)
+		}
+		say("before")
+		if err := program.Install(); err != nil {
+			panic(err)
+		}
+		say("after")
+	})
+	// Output:
+	// before
+	// signal: bad system call
+}
+
+// With one more rule both lines print: writing, but to stdout only.
+func ExampleAllowIf() {
+	inProcess("ExampleAllowIf", func() {
+		stdoutOnly := sandbox.Profile{Role: "example", Rules: []sandbox.Rule{
+			sandbox.AllowIf("write", "the program says something", sandbox.Is(0, 1, "stdout")),
+			sandbox.Allow("exit_group", "the program ends"),
+		}}
+		program, err := stdoutOnly.CompileFor(sandbox.Fail(unix.EACCES))
+		if err != nil {
+			panic(err)
+		}
+		if err := sandbox.NoNewPrivileges(); err != nil {
+			panic(err)
+		}
+		say("before")
+		if err := program.Install(); err != nil {
+			panic(err)
+		}
+		say("after")
+		if _, err := unix.Write(2, []byte("to stderr\n")); err == unix.EACCES {
+			say("stderr is closed")
+		}
+	})
+	// Output:
+	// before
+	// after
+	// stderr is closed
+}
+
+// Another process, or as here another thread, decides call by call.
+func ExampleProgram_InstallNotify() {
+	inProcess("ExampleProgram_InstallNotify", func() {
+		say("start")
+		asking := sandbox.Profile{Role: "example", Rules: []sandbox.Rule{}}
+		for _, call := range []string{"write", "futex", "exit_group", "sched_yield", "nanosleep", "rt_sigreturn"} {
+			asking.Rules = append(asking.Rules, sandbox.Allow(call, "the Go runtime goes on"))
+		}
+		program, err := asking.CompileFor(sandbox.Notify)
+		if err != nil {
+			panic(err)
+		}
+		if err := sandbox.NoNewPrivileges(); err != nil {
+			panic(err)
+		}
+		listener := make(chan int)
+		go func() {
+			fd := seccomp.ScmpFd(<-listener)
+			request, err := seccomp.NotifReceive(fd)
+			if err != nil {
+				panic(err)
+			}
+			name, _ := request.Data.Syscall.GetName()
+			say("asked for " + name)
+			err = seccomp.NotifRespond(fd, &seccomp.ScmpNotifResp{ID: request.ID, Val: 42})
+			if err != nil {
+				panic(err)
+			}
+		}()
+		fd, err := program.InstallNotify()
+		if err != nil {
+			panic(err)
+		}
+		listener <- fd
+		parent, _, _ := unix.Syscall(unix.SYS_GETPPID, 0, 0, 0)
+		say(fmt.Sprint("the answer is ", parent))
+	})
+	// Output:
+	// start
+	// asked for getppid
+	// the answer is 42
+}
+
+// What a role is allowed, and why.
+func ExamplePrint() {
+	profile := sandbox.Profile{Role: "clerk", Rules: []sandbox.Rule{
+		sandbox.Allow("recvfrom", "takes letters"),
+		sandbox.AllowIf("write", "complains", sandbox.Is(0, 2, "stderr")),
+	}}
+	sandbox.Print(os.Stdout, []sandbox.Profile{profile}, "text")
+	// Output:
+	// role clerk: 2 system calls
+	//   recvfrom()           takes letters
+	//   write(arg0: stderr)  complains
+}

@@ -1,0 +1,203 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func testProfiles(o options) map[Role]Profile {
+	m := map[Role]Profile{}
+	for _, p := range Profiles(testParams(o)) {
+		m[p.Role] = p
+	}
+	return m
+}
+
+// The profiles by name, so that a change of what is allowed is a change here.
+func TestProfileCalls(t *testing.T) {
+	if runtime.GOARCH != "amd64" || raceRules() != nil {
+		t.Skip("the names are those of a plain build for amd64")
+	}
+	const thread = "clock_gettime exit_group futex nanosleep restart_syscall rt_sigreturn sched_yield write "
+	for role, calls := range map[Role]string{
+		Acceptor:    thread + "accept4 close epoll_ctl epoll_wait",
+		Worker:      thread + "close epoll_wait recvfrom sendto",
+		Housekeeper: thread + "getrusage",
+		Reporter:    "exit_group futex restart_syscall rt_sigreturn write",
+		Process: thread + "accept4 clone close epoll_ctl epoll_wait exit getrusage gettid madvise mmap mprotect munmap " +
+			"prctl pread64 recvfrom rseq rt_sigprocmask seccomp sendto set_robust_list sigaltstack",
+	} {
+		want := strings.Fields(calls)
+		slices.Sort(want)
+		got := testProfiles(options{})[role].Calls()
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("role %s:\n got %v\nwant %v", role, got, want)
+		}
+	}
+	with := testProfiles(options{Shutdown: true})[Worker].Calls()
+	if n := len(testProfiles(options{})[Worker].Calls()); n != 12 || len(with) != 13 || with[12] != "tgkill" {
+		t.Errorf("a worker has %d calls, and with -A %v", n, with)
+	}
+}
+
+// What is allowed whatever its arguments is what the hot path makes, what has
+// no argument worth a look, and what the thread's own memory is the object of.
+func TestUnpinned(t *testing.T) {
+	hot := []string{epollWait(), "recvfrom", "sendto"}
+	harmless := []string{"clock_gettime", "exit", "exit_group", "gettid", "munmap", "nanosleep", "restart_syscall",
+		"rseq", "rt_sigprocmask", "rt_sigreturn", "sched_yield", "set_robust_list", "sigaltstack"}
+	for role, p := range testProfiles(options{Shutdown: true, Syslog: true, Dir: "/"}) {
+		for _, r := range p.Rules {
+			if len(r.When) == 0 && r.Errno == 0 && !slices.Contains(hot, r.Call) && !slices.Contains(harmless, r.Call) {
+				t.Errorf("role %s: %s is not pinned", role, r.Call)
+			}
+			if r.Reason == "" {
+				t.Errorf("role %s: no reason for %s", role, r.Call)
+			}
+			for _, c := range r.When {
+				if c.Text == "" || c.Value&^c.Mask != 0 {
+					t.Errorf("role %s: %s: condition %+v", role, r.Call, c)
+				}
+			}
+		}
+	}
+}
+
+// A role is never allowed more than the baseline, for both judge a call.
+func TestRolesWithinBaseline(t *testing.T) {
+	for _, o := range []options{{}, {Shutdown: true}, {Allow: []Allowance{{Worker, "getppid"}}}} {
+		profiles := testProfiles(o)
+		for _, role := range threadRoles {
+			for _, r := range profiles[role].Rules {
+				for _, args := range profiles[role].attempts(r.Call) {
+					if profiles[role].want(r.Call, args, verdictTrap) == verdictAllow &&
+						profiles[Process].want(r.Call, args, verdictTrap) != verdictAllow {
+						t.Errorf("role %s may %s %#x, and the process may not", role, r.Call, args)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Test privileges widen the baseline by their overlay and nothing else.
+func TestTestPrivileges(t *testing.T) {
+	without, with := Profiles(testParams(options{})), Profiles(testParams(options{TestPrivileges: true}))
+	for i := range without {
+		want := without[i].Rules
+		if without[i].Role == Process {
+			want = append(slices.Clone(want), testPrivileges()...)
+		}
+		if !reflect.DeepEqual(with[i].Rules, want) {
+			t.Errorf("role %s differs", without[i].Role)
+		}
+		a, err1 := without[i].Compile(Enforce)
+		b, err2 := with[i].Compile(Enforce)
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		if same := slices.Equal(a.code, b.code); same == (without[i].Role == Process) {
+			t.Errorf("role %s: programs equal: %v", without[i].Role, same)
+		}
+	}
+	for _, r := range testPrivileges() {
+		for _, never := range []string{"execve", "execveat", "socket", "connect", "bind", "ptrace", "tgkill", "kill", "clone", "fork", "vfork"} {
+			if r.Call == never {
+				t.Errorf("test privileges include %s", never)
+			}
+		}
+	}
+}
+
+func TestTgkillAbsent(t *testing.T) {
+	for role, p := range testProfiles(options{TestPrivileges: true, Dir: "/", Syslog: true}) {
+		for _, r := range p.Rules {
+			for _, signalling := range []string{"tgkill", "tkill", "kill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"} {
+				if r.Call == signalling {
+					t.Errorf("role %s may %s", role, r.Call)
+				}
+			}
+		}
+	}
+}
+
+// Every row names a call of this machine.
+func TestCompileRefuses(t *testing.T) {
+	p := Profile{Role: "cook", Rules: []Rule{Allow("boil", "dinner")}}
+	if _, err := p.Compile(Enforce); err == nil || !strings.Contains(err.Error(), "cook") || !strings.Contains(err.Error(), "boil") {
+		t.Error(err)
+	}
+	if _, err := p.Compile(Off); err == nil {
+		t.Error("compiled for mode off")
+	}
+}
+
+func TestPrint(t *testing.T) {
+	profiles := Profiles(testParams(options{Shutdown: true}))
+	var b bytes.Buffer
+	if err := Print(&b, profiles, "text"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"role worker: ", "tgkill(arg0: own pid", "[-A]", "clone3() -> ENOSYS", "recvfrom()"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("lacks %q", want)
+		}
+	}
+	b.Reset()
+	if err := Print(&b, profiles, "json"); err != nil {
+		t.Fatal(err)
+	}
+	var all []map[string]any
+	if err := json.Unmarshal(b.Bytes(), &all); err != nil || len(all) != len(profiles) {
+		t.Errorf("%d profiles, %v", len(all), err)
+	}
+	b.Reset()
+	if err := Print(&b, profiles, "bpf"); err != nil || !strings.Contains(b.String(), "role acceptor: ") {
+		t.Error(err)
+	}
+	if err := Print(&b, profiles, "xml"); err == nil {
+		t.Error("format xml")
+	}
+}
+
+func TestParseStatus(t *testing.T) {
+	p := parseStatus([]byte("Name:\tworker-0\nPid:\t12\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000400\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t2\n"))
+	if p != (Proof{Name: "worker-0", TID: 12, Mode: 2, Filters: 2, Capabilities: 0x400, NoNewPrivs: true}) {
+		t.Errorf("%+v", p)
+	}
+	if p := parseStatus([]byte("Name:\told\nSeccomp:\t2\n")); p.Filters != -1 || p.Mode != 2 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// A thread of a server asks for statistics, so that must not allocate.
+func TestAppendStatsAllocates(t *testing.T) {
+	s := &Sandbox{
+		params: Params{Modes: Modes{Default: Audit}}, calls: callNames(),
+		threads: []thread{{Process, "runtime"}, {Worker, "worker-0"}},
+		proven:  []Proof{{Name: "worker-0", TID: 7, Mode: 2, Filters: 2}},
+	}
+	place := &counts[1*maxCalls+unix.SYS_GETPPID]
+	*place = 9
+	defer func() { *place = 0 }()
+	buf := make([]byte, 0, 4096)
+	if n := testing.AllocsPerRun(20, func() { buf = s.AppendStats(buf[:0], "STAT ", "\r\n") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	const want = "STAT sandbox audit\r\nSTAT threads 1\r\nSTAT threads_filtered 1\r\n" +
+		"STAT thread:worker-0:7:filters 2\r\nSTAT violation:worker:worker-0:getppid 9\r\nSTAT violations 9\r\n"
+	if string(buf) != want {
+		t.Errorf("got %q", buf)
+	}
+	if v := s.Report().Violations; len(v) != 1 || v[0] != (Violation{Worker, "worker-0", unix.SYS_GETPPID, "getppid", 9}) {
+		t.Errorf("%+v", v)
+	}
+}

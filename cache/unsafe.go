@@ -193,6 +193,7 @@ func (c *Counters) words() []uint64 {
 // unreadable page on each side. It is never given back.
 func MapBytes(n int) ([]byte, error) { return mappedSlice[byte](n) }
 
-// MapSlice returns n zero values of a type without pointers, outside the Go
-// heap. It is never given back.
+// MapSlice returns n zero values outside the Go heap. It is never given back.
+// The garbage collector does not look at it: pointers in it must lead outside
+// the heap as well, or to what is kept alive otherwise.
 func MapSlice[T any](n int) ([]T, error) { return mappedSlice[T](n) }

@@ -14,6 +14,9 @@ const (
 	threadFlagsMaybe = unix.CLONE_DETACHED
 )
 
+// madvGuardInstall is MADV_GUARD_INSTALL (linux/mman.h, since Linux 6.13).
+const madvGuardInstall = 102
+
 // baseline is what every thread of the process is confined to: the threads of
 // the Go runtime (garbage collector, monitor, thread starter, signals) and
 // main. It is the outer bound of every role, for roles can only be stricter;
@@ -27,10 +30,10 @@ func baseline(p Params) Profile {
 		Allow("munmap", "thread stacks and Go heap are given back"),
 		AllowIf("mprotect", "guard pages of thread stacks; never executable", Without(2, unix.PROT_EXEC, "no PROT_EXEC")),
 		AllowIf("madvise", "the Go runtime gives memory back", Is(2, unix.MADV_DONTNEED, "MADV_DONTNEED")),
-		AllowIf("madvise", "the Go runtime gives memory back", Is(2, unix.MADV_FREE, "MADV_FREE")),
 		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_HUGEPAGE, "MADV_HUGEPAGE")),
 		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE")),
 		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_COLLAPSE, "MADV_COLLAPSE")),
+		AllowIf("madvise", "guard pages of thread stacks, since glibc 2.42", Is(2, madvGuardInstall, "MADV_GUARD_INSTALL")),
 		AllowIf("prctl", "the Go runtime names its memory",
 			Is(0, unix.PR_SET_VMA, "PR_SET_VMA"), Is(1, unix.PR_SET_VMA_ANON_NAME, "PR_SET_VMA_ANON_NAME")),
 
@@ -43,8 +46,8 @@ func baseline(p Params) Profile {
 		Allow("sigaltstack", "a Go thread gets its signal stack"),
 		Allow("gettid", "a Go thread learns its id"),
 		Allow("exit", "a thread ends"),
-		AllowIf("futex", "libc waits for memory that threads share", Is(1, futexWait, "FUTEX_WAIT")),
-		AllowIf("futex", "libc waits for memory that threads share", Is(1, futexWake, "FUTEX_WAKE")),
+		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWait, "FUTEX_WAIT")),
+		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWake, "FUTEX_WAKE")),
 
 		AllowIf("seccomp", "threads enter their roles: a filter can only take more away",
 			Is(0, unix.SECCOMP_SET_MODE_FILTER, "SECCOMP_SET_MODE_FILTER"), Is(1, 0, "no flags")),

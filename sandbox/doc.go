@@ -15,7 +15,39 @@
 // [Sandbox.Prove] reads back from the kernel that no thread was left out.
 //
 // What happens on a call that no rule allows depends on the [Mode]: the
-// process ends with a line that says which role and thread made which call
-// (enforce), it is killed at once (kill), the call is counted and made
-// (audit), or there is no filter at all (off).
+// process ends with a line that says which role and thread made which call,
+// and with status [ExitViolation] (enforce); it is killed at once (kill); the
+// call is counted and made (audit); or there is no filter at all (off).
+//
+// # The order of a boot
+//
+//  1. [CloseInherited] and [Locks], with everything opened that will be needed
+//     and before any thread blocks signals: some locks reach the other threads
+//     by signalling them.
+//  2. [New] compiles the profiles and starts the thread that tells of
+//     violations.
+//  3. The threads that will have roles lock themselves to their goroutines and
+//     call [SetThreadName] and [BlockSignals].
+//  4. [Sandbox.OpenProof], then [Sandbox.InstallBaseline].
+//  5. Each of those threads calls [Sandbox.EnterRole].
+//  6. [Sandbox.Prove]. Only now may the process serve anybody.
+//
+// A thread with a role must not need memory from the kernel: what it uses is
+// allocated before, and debug.SetMaxStack keeps a runaway recursion from
+// ending as a violation instead of a stack trace.
+//
+// # Other servers
+//
+// Tables and programs work by themselves: write a [Profile] with [Allow] and
+// [AllowIf], compile it with [Profile.CompileFor] for what is to become of
+// other calls ([Fail], [Trap], [Die], [Log], [Notify]), and give it to a
+// thread with [Program.Install] or to all with [Program.InstallAll]. [NewOf]
+// takes tables with roles of another server's own.
+//
+// # What a filter does not see
+//
+// Memory behind pointers; so nothing is allowed on the strength of a path or a
+// structure. And on x86-64, uretprobe(2) and uprobe(2), which Linux exempts
+// from all filters; who calls them without being a probed function gets
+// SIGILL.
 package sandbox

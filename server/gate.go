@@ -91,11 +91,50 @@ func quietHeap() { debug.SetGCPercent(-1) }
 // back. Should the heap grow all the same, the collector starts before it has
 // grown much.
 func settleHeap() {
+	exerciseRuntime()
 	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	const slack = 64 << 20
 	debug.SetMemoryLimit(int64(m.Sys) + slack)
+}
+
+// exerciseRuntime has every processor of the Go scheduler allocate and collect
+// for a moment. A later collection then finds the queues and lists that each
+// processor needs for it in place, whichever thread has the processor by then:
+// a thread in its role could not get memory for them.
+func exerciseRuntime() {
+	type node struct {
+		next *node
+		_    [4]int
+	}
+	var stop atomic.Bool
+	var running atomic.Int32
+	procs := int32(runtime.GOMAXPROCS(0))
+	for range procs {
+		go func() {
+			running.Add(1)
+			for !stop.Load() {
+				var list *node
+				for range 2000 {
+					list = &node{next: list}
+				}
+				runtime.KeepAlive(list)
+			}
+			running.Add(-1)
+		}()
+	}
+	for running.Load() < procs {
+		runtime.Gosched()
+	}
+	const collections = 5
+	for range collections {
+		runtime.GC()
+	}
+	stop.Store(true)
+	for running.Load() > 0 {
+		runtime.Gosched()
+	}
 }
 
 // growStack makes the calling goroutine's stack as large as it will ever be

@@ -108,8 +108,3 @@ func inet4(a *unix.RawSockaddrAny) *unix.RawSockaddrInet4 {
 func inet6(a *unix.RawSockaddrAny) *unix.RawSockaddrInet6 {
 	return (*unix.RawSockaddrInet6)(unsafe.Pointer(a))
 }
-
-const connSize = unsafe.Sizeof(conn{})
-
-// view is b as a string, good while b is.
-func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

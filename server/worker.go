@@ -29,12 +29,14 @@ type worker struct {
 	next   []int32 // connections that still have input, for the next turn
 	now    []int32 // those of this turn
 
-	in      []byte // staging: input of this turn
-	inUsed  int
-	staged  []staged
-	ops     [batchSize]op
+	in     []byte // staging: input of this turn
+	inUsed int
+	staged []staged
+	// The batch is outside the Go heap like all it points to, so that writing
+	// pointers to it gives a garbage collection nothing to do on this thread.
+	ops     []op
 	nops    int
-	cmds    [batchSize]protocol.Command
+	cmds    []protocol.Command
 	ncmds   int
 	out     []byte // output of this turn
 	cur     int    // the staged connection that it is collected for, or -1
@@ -93,6 +95,12 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 	if w.discard, err = cache.MapBytes(64 << 10); err != nil {
 		return nil, err
 	}
+	if w.ops, err = cache.MapSlice[op](batchSize); err != nil {
+		return nil, err
+	}
+	if w.cmds, err = cache.MapSlice[protocol.Command](batchSize); err != nil {
+		return nil, err
+	}
 	if w.events, err = cache.MapSlice[pollEvent](maxEvents); err != nil {
 		return nil, err
 	}
@@ -132,9 +140,7 @@ func (w *worker) turn(events []pollEvent) {
 	w.now, w.next = w.next, w.now[:0]
 	if len(w.now) > maxEvents {
 		// The rest waits for the next turn.
-		for _, fd := range w.now[maxEvents:] {
-			w.next = append(w.next, fd)
-		}
+		w.next = append(w.next, w.now[maxEvents:]...)
 		w.now = w.now[:maxEvents]
 	}
 	for i := range events {

@@ -84,3 +84,15 @@ fuzz: deps
 	$(GO) test -run xxx -fuzz FuzzParse -fuzztime $(FUZZTIME) ./protocol
 	$(GO) test -run xxx -fuzz FuzzStore -fuzztime $(FUZZTIME) ./cache
 	$(GO) test -run xxx -fuzz FuzzConnection -fuzztime $(FUZZTIME) ./server
+
+# Compares gomcd with memcached (MEMCACHED=..., else the one on PATH) and with
+# any others given as BENCH_VS='--vs NAME=COMMAND ...'.
+MEMCACHED ?= memcached
+BENCH_VS ?=
+BENCH_USER := $(shell [ "$$(id -u)" = 0 ] && echo -u nobody)
+bench: build
+	@$(MEMCACHED) -V
+	$(GO) run ./cmd/gomcd-bench --suite --rounds 3 \
+		--vs 'memcached=$(MEMCACHED) $(BENCH_USER) -t 1 -m 1024 -c 2048 -l 127.0.0.1 -p {port}' \
+		--vs 'mc-R100000=$(MEMCACHED) $(BENCH_USER) -t 1 -m 1024 -c 2048 -R 100000 -l 127.0.0.1 -p {port}' \
+		--vs 'gomcd=./bin/gomcd $(BENCH_USER) -t 1 -m 1024 -c 2048 -l 127.0.0.1 -p {port}' $(BENCH_VS)

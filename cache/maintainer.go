@@ -11,8 +11,9 @@ type maintainer struct {
 }
 
 const (
-	minSleep = 1000
-	maxSleep = 1000000 - 1
+	minSleep  = 1000
+	easySleep = 20 * minSleep
+	maxSleep  = 1000000 - 1
 	// juggleMoves bounds how many items of one class are moved at a time.
 	juggleMoves = 500
 )
@@ -49,8 +50,19 @@ func (h *Handle) Maintain() uint32 {
 		sleep = min(sleep, *b)
 	}
 	h.report()
-	m.last = max(sleep, minSleep)
+	m.last = max(sleep, s.leastSleep())
 	return m.last
+}
+
+// leastSleep is the shortest wait between two calls: long while there is
+// memory to take, for then nothing is evicted and the order of the LRUs can
+// wait.
+func (s *Store) leastSleep() uint32 {
+	limit := s.memLimit.Load()
+	if limit != 0 && s.malloced.Load() > limit-limit/8 {
+		return minSleep
+	}
+	return easySleep
 }
 
 // Juggles is how often Maintain ran.

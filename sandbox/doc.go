@@ -33,7 +33,9 @@
 //  6. [Sandbox.Prove]. Only now may the process serve anybody.
 //
 // A thread with a role must not need memory from the kernel: what it uses is
-// allocated before, and debug.SetMaxStack keeps a runaway recursion from
+// allocated before, its goroutine's stack has grown before (and GODEBUG has
+// gcshrinkstackoff=1), the runtime has idle threads for whomever it wakes, and
+// debug.SetMaxStack keeps a runaway recursion from
 // ending as a violation instead of a stack trace.
 //
 // # Other servers

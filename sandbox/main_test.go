@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,10 +75,11 @@ func command(t *testing.T, child string, o options) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], string(raw))
-	cmd.Env = append(os.Environ(), childEnv+"="+child)
+	debug := "GODEBUG=gcshrinkstackoff=1"
 	if !o.AsyncPreempt {
-		cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1")
+		debug += ",asyncpreemptoff=1"
 	}
+	cmd.Env = append(os.Environ(), childEnv+"="+child, debug)
 	return cmd
 }
 
@@ -158,6 +160,16 @@ type process struct {
 	todo  map[Role]chan func()
 }
 
+// spareThreads has the runtime start threads, so that a role's thread which
+// wakes another goroutine need not start one: for that it has no memory.
+func spareThreads() {
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) + 6 {
+		all.Go(func() { unix.Nanosleep(&unix.Timespec{Nsec: 2e6}, nil) })
+	}
+	all.Wait()
+}
+
 // boot goes through the boot of a server.
 func boot(o options) *process {
 	// Some heap that role threads can use without asking the kernel.
@@ -222,6 +234,7 @@ func boot(o options) *process {
 		p.todo[role] = work
 		go func() {
 			runtime.LockOSThread()
+			growStack(200) // and what else a role needs of memory
 			ready <- errors.Join(SetThreadName(name), BlockSignals())
 			<-confine
 			entered <- p.box.EnterRole(role, name)
@@ -240,6 +253,7 @@ func boot(o options) *process {
 		}
 		return p
 	}
+	spareThreads()
 	must(p.box.OpenProof())
 	must(p.box.InstallBaseline())
 	close(confine)

@@ -20,7 +20,7 @@ func init() {
 	// busy has the Go runtime do what it can do: collect, grow and shrink its
 	// heap and stacks, start and end threads, take signals.
 	children["busy"] = func(o options) {
-		signals := make(chan os.Signal, 1)
+		signals := make(chan os.Signal, 100) // what finds it full is dropped
 		signal.Notify(signals, unix.SIGTERM, unix.SIGHUP)
 		p := boot(o)
 		fmt.Fprintln(os.Stderr, "ready")

@@ -219,15 +219,34 @@ func (s *Store) PrefetchBucket(hash uint64) {
 // the bucket without its lock; what it reads may be out of date, which costs
 // a wasted prefetch and nothing else.
 func (s *Store) PrefetchItem(hash uint64) {
+	if ref := s.guess(hash); ref != 0 {
+		s.prefetchItem(ref)
+	}
+}
+
+// PrefetchNeighbours asks for the items next to the one that the hash probably
+// leads to, in its LRU: storing over an item unlinks it from them. The item
+// itself should be there by now.
+func (s *Store) PrefetchNeighbours(hash uint64) {
+	if ref := s.guess(hash); ref != 0 {
+		it := s.at(ref)
+		s.prefetchHead(atomic.LoadUint32(&it.prev))
+		s.prefetchHead(atomic.LoadUint32(&it.next))
+	}
+}
+
+// guess is the reference that the hash probably leads to, 0 if none. It reads
+// the bucket without its lock.
+func (s *Store) guess(hash uint64) uint32 {
 	b := s.table.bucketAt(index(s.table.state.Load(), hash))
 	tag := s.table.tag(hash)
 	for i := range b.slots {
 		slot := atomic.LoadUint64(&b.slots[i])
 		if uint32(slot>>32) == tag && uint32(slot) != 0 {
-			s.prefetchItem(uint32(slot))
-			return
+			return uint32(slot)
 		}
 	}
+	return 0
 }
 
 // MemLimit returns the memory limit in bytes.

@@ -159,6 +159,11 @@ func (s *Store) prefetchItem(ref uint32) {
 	p := unsafe.Add(s.arena.base, uintptr(ref)<<s.granuleShift)
 	prefetch(p)
 	prefetch(unsafe.Add(p, 64))
+	prefetch(unsafe.Add(p, 128))
+}
+
+func (s *Store) prefetchHead(ref uint32) {
+	prefetch(unsafe.Add(s.arena.base, uintptr(ref)<<s.granuleShift))
 }
 
 // mapped returns a zero T (a struct without pointers) in a mapping of its own.

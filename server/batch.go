@@ -255,6 +255,11 @@ func (w *worker) execute() {
 				w.store.PrefetchItem(o.hash)
 			}
 		}
+		for k := range w.ops[:w.nops] {
+			if o := &w.ops[k]; o.body != nil && o.hash != 0 {
+				w.store.PrefetchNeighbours(o.hash)
+			}
+		}
 	}
 	for k := range w.ops[:w.nops] {
 		o := &w.ops[k]

@@ -34,9 +34,9 @@
 //
 // A thread with a role must not need memory from the kernel: what it uses is
 // allocated before, its goroutine's stack has grown before (and GODEBUG has
-// gcshrinkstackoff=1), the runtime has idle threads for whomever it wakes, and
-// debug.SetMaxStack keeps a runaway recursion from
-// ending as a violation instead of a stack trace.
+// gcshrinkstackoff=1), the runtime has idle threads to hand work to
+// ([SpareThreads]), and debug.SetMaxStack keeps a runaway recursion from ending
+// as a violation instead of a stack trace.
 //
 // # Other servers
 //

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -160,16 +159,6 @@ type process struct {
 	todo  map[Role]chan func()
 }
 
-// spareThreads has the runtime start threads, so that a role's thread which
-// wakes another goroutine need not start one: for that it has no memory.
-func spareThreads() {
-	var all sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) + 6 {
-		all.Go(func() { unix.Nanosleep(&unix.Timespec{Nsec: 2e6}, nil) })
-	}
-	all.Wait()
-}
-
 // boot goes through the boot of a server.
 func boot(o options) *process {
 	// Some heap that role threads can use without asking the kernel.
@@ -253,7 +242,7 @@ func boot(o options) *process {
 		}
 		return p
 	}
-	spareThreads()
+	SpareThreads(runtime.GOMAXPROCS(0) + 4)
 	must(p.box.OpenProof())
 	must(p.box.InstallBaseline())
 	close(confine)

@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
+
+	"gomcd/t/harness"
 )
 
 func TestGomemcache(t *testing.T) {
-	s := start(t, production())
-	c := memcache.New(s.addr)
-	c.Timeout = patience
+	s := harness.Start(t, harness.Production())
+	c := memcache.New(s.Addr)
+	c.Timeout = harness.Patience
 	if err := c.Set(&memcache.Item{Key: "a", Value: []byte("1"), Flags: 7}); err != nil {
 		t.Fatal(err)
 	}
@@ -101,9 +103,9 @@ func command(t *testing.T, name string, args ...string) string {
 // 1.6.45 fails two of its 27 cases, which expect a reply to delete that was
 // changed since.
 func TestLibmemcachedCapabilities(t *testing.T) {
-	s := start(t, production())
-	host, port, _ := strings.Cut(s.addr, ":")
-	out := command(t, "memccapable", "-h", host, "-p", port, "-a")
+	s := harness.Start(t, harness.Production())
+	host, port, _ := strings.Cut(s.Addr, ":")
+	out := command(t, "memccapable", "-h", host, "-p", port, "-a", "-t", "30")
 	failed := regexp.MustCompile(`(?m)^(ascii .*?)\s+\[FAIL\]`).FindAllStringSubmatch(out, -1)
 	var got []string
 	for _, f := range failed {
@@ -116,12 +118,12 @@ func TestLibmemcachedCapabilities(t *testing.T) {
 }
 
 func TestLibmemcachedTools(t *testing.T) {
-	s := start(t, production())
-	servers := "--servers=" + s.addr
+	s := harness.Start(t, harness.Production())
+	servers := "--servers=" + s.Addr
 	command(t, "memcslap", servers, "--concurrency=8", "--execute-number=2000", "--test=set")
 	command(t, "memcslap", servers, "--concurrency=8", "--execute-number=2000", "--test=get")
-	c := s.dial(t)
-	c.set("greeting", "hello")
+	c := s.Dial(t)
+	c.Set("greeting", "hello")
 	if out := command(t, "memccat", servers, "greeting"); strings.TrimSpace(out) != "hello" {
 		t.Errorf("memccat: %q", out)
 	}
@@ -130,7 +132,7 @@ func TestLibmemcachedTools(t *testing.T) {
 	}
 	command(t, "memcping", servers)
 	command(t, "memcrm", servers, "greeting")
-	if _, ok := c.get("greeting"); ok {
+	if _, ok := c.Get("greeting"); ok {
 		t.Error("memcrm left the item there")
 	}
 	command(t, "memcflush", servers)
@@ -168,9 +170,9 @@ print("done")
 `
 
 func TestPymemcache(t *testing.T) {
-	s := start(t, production())
+	s := harness.Start(t, harness.Production())
 	// Debian's own python has Debian's modules.
-	if out := command(t, "/usr/bin/python3", "-c", pymemcacheSession, s.addr); strings.TrimSpace(out) != "done" {
+	if out := command(t, "/usr/bin/python3", "-c", pymemcacheSession, s.Addr); strings.TrimSpace(out) != "done" {
 		t.Error(out)
 	}
 }

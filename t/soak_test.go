@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gomcd/t/harness"
 )
 
 // TestSoak loads a server from many connections at once with everything that
@@ -30,16 +32,16 @@ func TestSoak(t *testing.T) {
 		}
 		connections = 200
 	}
-	s := start(t, kinds()[0], "-m", "64", "-t", "2", "-o", "temporary_ttl=3")
-	s.cmd.Process.Signal(syscall.SIGUSR2) // collect garbage from now on
+	s := harness.Start(t, harness.Privileged(), "-m", "64", "-t", "2", "-o", "temporary_ttl=3")
+	s.Signal(syscall.SIGUSR2) // collect garbage from now on
 	stop := make(chan struct{})
 	var requests, hits atomic.Int64
 	var failed atomic.Pointer[string]
 	var wg sync.WaitGroup
 	for i := range connections {
-		c := s.dial(t)
+		c := s.Dial(t)
 		wg.Go(func() {
-			w := &soaker{conn: c, r: rand.New(rand.NewPCG(uint64(i), 7))}
+			w := &soaker{Conn: c, r: rand.New(rand.NewPCG(uint64(i), 7))}
 			for {
 				select {
 				case <-stop:
@@ -61,24 +63,22 @@ func TestSoak(t *testing.T) {
 	deadline := time.Now().Add(duration)
 	warm := time.Now().Add(duration / 2)
 	for time.Now().Before(deadline) && failed.Load() == nil {
-		s.cmd.Process.Signal(syscall.SIGHUP)
+		s.Signal(syscall.SIGHUP)
 		time.Sleep(50 * time.Millisecond) // the pace of the signals
 		if early == 0 && time.Now().After(warm) {
-			early = s.rss()
+			early = s.RSS()
 		}
-		select {
-		case <-s.exited:
-			t.Fatalf("the server ended: %v\n%s", s.state, s.stderr.String())
-		default:
+		if s.Ended() {
+			t.Fatalf("the server ended\n%s", s.Stderr())
 		}
 	}
-	late = s.rss()
+	late = s.RSS()
 	close(stop)
 	wg.Wait()
 	if text := failed.Load(); text != nil {
 		t.Fatal(*text)
 	}
-	m := s.dial(t).stats("")
+	m := s.Dial(t).Stats("")
 	t.Logf("%d requests in %v over %d connections, %d hits, %s evictions, %s reclaimed, %d bytes resident after half the time, %d at the end",
 		requests.Load(), duration, connections, hits.Load(), m["evictions"], m["reclaimed"], early, late)
 	if os.Getenv("SOAK") != "" && late > early+early/4 {
@@ -91,7 +91,7 @@ func TestSoak(t *testing.T) {
 
 // soaker is one connection's part of the soak.
 type soaker struct {
-	*conn
+	*harness.Conn
 	r    *rand.Rand
 	hits int
 }
@@ -118,8 +118,8 @@ func whole(key string, v []byte) bool {
 
 // reply receives a line.
 func (w *soaker) reply() (string, error) {
-	w.SetReadDeadline(time.Now().Add(3 * patience))
-	l, err := w.conn.r.ReadString('\n')
+	w.SetReadDeadline(time.Now().Add(3 * harness.Patience))
+	l, err := w.R.ReadString('\n')
 	return strings.TrimSuffix(l, "\r\n"), err
 }
 
@@ -201,7 +201,7 @@ func (w *soaker) getMany(key string) error {
 			return fmt.Errorf("get: %q", l)
 		}
 		b := make([]byte, n+2)
-		if _, err := io.ReadFull(w.conn.r, b); err != nil {
+		if _, err := io.ReadFull(w.R, b); err != nil {
 			return fmt.Errorf("get: %w", err)
 		}
 		if !whole(name, b[:n]) {

@@ -1,14 +1,14 @@
 package t
 
 import (
-	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"gomcd/t/harness"
 )
 
 // A transcript is a text file that reads like a session:
@@ -19,277 +19,171 @@ import (
 //	< END
 //
 // A line with > is sent, with \r\n behind it; >> sends without a line end.
-// A line with < is what the server must answer next. In what is sent,
-// {x*70000} stands for 70,000 times x, and \r \n \t \0 \xHH for bytes; in what
-// is answered too, and there {num} stands for any number, {cas:NAME} for a
-// number that is remembered (or, if NAME is known, that number; in what is
-// sent, {cas:NAME} is it), and {any} for anything.
+// A line with < is the line, ended by \r\n, that the server must answer next.
+// In both, {x*70000} stands for 70,000 times x, and \r \n \t \0 \xHH for
+// bytes. In what is answered, {num} stands for any number, {num:N} for one of
+// N-3 to N, {any} for anything, and {cas:NAME} for a number that is
+// remembered; in what is sent, and when it comes again, that number. Besides:
 //
 //	closed        the server closes the connection
 //	silent        nothing was answered: the reply to a following mn comes next
+//	pause         what was sent so far has arrived before the rest is sent
 //	@ NAME        the lines from here on are on another connection
-//	retry         until its expectations hold, the session from the last
-//	              `retry` mark on is repeated (for what takes effect in time)
+//	retry         between two of these: repeated, on a new connection, until
+//	              the answers are as expected (for what takes effect in time)
+//
+// and before the session:
+//
+//	flags: ...    the server's command line
+//	alone         the session leaves something behind: it has a server of its own
+//	whole         the answers depend on how the input is split: it is sent whole
 //	only gomcd    memcached is not asked
 //
-// Each transcript is run with what is sent between two answers in one piece,
-// and again with every byte in a piece of its own.
+// Each transcript is played twice: with all that is sent between two answers
+// in one piece, and with every byte in a piece of its own.
+type transcript struct {
+	name  string
+	file  string
+	flags []string
+	steps []step
+
+	alone, whole, onlyGomcd bool
+}
 
 // step is one line of a transcript.
 type step struct {
 	line int
-	op   byte // '>', '}' (>>), '<', 'c'losed, 's'ilent, '@', 'r'etry
+	op   string // one of the words above, or > >> < @
 	text string
 }
 
-type transcript struct {
-	name      string
-	flags     []string
-	steps     []step
-	onlyGomcd bool
+// readTranscript reads the file.
+func readTranscript(file string) (transcript, error) {
+	tr := transcript{name: strings.TrimSuffix(filepath.Base(file), ".txt"), file: file}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return tr, err
+	}
+	for i, l := range strings.Split(string(b), "\n") {
+		op, text, _ := strings.Cut(l, " ")
+		switch {
+		case l == "", op == "#":
+		case op == "flags:":
+			tr.flags = strings.Fields(text)
+		case l == "alone":
+			tr.alone = true
+		case l == "whole":
+			tr.whole = true
+		case l == "only gomcd":
+			tr.onlyGomcd = true
+		case slices.Contains([]string{">", ">>", "<", "@"}, op),
+			slices.Contains([]string{"closed", "silent", "pause", "retry"}, l):
+			tr.steps = append(tr.steps, step{i + 1, op, text})
+		default:
+			return tr, fmt.Errorf("%s:%d: cannot read %q", file, i+1, l)
+		}
+	}
+	return tr, nil
 }
 
-func TestTranscripts(t *testing.T) {
+// transcripts reads all there are.
+func transcripts(t *testing.T) []transcript {
+	t.Helper()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
 	}
-	for _, k := range kinds() {
-		t.Run(k.name, func(t *testing.T) {
-			for _, file := range files {
-				tr := readTranscript(t, file)
-				if tr.onlyGomcd && !k.gomcd {
-					continue
-				}
-				t.Run(tr.name, func(t *testing.T) {
-					t.Parallel()
-					for _, bytewise := range []bool{false, true} {
-						s := start(t, k, tr.flags...)
-						p := &player{t: t, s: s, file: file, bytewise: bytewise, conns: map[string]*conn{}, vars: map[string]string{}}
-						p.play(tr.steps)
-					}
-				})
+	var all []transcript
+	for _, file := range files {
+		tr, err := readTranscript(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, tr)
+	}
+	return all
+}
+
+// TestTranscripts plays them all against servers of each kind.
+func TestTranscripts(t *testing.T) {
+	all := transcripts(t)
+	for _, k := range harness.Kinds() {
+		// gomcd takes longer to start than to flush: sessions that leave
+		// nothing behind share a server.
+		shared := map[string][]transcript{}
+		for _, tr := range all {
+			group := strings.Join(tr.flags, " ")
+			switch {
+			case tr.onlyGomcd && !k.Gomcd:
+				continue
+			case tr.alone || !k.Gomcd:
+				group = tr.file
+			}
+			shared[group] = append(shared[group], tr)
+		}
+		t.Run(k.Name, func(t *testing.T) {
+			for _, group := range shared {
+				playGroup(t, k, group)
 			}
 		})
 	}
 }
 
-func readTranscript(t *testing.T, file string) transcript {
-	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+// playGroup plays transcripts one after the other, each whole and in bytes. A
+// memcached gets a new server each time.
+func playGroup(t *testing.T, k harness.Kind, group []transcript) {
+	name := group[0].name
+	if len(group) > 1 {
+		name = "shared"
 	}
-	tr := transcript{name: strings.TrimSuffix(filepath.Base(file), ".txt")}
-	for i, l := range strings.Split(string(b), "\n") {
-		s := step{line: i + 1}
-		switch {
-		case l == "" || strings.HasPrefix(l, "#"):
-			continue
-		case strings.HasPrefix(l, "flags:"):
-			tr.flags = strings.Fields(l[len("flags:"):])
-			continue
-		case l == "only gomcd":
-			tr.onlyGomcd = true
-			continue
-		case strings.HasPrefix(l, ">> "):
-			s.op, s.text = '}', l[3:]
-		case l == ">":
-			s.op = '>'
-		case strings.HasPrefix(l, "> "):
-			s.op, s.text = '>', l[2:]
-		case l == "<":
-			s.op = '<'
-		case strings.HasPrefix(l, "< "):
-			s.op, s.text = '<', l[2:]
-		case l == "closed", l == "silent", l == "retry":
-			s.op = l[0]
-		case strings.HasPrefix(l, "@ "):
-			s.op, s.text = '@', l[2:]
-		default:
-			t.Fatalf("%s:%d: cannot read %q", file, i+1, l)
-		}
-		tr.steps = append(tr.steps, s)
-	}
-	return tr
-}
-
-// player plays a transcript.
-type player struct {
-	t        *testing.T
-	s        *srv
-	file     string
-	bytewise bool
-	conns    map[string]*conn
-	vars     map[string]string
-	cur      *conn
-	pending  []byte
-}
-
-func (p *player) play(steps []step) {
-	p.t.Helper()
-	p.use("")
-	mark, deadline := -1, time.Time{}
-	for i := 0; i < len(steps); i++ {
-		s := steps[i]
-		switch s.op {
-		case '>', '}':
-			p.pending = append(p.pending, p.bytes(s.text, s.line)...)
-			if s.op == '>' {
-				p.pending = append(p.pending, "\r\n"...)
-			}
-			continue
-		case '@':
-			p.flush()
-			p.use(s.text)
-			continue
-		}
-		p.flush()
-		switch s.op {
-		case 'r':
-			if mark < 0 {
-				mark, deadline = i, time.Now().Add(patience)
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		var s *harness.Server
+		play := func(t *testing.T, on testing.TB, tr transcript, split bool) {
+			if s == nil || tr.alone || !k.Gomcd {
+				s = harness.Start(on, k, tr.flags...)
 			} else {
-				mark = -1
+				c := s.Dial(t)
+				c.Send("flush_all\nmn\n")
+				c.Line()
+				c.Expect("MN")
 			}
-		case 'c':
-			p.cur.closed()
-		case 's':
-			p.cur.send("mn\n")
-			if got := p.cur.line(); got != "MN" {
-				p.t.Fatalf("%s:%d: got %q instead of silence", p.file, s.line, got)
-			}
-		case '<':
-			got := p.cur.line()
-			if p.matches(s, got) {
-				continue
-			}
-			if mark >= 0 && time.Now().Before(deadline) {
-				// Start the repeated part over on a new connection.
-				p.cur.Close()
-				delete(p.conns, "")
-				p.use("")
-				time.Sleep(20 * time.Millisecond)
-				i = mark
-				continue
-			}
-			p.t.Fatalf("%s:%d: got %.300q, want %.300q (bytewise %v)", p.file, s.line, got, s.text, p.bytewise)
+			newPlayer(t, s, tr, split).play()
 		}
-	}
-	p.flush()
-	if steps[len(steps)-1].op == 'c' {
-		return
-	}
-	p.cur.send("mn\n")
-	if got := p.cur.line(); got != "MN" {
-		p.t.Fatalf("%s: at the end there is %q", p.file, got)
-	}
-}
-
-func (p *player) use(name string) {
-	if p.conns[name] == nil {
-		p.conns[name] = p.s.dial(p.t)
-	}
-	p.cur = p.conns[name]
-}
-
-// flush sends what was collected.
-func (p *player) flush() {
-	b := p.pending
-	p.pending = nil
-	if !p.bytewise || len(b) > 4096 {
-		if len(b) > 0 {
-			p.cur.Write(b)
+		for _, tr := range group {
+			on := testing.TB(t)
+			t.Run(tr.name, func(t *testing.T) {
+				if tr.alone || !k.Gomcd {
+					on = nil
+				}
+				for _, split := range []bool{false, true} {
+					if split && tr.whole {
+						continue
+					}
+					t.Run(map[bool]string{false: "whole", true: "bytes"}[split], func(t *testing.T) {
+						if on == nil {
+							play(t, t, tr, split)
+						} else {
+							play(t, on, tr, split)
+						}
+					})
+				}
+			})
 		}
-		return
-	}
-	for i := range b {
-		p.cur.Write(b[i : i+1])
-	}
-}
-
-var (
-	repeat  = regexp.MustCompile(`\{([^{}]*)\*(\d+)\}`)
-	casName = regexp.MustCompile(`\{cas:(\w+)\}`)
-	pattern = regexp.MustCompile(`\\\{num\\\}|\\\{any\\\}|\\\{cas:(\w+)\\\}`)
-)
-
-// expand replaces repetitions and escapes.
-func expand(s string) string {
-	s = repeat.ReplaceAllStringFunc(s, func(m string) string {
-		g := repeat.FindStringSubmatch(m)
-		n, _ := strconv.Atoi(g[2])
-		return strings.Repeat(g[1], n)
 	})
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	u, err := strconv.Unquote(`"` + strings.ReplaceAll(strings.ReplaceAll(s, `"`, `\"`), `\0`, `\x00`) + `"`)
-	if err != nil {
-		return s
-	}
-	return u
 }
 
-func (p *player) bytes(s string, line int) []byte {
-	s = casName.ReplaceAllStringFunc(s, func(m string) string {
-		name := casName.FindStringSubmatch(m)[1]
-		v, ok := p.vars[name]
-		if !ok {
-			p.t.Fatalf("%s:%d: %s is not known", p.file, line, m)
-		}
-		return v
-	})
-	return []byte(expand(s))
-}
-
-// matches compares an answer with what is expected, and remembers numbers.
-func (p *player) matches(s step, got string) bool {
-	want := expand(s.text)
-	if !strings.Contains(want, "{") {
-		return got == want
-	}
-	var names []string
-	expr := pattern.ReplaceAllStringFunc(regexp.QuoteMeta(want), func(m string) string {
-		g := pattern.FindStringSubmatch(m)
-		switch {
-		case strings.Contains(m, "num"):
-			return `-?\d+`
-		case strings.Contains(m, "any"):
-			return `.*`
-		}
-		if v, ok := p.vars[g[1]]; ok {
-			return v
-		}
-		names = append(names, g[1])
-		return `(\d+)`
-	})
-	m := regexp.MustCompile("^" + expr + "$").FindStringSubmatch(got)
-	if m == nil {
-		return false
-	}
-	for i, name := range names {
-		p.vars[name] = m[i+1]
-	}
-	return true
-}
-
-// TestTranscriptsAreWholeSessions keeps a transcript from expecting nothing.
+// TestTranscriptsAreWholeSessions keeps a transcript from expecting nothing,
+// or from not telling what it is about.
 func TestTranscriptsAreWholeSessions(t *testing.T) {
-	files, _ := filepath.Glob("testdata/*.txt")
-	for _, file := range files {
-		tr := readTranscript(t, file)
-		answers := 0
-		for _, s := range tr.steps {
-			if bytes.IndexByte([]byte("<cs"), s.op) >= 0 {
-				answers++
-			}
+	for _, tr := range transcripts(t) {
+		if !slices.ContainsFunc(tr.steps, func(s step) bool {
+			return s.op == "<" || s.op == "closed" || s.op == "silent"
+		}) {
+			t.Errorf("%s expects nothing", tr.file)
 		}
-		if answers == 0 {
-			t.Errorf("%s expects nothing", file)
-		}
-		if b, _ := os.ReadFile(file); !bytes.HasPrefix(b, []byte("# ")) {
-			t.Errorf("%s does not say what it shows", file)
+		if b, _ := os.ReadFile(tr.file); !strings.HasPrefix(string(b), "# ") {
+			t.Errorf("%s does not say what it shows", tr.file)
 		}
 	}
 }

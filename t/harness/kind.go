@@ -1,0 +1,54 @@
+package harness
+
+import (
+	"os"
+	"sync/atomic"
+)
+
+// Kind is a sort of server that tests run against.
+type Kind struct {
+	Name  string
+	Gomcd bool // gomcd, or else memcached
+
+	binary string
+	args   []string
+	env    []string
+	says   string // the one line that it says on stderr
+}
+
+// started counts servers that should have written coverage data.
+var started atomic.Int64
+
+// Privileged is gomcd with coverage and the privileges to write it.
+func Privileged() Kind {
+	k := Kind{
+		Name: "test-privileges", Gomcd: true, binary: binaries.cover,
+		args: []string{"--test-privileges"},
+		says: "gomcd: test privileges are on: the process may open and write files; not for production\n",
+	}
+	if binaries.coverage != "" {
+		k.env = []string{"GOCOVERDIR=" + binaries.coverage}
+	}
+	return k
+}
+
+// Production is gomcd as an operator runs it.
+func Production() Kind {
+	return Kind{Name: "production", Gomcd: true, binary: binaries.plain}
+}
+
+// Memcached is the server whose replies are expected of gomcd, if the
+// environment has one.
+func Memcached() (Kind, bool) {
+	path := os.Getenv("MEMCACHED")
+	return Kind{Name: "memcached", binary: path}, path != ""
+}
+
+// Kinds lists the kinds there are.
+func Kinds() []Kind {
+	all := []Kind{Privileged(), Production()}
+	if k, ok := Memcached(); ok {
+		all = append(all, k)
+	}
+	return all
+}

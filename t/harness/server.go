@@ -1,0 +1,266 @@
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Server is a server under test.
+type Server struct {
+	Kind Kind
+	Addr string // host:port, or the path of a unix socket
+	// Says is what the server may have said on stderr by its end.
+	Says string
+	// SaysMore is set by tests that look at stderr themselves.
+	SaysMore bool
+
+	t      testing.TB
+	cmd    *exec.Cmd
+	unix   bool
+	stderr buffer
+	ended  chan struct{}
+	state  *os.ProcessState
+	// seen: the test has looked at the end itself.
+	seen bool
+	// first is the connection that has shown that the server listens.
+	first net.Conn
+}
+
+// buffer is filled by a process while tests look at it.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *buffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *buffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Start starts a server and waits until it listens: on a TCP port of its own
+// choice, unless the flags say otherwise. The server is stopped, and how it
+// ended looked at, when the test ends.
+func Start(t testing.TB, k Kind, flags ...string) *Server {
+	t.Helper()
+	s := &Server{Kind: k, Says: k.says, t: t, ended: make(chan struct{})}
+	ports := filepath.Join(TempDir(t), "ports")
+	s.cmd = exec.Command(k.binary, s.complete(flags)...)
+	s.cmd.Env = append(os.Environ(), "MEMCACHED_PORT_FILENAME="+ports)
+	s.cmd.Env = append(s.cmd.Env, k.env...)
+	s.cmd.Stderr = &s.stderr
+	if err := s.cmd.Start(); err != nil {
+		t.Fatalf("starting %s: %v", k.binary, err)
+	}
+	if len(k.env) > 0 {
+		started.Add(1)
+	}
+	go func() {
+		s.cmd.Wait()
+		s.state = s.cmd.ProcessState
+		close(s.ended)
+	}()
+	t.Cleanup(s.finish)
+	Eventually(t, "the server listens", func() bool {
+		select {
+		case <-s.ended:
+			s.seen = true
+			t.Fatalf("%q ended at once: %v\n%s", s.cmd.Args, s.state, s.Stderr())
+		default:
+		}
+		if !s.unix {
+			s.Addr = readPort(ports)
+		}
+		if s.Addr == "" {
+			return false
+		}
+		c, err := net.Dial(s.network(), s.Addr)
+		s.first = c
+		return err == nil
+	})
+	// The kernel accepts for a listener whose server is still confining
+	// itself: it serves once it answers.
+	if err := answers(s.first); err != nil {
+		t.Fatalf("%q does not answer: %v\n%s", s.cmd.Args, err, s.Stderr())
+	}
+	t.Cleanup(func() {
+		if s.first != nil {
+			s.first.Close()
+		}
+	})
+	return s
+}
+
+// answers waits for the reply to a command.
+func answers(c net.Conn) error {
+	if _, err := io.WriteString(c, "version\r\n"); err != nil {
+		return err
+	}
+	c.SetReadDeadline(time.Now().Add(Patience))
+	defer c.SetReadDeadline(time.Time{})
+	b := make([]byte, 128)
+	for n := 0; !bytes.HasSuffix(b[:n], []byte("\r\n")); {
+		m, err := c.Read(b[n:])
+		if n += m; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// complete adds to the flags what makes a server one of its kind, on an
+// address that is free, as a user who may run it.
+func (s *Server) complete(flags []string) []string {
+	if i := slices.Index(flags, "-s"); i >= 0 {
+		s.unix, s.Addr = true, flags[i+1]
+	}
+	all := append(slices.Clone(s.Kind.args), flags...)
+	if !s.unix && !slices.Contains(flags, "-l") {
+		all = append(all, "-l", "127.0.0.1")
+	}
+	if !s.unix && !slices.Contains(flags, "-p") {
+		all = append(all, "-p", "-1")
+	}
+	if os.Geteuid() == 0 && !slices.Contains(flags, "-u") {
+		all = append(all, "-u", "nobody")
+	}
+	return all
+}
+
+// TempDir makes a directory that the server may write to, whoever it runs as.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gomcd-t")
+	if err == nil {
+		err = os.Chmod(dir, 0o777)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// readPort returns the address of the first TCP port in the file that
+// MEMCACHED_PORT_FILENAME names.
+func readPort(path string) string {
+	b, _ := os.ReadFile(path)
+	for line := range strings.Lines(string(b)) {
+		if port, ok := strings.CutPrefix(line, "TCP INET: "); ok {
+			return "127.0.0.1:" + strings.TrimSpace(port)
+		}
+	}
+	return ""
+}
+
+func (s *Server) network() string {
+	if s.unix {
+		return "unix"
+	}
+	return "tcp"
+}
+
+// PID is the server's process id.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Signal sends the server a signal.
+func (s *Server) Signal(sig os.Signal) { s.cmd.Process.Signal(sig) }
+
+// Stderr is what the server has said so far.
+func (s *Server) Stderr() string { return s.stderr.String() }
+
+// Ended tells whether the server has ended.
+func (s *Server) Ended() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Wait waits for the server's end, which the test expects and looks at.
+func (s *Server) Wait() *os.ProcessState {
+	s.t.Helper()
+	s.seen = true
+	select {
+	case <-s.ended:
+		return s.state
+	case <-time.After(Patience):
+		s.t.Fatalf("the server does not end\n%s", s.Stderr())
+		return nil
+	}
+}
+
+// RSS returns the server's resident memory in bytes.
+func (s *Server) RSS() int {
+	s.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, _ := strconv.Atoi(strings.Fields(v)[0])
+			return kb << 10
+		}
+	}
+	s.t.Fatal("no VmRSS")
+	return 0
+}
+
+// finish ends the server as an operator would and checks how it ended.
+func (s *Server) finish() {
+	if s.seen {
+		if !s.Ended() {
+			s.cmd.Process.Kill()
+			<-s.ended
+		}
+		return
+	}
+	if s.Ended() {
+		s.t.Errorf("the server ended by itself: %v\n%s", s.state, s.Stderr())
+		return
+	}
+	s.Signal(syscall.SIGTERM)
+	select {
+	case <-s.ended:
+	case <-time.After(Patience):
+		s.Signal(syscall.SIGQUIT)
+		select {
+		case <-s.ended:
+		case <-time.After(time.Second):
+			s.cmd.Process.Kill()
+			<-s.ended
+		}
+		s.t.Errorf("the server does not stop on SIGTERM\n%s", s.Stderr())
+		return
+	}
+	if !s.Kind.Gomcd {
+		return
+	}
+	if s.state.ExitCode() != 0 {
+		s.t.Errorf("the server ended with %v", s.state)
+	}
+	if got := s.Stderr(); got != s.Says && !s.SaysMore {
+		s.t.Errorf("the server said:\n%s", got)
+	}
+}

@@ -1,0 +1,69 @@
+package t
+
+import (
+	"testing"
+	"time"
+
+	"gomcd/t/harness"
+)
+
+func TestConnectionLimit(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-c", "10")
+	var open []*harness.Conn
+	harness.Eventually(t, "all earlier connections are gone", func() bool {
+		c := s.Dial(t)
+		c.Send("stats\n")
+		if c.Line() == "ERROR Too many open connections" {
+			return false
+		}
+		c.Close()
+		return true
+	})
+	for i := range 10 {
+		var c *harness.Conn
+		harness.Eventually(t, "a connection below the limit", func() bool {
+			c = s.Dial(t)
+			c.Send("mn\n")
+			if got := c.Line(); got == "MN" {
+				return true
+			}
+			c.Close()
+			return false
+		})
+		open = append(open, c)
+		_ = i
+	}
+	over := s.Dial(t)
+	over.Expect("ERROR Too many open connections")
+	over.Closed()
+	if n := open[0].Stats("")["rejected_connections"]; n == "0" {
+		t.Error("the rejected connection is not counted")
+	}
+	open[5].Close()
+	harness.Eventually(t, "a place is free again", func() bool {
+		c := s.Dial(t)
+		c.Send("mn\n")
+		return c.Line() == "MN"
+	})
+}
+
+func TestConnectionLimitWaiting(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-c", "5", "-o", "no_maxconns_fast")
+	var open []*harness.Conn
+	for range 5 {
+		c := s.Dial(t)
+		c.Ask("mn", "MN")
+		open = append(open, c)
+	}
+	waiting := s.Dial(t) // the kernel takes it, the server does not yet
+	waiting.Send("mn\n")
+	waiting.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, err := waiting.R.ReadByte(); err == nil {
+		t.Fatal("a connection over the limit was served")
+	}
+	if m := open[0].Stats(""); m["listen_disabled_num"] == "0" || m["accepting_conns"] != "0" {
+		t.Errorf("listen_disabled_num %s, accepting_conns %s", m["listen_disabled_num"], m["accepting_conns"])
+	}
+	open[1].Close()
+	waiting.Expect("MN")
+}

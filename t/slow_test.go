@@ -1,0 +1,102 @@
+package t
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"gomcd/t/harness"
+)
+
+func TestSlowReadersCostLittle(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-t", "2")
+	c := s.Dial(t)
+	value := strings.Repeat("0123456789abcdef", 60_000)
+	c.Set("big", value)
+	before := s.RSS()
+	const clients, asks = 50, 200
+	for range clients {
+		slow := s.Dial(t)
+		slow.SetWriteDeadline(time.Now().Add(time.Second))
+		io.WriteString(slow, strings.Repeat("get big\r\n", asks))
+	}
+	for i := range 100 {
+		key := fmt.Sprintf("k%d", i)
+		c.Set(key, "v")
+		if v, ok := c.Get(key); !ok || v != "v" {
+			t.Fatal("another client is not served right")
+		}
+	}
+	if v, ok := c.Get("big"); !ok || v != value {
+		t.Error("the value was not served right to who reads it")
+	}
+	if grown := s.RSS() - before; grown > clients*128<<10 {
+		t.Errorf("%d slow readers cost %d bytes", clients, grown)
+	}
+}
+
+func TestRepliesArriveWholeThroughFullSockets(t *testing.T) {
+	for _, k := range harness.Kinds()[:2] {
+		s := harness.Start(t, k)
+		c := s.Dial(t)
+		sizes := []int{10, 3000, 20_000, 100_000, 700_000, 900_000}
+		for _, n := range sizes {
+			c.Set(fmt.Sprintf("k%d", n), strings.Repeat("x", n-1)+"$")
+		}
+		go func() {
+			for range 20 {
+				line := "get"
+				for _, n := range sizes {
+					line += fmt.Sprintf(" k%d", n)
+				}
+				io.WriteString(c, line+"\r\nmn\r\n")
+				for _, n := range sizes {
+					fmt.Fprintf(c, "mg k%d v s\r\n", n)
+				}
+			}
+		}()
+		for range 20 {
+			for _, n := range sizes {
+				c.Expect(fmt.Sprintf("VALUE k%d 0 %d", n, n))
+				readValue(t, c, n)
+			}
+			c.Expect("END", "MN")
+			for _, n := range sizes {
+				c.Expect(fmt.Sprintf("VA %d s%d", n, n))
+				readValue(t, c, n)
+			}
+		}
+	}
+}
+
+func readValue(t *testing.T, c *harness.Conn, n int) {
+	t.Helper()
+	b := make([]byte, n+2)
+	c.SetReadDeadline(time.Now().Add(harness.Patience))
+	if _, err := io.ReadFull(c.R, b); err != nil {
+		t.Fatal(err)
+	}
+	if b[n-1] != '$' || bytes.Count(b[:n], []byte("x")) != n-1 {
+		t.Fatalf("a value of %d bytes is not whole", n)
+	}
+}
+
+func TestHalfUploadsCostLittle(t *testing.T) {
+	s := harness.Start(t, harness.Production())
+	c := s.Dial(t)
+	c.Ask("mn", "MN")
+	before := s.RSS()
+	const clients = 300
+	for i := range clients {
+		half := s.Dial(t)
+		half.Send("set half%d 0 0 1000000\n0123456789", i)
+	}
+	// They are served in order of arrival, so this is after them.
+	c.Set("a", "1")
+	if grown := s.RSS() - before; grown > clients*24<<10 {
+		t.Errorf("%d half uploads cost %d bytes", clients, grown)
+	}
+}

@@ -1,0 +1,122 @@
+package t
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gomcd/t/harness"
+)
+
+func TestEveryThreadIsFiltered(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-t", "3")
+	c := s.Dial(t)
+	for i := range 1000 {
+		c.Set(fmt.Sprintf("k%d", i), "v")
+	}
+	want := map[string]bool{"acceptor": true, "housekeeper": true, "worker-0": true, "worker-1": true, "worker-2": true}
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", s.PID()))
+	if err != nil || len(tasks) < len(want) {
+		t.Fatalf("%d threads, %v", len(tasks), err)
+	}
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if err != nil {
+			continue
+		}
+		f := map[string]string{}
+		for line := range strings.Lines(string(b)) {
+			k, v, _ := strings.Cut(line, ":")
+			f[k] = strings.TrimSpace(v)
+		}
+		filters, _ := strconv.Atoi(f["Seccomp_filters"])
+		need := 1
+		if want[f["Name"]] {
+			need = 2
+			delete(want, f["Name"])
+		}
+		if f["Seccomp"] != "2" || filters < need || f["NoNewPrivs"] != "1" {
+			t.Errorf("thread %s: mode %s, %d filters, no_new_privs %s", f["Name"], f["Seccomp"], filters, f["NoNewPrivs"])
+		}
+		for _, set := range []string{"CapPrm", "CapEff", "CapInh", "CapAmb"} {
+			if strings.Trim(f[set], "0") != "" {
+				t.Errorf("thread %s has capabilities %s=%s", f["Name"], set, f[set])
+			}
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("there is no thread named %v", want)
+	}
+}
+
+func TestSystemCallsOfAGet(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Fatalf("strace is not installed (make deps-test installs it): %v", err)
+	}
+	s := harness.Start(t, harness.Production(), "-t", "1")
+	c := s.Dial(t)
+	c.Set("a", "1")
+	var tid string
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", s.PID()))
+	for _, task := range tasks {
+		if b, _ := os.ReadFile(task); strings.TrimSpace(string(b)) == "worker-0" {
+			tid = filepath.Base(filepath.Dir(task))
+		}
+	}
+	log := filepath.Join(t.TempDir(), "calls")
+	trace := exec.Command("strace", "-p", tid, "-o", log, "-e", "trace=all")
+	if err := trace.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer trace.Process.Kill()
+	traced := fmt.Sprintf("/proc/%d/task/%s/status", s.PID(), tid)
+	harness.Eventually(t, "strace is attached", func() bool {
+		b, _ := os.ReadFile(traced)
+		return strings.Contains(string(b), fmt.Sprintf("TracerPid:\t%d", trace.Process.Pid))
+	})
+	c.Get("a") // the wait that strace came into ends
+	const n = 200
+	c.Ask("mg begin", "EN")
+	for range n {
+		if v, ok := c.Get("a"); !ok || v != "1" {
+			t.Fatal(v)
+		}
+	}
+	c.Ask("mg end", "EN")
+	trace.Process.Signal(syscall.SIGINT)
+	trace.Wait()
+	b, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, between, ok := strings.Cut(string(b), "mg begin")
+	between, _, ok2 := strings.Cut(between, "mg end")
+	if !ok || !ok2 {
+		t.Fatalf("the trace does not show the requests:\n%.2000s", b)
+	}
+	counts := map[string]int{}
+	for line := range strings.Lines(between) {
+		name, _, ok := strings.Cut(line, "(")
+		if ok && !strings.HasPrefix(name, "\\") {
+			counts[strings.TrimSpace(name)]++
+		}
+	}
+	// One wait, receive and send each, and those that the two marks share.
+	total := 0
+	for _, v := range counts {
+		total += v
+	}
+	for _, call := range []string{"epoll_wait", "recvfrom", "sendto"} {
+		if counts[call] < n || counts[call] > n+2 {
+			t.Errorf("%s was called %d times for %d requests", call, counts[call], n)
+		}
+	}
+	if extra := total - counts["epoll_wait"] - counts["recvfrom"] - counts["sendto"]; extra > n/10 {
+		t.Errorf("other calls: %v", counts)
+	}
+}

@@ -120,6 +120,9 @@ func exerciseRuntime() {
 					list = &node{next: list}
 				}
 				runtime.KeepAlive(list)
+				// The collecting goroutine needs a processor too.
+				runtime.Gosched()
+				nap(gateNap)
 			}
 			running.Add(-1)
 		}()

@@ -30,7 +30,7 @@ run: build
 # What building takes.
 DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
 # What the tests use besides: real clients.
-DEB_TEST := libmemcached-tools python3-pymemcache strace
+DEB_TEST := libmemcached-tools python3-pymemcache php-cli php-memcached strace
 
 define install
 	@missing=; for p in $(1); do \
@@ -53,7 +53,7 @@ deps:
 	$(call install,$(DEB_BUILD),pkg-config --exists libseccomp && cc --version >/dev/null)
 
 deps-test: deps
-	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && python3 -c 'import pymemcache')
+	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && python3 -c 'import pymemcache' && php -m | grep -q memcached)
 
 test: deps-test check build unit
 
@@ -81,9 +81,11 @@ soak: deps
 # Fuzzing of everything that takes hostile bytes, each for FUZZTIME.
 FUZZTIME ?= 1m
 fuzz: deps
-	$(GO) test -run xxx -fuzz FuzzParse -fuzztime $(FUZZTIME) ./protocol
+	$(GO) test -run xxx -fuzz FuzzParse$$ -fuzztime $(FUZZTIME) ./protocol
+	$(GO) test -run xxx -fuzz FuzzParseBinary -fuzztime $(FUZZTIME) ./protocol
 	$(GO) test -run xxx -fuzz FuzzStore -fuzztime $(FUZZTIME) ./cache
 	$(GO) test -run xxx -fuzz FuzzConnection -fuzztime $(FUZZTIME) ./server
+	$(GO) test -run xxx -fuzz FuzzBinaryConnection -fuzztime $(FUZZTIME) ./server
 
 # Compares gomcd with memcached (MEMCACHED=..., else the one on PATH) and with
 # any others given as BENCH_VS='--vs NAME=COMMAND ...'.

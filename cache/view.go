@@ -134,9 +134,9 @@ func (v *View) Create(clientFlags, exptime uint32, cas uint64) bool {
 	return v.put(&d, cas)
 }
 
-// CreateNumber stores v as an item in decimal, as Create does.
-func (v *View) CreateNumber(n uint64, cas uint64) bool {
-	return v.putNumber(n, 0, 0, cas)
+// CreateNumber stores n as an item in decimal, as Create does.
+func (v *View) CreateNumber(n uint64, exptime uint32, cas uint64) bool {
+	return v.putNumber(n, 0, exptime, cas)
 }
 
 func (v *View) putNumber(n uint64, clientFlags, exptime uint32, cas uint64) bool {

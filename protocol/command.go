@@ -53,6 +53,10 @@ const (
 	DebugItem
 	Misbehave
 
+	// Packets of the binary protocol; see ParseBinary.
+	Binary        // one that can be carried out
+	BinaryRefused // one that is only answered
+
 	NumKinds
 )
 

@@ -124,6 +124,7 @@ func (a *acceptor) handOver(fd int32, listener int, refuse bool) {
 	a.next = (a.next + 1) % len(s.workers)
 	s.owners[fd] = uint16(w)
 	s.peers[fd].from(&a.addr, listener)
+	s.peers[fd].proto = s.listeners[listener].proto
 	if refuse {
 		gen |= genRefused
 		s.rejectedConns.Add(1)

@@ -49,8 +49,8 @@ func (w *worker) parse(i int) {
 			w.execute()
 		case c.keys != 0:
 			more = w.parseKeys(i, st, c)
-		case !c.authed:
-			more = w.parseAuth(i, st, c)
+		case c.proto != protoText:
+			more = w.parseOther(i, st, c)
 		default:
 			more = w.parseCommand(i, st, c)
 		}
@@ -289,7 +289,7 @@ func (w *worker) putOff(o *op, st *staged, c *conn) {
 	st.resumes = true
 	st.parsed = int(o.start)
 	c.keys = 0
-	if o.cmd == nil {
+	if o.cmd == nil && c.proto == protoText {
 		c.keys, c.exptime = o.kind, o.exptime
 	}
 }

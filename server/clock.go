@@ -43,8 +43,11 @@ func (c *clock) toNext() uint32 {
 // expiry turns an exptime as clients give it into the store's time: 0 is
 // never, up to 30 days is from now on, more is a wall clock time, and a
 // negative one has already been.
-func (w *worker) expiry(exptime int32) uint32 {
-	t := int64(exptime)
+func (w *worker) expiry(exptime int32) uint32 { return w.longExpiry(int64(exptime)) }
+
+// longExpiry is expiry for the binary protocol, whose exptimes are not
+// negative and go beyond 2038.
+func (w *worker) longExpiry(t int64) uint32 {
 	switch {
 	case t < 0:
 		return 1

@@ -54,6 +54,9 @@ var commands = [protocol.NumKinds]executor{
 	protocol.DebugTime:     (*worker).debugTime,
 	protocol.DebugItem:     (*worker).unknown,
 	protocol.Misbehave:     (*worker).unknown,
+
+	protocol.Binary:        (*worker).binary,
+	protocol.BinaryRefused: (*worker).binaryRefused,
 }
 
 // reply answers a classic command, unless it said noreply.
@@ -143,6 +146,12 @@ func (w *worker) value(v *cache.View, n int, st *staged, c *conn) bool {
 		w.out = append(w.out, "\r\n"...)
 		return true
 	}
+	return w.largeValue(v, n, st, c)
+}
+
+// largeValue is value for what is not copied under its lock. Packets have no
+// line end.
+func (w *worker) largeValue(v *cache.View, n int, st *staged, c *conn) bool {
 	var pin cache.Pin
 	pinned := v.Pin(&pin)
 	v.Release()
@@ -160,7 +169,9 @@ func (w *worker) value(v *cache.View, n int, st *staged, c *conn) bool {
 			off += len(piece)
 		}
 		w.h.Unpin(&pin)
-		w.out = append(w.out, "\r\n"...)
+		if c.proto != protoBinary {
+			w.out = append(w.out, "\r\n"...)
+		}
 		return true
 	}
 	w.flushOne(st, true)

@@ -23,6 +23,7 @@ type conn struct {
 	fd    int32
 	gen   uint32 // which of the connections that had this descriptor
 	state connState
+	proto connProto
 
 	ready   bool // the socket may have input that was not received
 	queued  bool // in the worker's list for the next turn
@@ -76,5 +77,6 @@ type peer struct {
 	family   uint16
 	port     uint16
 	listener uint16
+	proto    connProto // as its listener has it
 	addr     [16]byte
 }

@@ -9,8 +9,9 @@ import (
 // A dump is a reply that may be longer than any buffer. It is made piece by
 // piece, and goes on when the client has taken what there is.
 type dump struct {
-	kind dumpKind
-	pos  int32
+	kind   dumpKind
+	pos    int32
+	opaque uint32 // of the packet that asked, in the binary protocol
 }
 
 type dumpKind uint8
@@ -27,6 +28,7 @@ const dumpPiece = 32 << 10
 // resumeDump makes the next part of a connection's dump. While it lasts, the
 // connection's further commands are put off.
 func (w *worker) resumeDump(st *staged, c *conn) {
+	opaque := c.dump.opaque
 	for c.dump.kind != dumpNone {
 		from := len(w.out)
 		for len(w.out)-from < dumpPiece && c.dump.kind != dumpNone {
@@ -37,8 +39,14 @@ func (w *worker) resumeDump(st *staged, c *conn) {
 				w.dumpSizes(c)
 			}
 		}
-		if c.dump.kind == dumpNone {
+		done := c.dump.kind == dumpNone
+		if done {
 			w.end()
+		}
+		if c.proto == protoBinary {
+			w.out = protocol.StatPackets(w.out, from, opaque)
+		}
+		if done {
 			return
 		}
 		if w.flushOne(st, false); st.stopped {

@@ -23,6 +23,8 @@ type listener struct {
 	name string // as `stats conns` gives it
 	addr netip.AddrPort
 	tag  string
+	// proto is what its connections speak.
+	proto connProto
 }
 
 // listen opens every socket that the configuration asks for. Options that a
@@ -41,6 +43,7 @@ func (s *Server) listen() error {
 			s.closeListeners()
 			return fail(ExitOSErr, "failed to listen on TCP port %d: %w", a.Addr.Port(), err)
 		}
+		l.proto = protoNamed(a.Proto, s.cfg.Protocol)
 		s.listeners = append(s.listeners, l)
 	}
 	return s.writePorts()
@@ -125,7 +128,7 @@ func (s *Server) listenUnix() error {
 		unix.Close(fd)
 		return fail(ExitOSErr, "failed to listen on UNIX socket: %s: %w", path, err)
 	}
-	s.listeners = append(s.listeners, listener{fd: fd, name: "unix:" + path})
+	s.listeners = append(s.listeners, listener{fd: fd, name: "unix:" + path, proto: protoNamed(s.cfg.Protocol)})
 	if s.cfg.UID > 0 {
 		// The socket belongs to whom the server becomes.
 		if err := unix.Lchown(path, s.cfg.UID, s.cfg.GID); err != nil {

@@ -351,7 +351,7 @@ func (w *worker) metaArithmetic(o *op, _ *staged, c *conn) {
 	status, created := "", false
 	n := m.Initial
 	if !v.Hit() && m.Flags.Has('N') {
-		if created = v.CreateNumber(n, w.casOf(m)); !created {
+		if created = v.CreateNumber(n, 0, w.casOf(m)); !created {
 			v.Release()
 			w.metaError("SERVER_ERROR Out of memory allocating new item")
 			return

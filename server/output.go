@@ -134,10 +134,13 @@ func (w *worker) sendPinned(c *conn) bool {
 		b := w.store.Piece(&c.pin, int(c.pinOff))
 		if len(b) == 0 {
 			w.h.Unpin(&c.pin)
-			c.pinTail = 2
+			if c.proto != protoBinary {
+				c.pinTail = 2
+			}
 			break
 		}
-		n, ok := w.sendSome(c, b, true)
+		more := c.proto != protoBinary || int(c.pinOff)+len(b) < c.pin.Len()
+		n, ok := w.sendSome(c, b, more)
 		if !ok {
 			return false
 		}

@@ -45,7 +45,7 @@ func (w *worker) startUpload(c *conn, cmd *protocol.Command, line, in []byte) {
 // skipped. It returns false if the connection is gone or must wait for more.
 func (w *worker) receiveBody(c *conn) bool {
 	for budget := uploadBudget; ; {
-		if c.swallow == 0 && (!c.upload.Held() || c.tail == 2) {
+		if c.swallow == 0 && (!c.upload.Held() || c.complete()) {
 			return true
 		}
 		if !c.ready || budget <= 0 {
@@ -89,6 +89,9 @@ func (w *worker) receiveSome(c *conn) (int, bool) {
 	return n, ok
 }
 
+// complete says whether all of a data block is there.
+func (c *conn) complete() bool { return c.tail == 2 && c.upload.Left() == 0 }
+
 // tail takes bytes of the line end that follows a data block.
 func (w *worker) tail(c *conn, b []byte) {
 	for _, got := range b {
@@ -103,14 +106,18 @@ func (w *worker) tail(c *conn, b []byte) {
 // filled. What is left of it is skipped, and then the client is told.
 func (w *worker) uploadFails(c *conn) {
 	w.h.Discard(&c.upload)
-	w.releaseInput(c)
 	c.failed = true
 }
 
 // endUpload stores a complete data block, and answers.
 func (w *worker) endUpload(c *conn) {
+	if c.proto == protoBinary {
+		w.endBinaryUpload(c)
+		return
+	}
 	if c.failed {
 		c.failed = false
+		w.releaseInput(c)
 		w.out = protocol.AppendLine(w.out, "SERVER_ERROR Out of memory during read")
 		return
 	}
@@ -128,5 +135,5 @@ func (w *worker) endUpload(c *conn) {
 // uploadDone says whether there is a data block to be stored, or a failure to
 // be told.
 func (c *conn) uploadDone() bool {
-	return c.swallow == 0 && (c.failed || c.upload.Held() && c.tail == 2)
+	return c.swallow == 0 && (c.failed || c.upload.Held() && c.complete())
 }

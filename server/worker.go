@@ -204,6 +204,7 @@ func (w *worker) again(c *conn) {
 // adopt takes over a connection that the acceptor registered.
 func (w *worker) adopt(c *conn, fd int32, gen uint32) {
 	*c = conn{fd: fd, gen: gen, state: connOpen, lastCmd: w.store.Now(), authed: !w.srv.needAuth}
+	w.startProtocol(c)
 	if gen&genRefused != 0 {
 		send(fd, []byte("ERROR Too many open connections\r\n"), false)
 		w.close(c)
@@ -211,7 +212,7 @@ func (w *worker) adopt(c *conn, fd int32, gen uint32) {
 	}
 	w.srv.connStructs.Add(1)
 	if w.srv.verbose() > 1 {
-		w.logConn(fd, "new auto-negotiating client connection")
+		w.logConn(fd, c.proto.greeting())
 	}
 }
 
@@ -260,7 +261,7 @@ func (w *worker) stage(c *conn, receive bool) {
 	}
 	start := w.inUsed
 	n := 0
-	if c.in != 0 && !c.upload.Held() {
+	if c.in != 0 && !c.upload.Held() && !c.failed {
 		n = copy(w.in[start:], w.srv.pool.buf(c.in)[:c.inLen])
 		w.releaseInput(c)
 	}

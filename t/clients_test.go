@@ -100,42 +100,106 @@ func command(t *testing.T, name string, args ...string) string {
 }
 
 // TestLibmemcachedCapabilities runs libmemcached's protocol test. memcached
-// 1.6.45 fails two of its 27 cases, which expect a reply to delete that was
+// 1.6.45 fails two of its 54 cases, which expect a reply to delete that was
 // changed since.
 func TestLibmemcachedCapabilities(t *testing.T) {
 	s := harness.Start(t, harness.Production())
 	host, port, _ := strings.Cut(s.Addr, ":")
-	out := command(t, "memccapable", "-h", host, "-p", port, "-a", "-t", "30")
-	failed := regexp.MustCompile(`(?m)^(ascii .*?)\s+\[FAIL\]`).FindAllStringSubmatch(out, -1)
+	out := command(t, "memccapable", "-h", host, "-p", port, "-t", "30")
+	failed := regexp.MustCompile(`(?m)^((?:ascii|binary) .*?)\s+\[FAIL\]`).FindAllStringSubmatch(out, -1)
 	var got []string
 	for _, f := range failed {
 		got = append(got, f[1])
 	}
 	sort.Strings(got)
-	if want := "ascii delete,ascii delete noreply"; strings.Join(got, ",") != want || !strings.Contains(out, "2 of 27 tests failed") {
+	if want := "ascii delete,ascii delete noreply"; strings.Join(got, ",") != want || !strings.Contains(out, "2 of 54 tests failed") {
 		t.Errorf("failed: %v, want %s\n%s", got, want, out)
 	}
 }
 
 func TestLibmemcachedTools(t *testing.T) {
+	for name, flags := range map[string][]string{"text": nil, "binary": {"--binary"}} {
+		t.Run(name, func(t *testing.T) { libmemcachedTools(t, flags) })
+	}
+}
+
+func libmemcachedTools(t *testing.T, flags []string) {
 	s := harness.Start(t, harness.Production())
 	servers := "--servers=" + s.Addr
-	command(t, "memcslap", servers, "--concurrency=8", "--execute-number=2000", "--test=set")
-	command(t, "memcslap", servers, "--concurrency=8", "--execute-number=2000", "--test=get")
+	tool := func(name string, args ...string) string {
+		t.Helper()
+		return command(t, name, append(append([]string{servers}, flags...), args...)...)
+	}
+	tool("memcslap", "--concurrency=8", "--execute-number=2000", "--test=set")
+	tool("memcslap", "--concurrency=8", "--execute-number=2000", "--test=get")
 	c := s.Dial(t)
 	c.Set("greeting", "hello")
-	if out := command(t, "memccat", servers, "greeting"); strings.TrimSpace(out) != "hello" {
+	if out := tool("memccat", "greeting"); strings.TrimSpace(out) != "hello" {
 		t.Errorf("memccat: %q", out)
 	}
-	if out := command(t, "memcstat", servers); !strings.Contains(out, "curr_items") || !strings.Contains(out, "gomcd") {
+	tool("memcexist", "greeting")
+	tool("memctouch", "--expire", "100", "greeting")
+	if out := tool("memcstat"); !strings.Contains(out, "curr_items") || !strings.Contains(out, "gomcd") {
 		t.Errorf("memcstat: %q", out)
 	}
-	command(t, "memcping", servers)
-	command(t, "memcrm", servers, "greeting")
+	command(t, "memcping", servers) // knows no --binary
+	tool("memcrm", "greeting")
 	if _, ok := c.Get("greeting"); ok {
 		t.Error("memcrm left the item there")
 	}
-	command(t, "memcflush", servers)
+	tool("memcflush")
+}
+
+// phpSession uses all that php-memcached has, in the protocol that its second
+// argument names.
+const phpSession = `
+[$host, $port] = explode(":", $argv[1]);
+$binary = $argv[2] == "binary";
+$m = new Memcached();
+$m->setOption(Memcached::OPT_BINARY_PROTOCOL, $binary);
+$m->setOption(Memcached::OPT_COMPRESSION, false);
+$m->addServer($host, (int) $port);
+function check($ok, $what) {
+	global $m;
+	if (!$ok) { echo "$what: ", $m->getResultMessage(), "\n"; exit(1); }
+}
+check($m->set("a", "1"), "set");
+check($m->get("a") === "1", "get");
+check(!$m->add("a", "2") && $m->getResultCode() == ($binary ? Memcached::RES_DATA_EXISTS : Memcached::RES_NOTSTORED), "add");
+check($m->replace("a", 10), "replace");
+check($m->increment("a", 5) === 15 && $m->decrement("a", 4) === 11, "increment");
+if ($binary) {
+	check($m->increment("counter", 1, 42, 100) === 42 && $m->increment("counter", 1, 42, 100) === 43, "increment with a value to begin with");
+}
+check($m->set("text", "b") && $m->append("text", "c") && $m->prepend("text", "a") && $m->get("text") === "abc", "append");
+$got = $m->get("text", null, Memcached::GET_EXTENDED);
+check($m->cas($got["cas"], "text", "new"), "cas");
+check(!$m->cas($got["cas"], "text", "newer") && $m->getResultCode() == Memcached::RES_DATA_EXISTS, "stale cas");
+check($m->touch("text", 100), "touch");
+$all = [];
+for ($i = 0; $i < 500; $i++) { $all["key$i"] = "value$i"; }
+check($m->setMulti($all), "setMulti");
+check($m->getMulti(array_merge(array_keys($all), ["none"])) == $all, "getMulti");
+$big = str_repeat("0123456789", 100000);
+check($m->set("big", $big) && $m->get("big") === $big, "a large value");
+check(!$m->set("huge", $big . $big) && $m->getResultCode() == Memcached::RES_E2BIG, "a value that is too large");
+check($m->get("none") === false && $m->getResultCode() == Memcached::RES_NOTFOUND, "miss");
+check($m->delete("a") && !$m->delete("a"), "delete");
+check($m->deleteMulti(["key0", "key1"])["key1"] === true, "deleteMulti");
+check(str_starts_with(array_values($m->getVersion())[0], "1.6.45"), "version");
+check(array_values($m->getStats())[0]["curr_items"] > 400, "stats");
+check($m->flush() && $m->get("big") === false, "flush");
+check($m->quit(), "quit");
+echo "done";
+`
+
+func TestPHPMemcached(t *testing.T) {
+	s := harness.Start(t, harness.Production())
+	for _, protocol := range []string{"text", "binary"} {
+		if out := command(t, "php", "-r", phpSession, s.Addr, protocol); out != "done" {
+			t.Errorf("%s: %s", protocol, out)
+		}
+	}
 }
 
 const pymemcacheSession = `

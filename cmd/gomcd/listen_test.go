@@ -76,8 +76,7 @@ func TestListenOnName(t *testing.T) {
 	}
 }
 
-// A binary listener is read although this server refuses it, and refused where
-// clients have to authenticate in ascii.
+// A binary listener is refused where clients have to authenticate in ascii.
 func TestListenProtocols(t *testing.T) {
 	c := &command{cfg: defaults()}
 	for spec, want := range map[string]string{"binary": protocolBinary, "b": protocolBinary, "ascii": protocolASCII, "neg": protocolAuto} {

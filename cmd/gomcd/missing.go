@@ -13,21 +13,10 @@ var missing = []struct {
 }{
 	{"-U", "only 0, off, is supported", "UDP",
 		func(cfg *server.Config) bool { return cfg.UDPPort != 0 }},
-	{"-B", "binary is not supported", "the binary protocol",
-		func(cfg *server.Config) bool { return cfg.Protocol == protocolBinary }},
 	{"-Y", "not supported", "an authentication file",
 		func(cfg *server.Config) bool { return cfg.AuthFile != "" }},
 	{"-e", "not supported", "a memory file",
 		func(cfg *server.Config) bool { return cfg.MemoryFile != "" }},
-	{"-l", "proto[binary] is not supported", "the binary protocol",
-		func(cfg *server.Config) bool {
-			for _, l := range cfg.Listen {
-				if l.Proto == protocolBinary {
-					return true
-				}
-			}
-			return false
-		}},
 }
 
 // refuse says what of the configuration is not to be had.

@@ -70,7 +70,7 @@ var misuses = []misuse{
 	bad(64, "-p", "abc").unlike(runs, nowhere), bad(runs, "-p", "0"),
 	alone(bad(64, "-u", "nobody", "-U", "70000")), bad(71, "-U", "70000").unlike(runs, isRead),
 	bad(64, "-U", "abc").unlike(runs, isRead), bad(64, "-U", "22122").unlike(runs, notYet),
-	bad(64, "-B", "http"), bad(64, "-B", "binary").unlike(runs, notYet),
+	bad(64, "-B", "http"), bad(runs, "-B", "binary"),
 	bad(1, "-D", ""), bad(1, "-D"), bad(1, "-N", "0"), bad(64, "-N", "5"),
 	bad(64, "-S"), bad(64, "-Z"),
 	bad(64, "-Y", "/nonexistent").unlike(1, notYet), bad(64, "-e", "/nonexistent/x").unlike(aborts, notYet),
@@ -95,7 +95,7 @@ var misuses = []misuse{
 	bad(71, "-l", "127.0.0.1:abc"), bad(71, "-l", "127.0.0.1:70000").unlike(runs, isRead),
 	bad(71, "-l", "[::1"), bad(71, "-l", "[::1]:x"), bad(71, "-l", "unix:/tmp/x"),
 	bad(71, "-l", "proto[x]:127.0.0.1").unlike(runs, misspelt), bad(71, "-l", "proto[ascii:127.0.0.1"),
-	bad(71, "-l", "proto[proxy]:127.0.0.1"), bad(64, "-l", "proto[binary]:127.0.0.1").unlike(runs, notYet),
+	bad(71, "-l", "proto[proxy]:127.0.0.1"), bad(runs, "-l", "proto[binary]:127.0.0.1"),
 	bad(71, "-l", "tag[toolongtag]:127.0.0.1"), bad(71, "-l", "tag[]:127.0.0.1"), bad(71, "-l", "tag_b"),
 	bad(71, "-l", "notls:127.0.0.1"), bad(runs, "-l", ""),
 

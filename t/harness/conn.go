@@ -45,6 +45,14 @@ func (c *Conn) Send(format string, args ...any) {
 	}
 }
 
+// SendBytes sends anything.
+func (c *Conn) SendBytes(b []byte) {
+	c.t.Helper()
+	if _, err := c.Write(b); err != nil {
+		c.t.Fatalf("sending: %v", err)
+	}
+}
+
 // Next receives a line without its \r\n.
 func (c *Conn) Next() (string, error) {
 	c.SetReadDeadline(time.Now().Add(Patience))

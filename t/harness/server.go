@@ -98,7 +98,7 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 	})
 	// The kernel accepts for a listener whose server is still confining
 	// itself: it serves once it answers.
-	if err := answers(s.first); err != nil {
+	if err := answers(s.first, speaksBinary(flags)); err != nil {
 		t.Fatalf("%q does not answer: %v\n%s", s.cmd.Args, err, s.Stderr())
 	}
 	t.Cleanup(func() {
@@ -110,12 +110,19 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 }
 
 // answers waits for the reply to a command.
-func answers(c net.Conn) error {
+func answers(c net.Conn, binary bool) error {
+	c.SetReadDeadline(time.Now().Add(Patience))
+	defer c.SetReadDeadline(time.Time{})
+	if binary {
+		if _, err := c.Write(Packet{Op: 0x0a}.Bytes()); err != nil {
+			return err
+		}
+		_, err := ReadPacket(c)
+		return err
+	}
 	if _, err := io.WriteString(c, "version\r\n"); err != nil {
 		return err
 	}
-	c.SetReadDeadline(time.Now().Add(Patience))
-	defer c.SetReadDeadline(time.Time{})
 	b := make([]byte, 128)
 	for n := 0; !bytes.HasSuffix(b[:n], []byte("\r\n")); {
 		m, err := c.Read(b[n:])

@@ -1,0 +1,40 @@
+package server
+
+import (
+	"bytes"
+
+	"gomcd/protocol"
+)
+
+// binaryStat answers stat. The statistics are those of the text protocol,
+// written as its lines and turned into packets, so that there is one place for
+// each.
+func (w *worker) binaryStat(st *staged, c *conn, p protocol.Packet) {
+	from := len(w.out)
+	what := p.Key()
+	switch {
+	case len(what) == 0:
+		w.snap.take(w.store)
+		w.appendStats(generalStats)
+		w.end()
+	case bytes.HasPrefix(what, []byte("reset")):
+		w.store.ResetStats()
+		w.srv.resetStats()
+		w.end()
+	case bytes.HasPrefix(what, []byte("settings")):
+		w.appendStats(settingStats)
+		w.end()
+	case string(what) == "items":
+		w.itemStats()
+	case string(what) == "slabs":
+		w.slabStats()
+	case string(what) == "sizes":
+		c.dump = dump{kind: dumpSizes, opaque: p.Opaque()}
+		w.resumeDump(st, c)
+		return
+	default:
+		w.binaryError(p, protocol.StatusNotFound)
+		return
+	}
+	w.out = protocol.StatPackets(w.out, from, p.Opaque())
+}

@@ -1,0 +1,62 @@
+package server
+
+import (
+	"gomcd/cache"
+	"gomcd/protocol"
+)
+
+// parseBinaryUpload begins a value that no buffer holds, or the skipping of
+// what follows a refused packet. What precedes it is carried out first.
+func (w *worker) parseBinaryUpload(i int, st *staged, c *conn, f *protocol.Frame) bool {
+	w.execute()
+	if st.stopped || c.state != connOpen {
+		return false
+	}
+	w.begin(i)
+	rest := w.in[st.parsed:st.end]
+	st.parsed = st.end
+	c.lastCmd = w.store.Now()
+	w.startBinaryUpload(c, protocol.Packet(rest[:f.Len]), rest[f.Len:], f)
+	return false
+}
+
+// startBinaryUpload begins it with the bytes that have arrived. The packet, to
+// the end of its key, is kept in the connection's input buffer.
+func (w *worker) startBinaryUpload(c *conn, p protocol.Packet, in []byte, f *protocol.Frame) {
+	left := int64(f.Body - len(in))
+	if !f.Stores {
+		w.binaryError(p, f.Refused)
+		c.swallow = left
+		return
+	}
+	status, text := w.binaryDraft(&c.upload, p, w.store.Hash(p.Key()), f.Body)
+	if status != protocol.StatusOK {
+		w.binaryFails(p, status, text)
+		c.swallow = left
+		return
+	}
+	if !w.keepInput(c, p) {
+		w.close(c)
+		return
+	}
+	c.tail, c.badTail = 2, false // packets have no line end
+	if !w.h.Fill(&c.upload, in) {
+		w.uploadFails(c)
+		c.swallow = left
+	}
+}
+
+// endBinaryUpload stores a complete value, and answers.
+func (w *worker) endBinaryUpload(c *conn) {
+	p := protocol.Packet(w.srv.pool.buf(c.in)[:c.inLen])
+	if c.failed {
+		c.failed = false
+		w.binaryFails(p, protocol.StatusNoMemory, memoryRanOut)
+	} else {
+		d := c.upload
+		c.upload = cache.Draft{}
+		w.binaryCommit(&d, p, w.store.Hash(p.Key()))
+	}
+	c.tail = 0
+	w.releaseInput(c)
+}

@@ -18,7 +18,7 @@ LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preempt
 GO := go
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build run test deps deps-test check unit suite suite-production bench soak fuzz cross clean
+.PHONY: build run test deps deps-test check unit suite suite-production bench soak differential differential-record fuzz cross clean
 
 build: deps
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -31,6 +31,10 @@ run: build
 DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
 # What the tests use besides: real clients.
 DEB_TEST := libmemcached-tools python3-pymemcache php-cli php-memcached strace
+
+# The memcached to compare with, by path or by name.
+MEMCACHED ?= memcached
+which = $$(command -v $(1) || echo $(1))
 
 define install
 	@missing=; for p in $(1); do \
@@ -78,6 +82,19 @@ soak: export GOMCD_LDFLAGS := $(LDFLAGS)
 soak: deps
 	$(GO) test -count=1 -timeout 0 -run TestSoak -v ./t
 
+# Random streams of commands, answered by gomcd as by memcached
+# (MEMCACHED=...): STREAMS of them, from SEED on.
+STREAMS ?= 100000
+SEED ?= 1
+differential: export GOMCD_LDFLAGS := $(LDFLAGS)
+differential: deps
+	STREAMS=$(STREAMS) SEED=$(SEED) MEMCACHED="$(call which,$(MEMCACHED))" \
+		$(GO) test -count=1 -timeout 0 -run TestRandomStreams -v ./t/differential
+
+# What memcached answers, for where there is no memcached.
+differential-record: deps
+	RECORD=400 MEMCACHED="$(call which,$(MEMCACHED))" $(GO) test -count=1 -run 'TestRecord$$' -v ./t/differential
+
 # Fuzzing of everything that takes hostile bytes, each for FUZZTIME.
 FUZZTIME ?= 1m
 fuzz: deps
@@ -89,7 +106,6 @@ fuzz: deps
 
 # Compares gomcd with memcached (MEMCACHED=..., else the one on PATH) and with
 # any others given as BENCH_VS='--vs NAME=COMMAND ...'.
-MEMCACHED ?= memcached
 BENCH_VS ?=
 BENCH_USER := $(shell [ "$$(id -u)" = 0 ] && echo -u nobody)
 bench: build

@@ -177,6 +177,14 @@ func (c *Command) splitMin(r *row, line []byte) bool {
 	return c.tok.n >= r.min
 }
 
+// LastIsNoReply says whether a list of keys ends in noreply.
+func (c *Command) LastIsNoReply() bool {
+	c.NoReply = false
+	c.tok.split(c.Line)
+	c.findNoReply()
+	return c.NoReply
+}
+
 func (c *Command) findNoReply() {
 	if c.tok.n > 0 && string(c.tok.get(c.Line, c.tok.n-1)) == "noreply" {
 		c.NoReply = true

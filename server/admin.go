@@ -129,13 +129,13 @@ func (w *worker) lru(o *op, _ *staged, c *conn) {
 			w.reply(o, "OK")
 		}
 	case abbreviates(sub, "mode") && cmd.Args() >= 3 && w.srv.cfg.LRUMaintainer:
-		switch mode := string(cmd.Arg(2)); mode {
-		case "flat", "segmented":
-			tune.Segmented.Store(mode == "segmented")
-			w.reply(o, "OK")
-		default:
+		segmented := abbreviates(cmd.Arg(2), "segmented")
+		if !segmented && !abbreviates(cmd.Arg(2), "flat") {
 			w.reply(o, "ERROR")
+			return
 		}
+		tune.Segmented.Store(segmented)
+		w.reply(o, "OK")
 	case abbreviates(sub, "temp_ttl") && cmd.Args() >= 3 && w.srv.cfg.LRUMaintainer:
 		ttl, ok := protocol.ParseInt32(cmd.Arg(2))
 		if !ok {
@@ -213,14 +213,20 @@ func (w *worker) debugTime(o *op, st *staged, c *conn) {
 }
 
 // abbreviates says whether word is a beginning of name, which is how
-// memcached compares subcommands. A missing word is not.
+// memcached compares subcommands; a NUL ends both. A missing word is not.
 func abbreviates(word []byte, name string) bool {
+	if i := bytes.IndexByte(word, 0); i >= 0 {
+		return string(word[:i]) == name
+	}
 	return len(word) > 0 && len(word) <= len(name) && string(word) == name[:len(word)]
 }
 
-// parseFloat reads a decimal number. strconv would allocate to say what is
-// wrong with one.
+// parseFloat reads a decimal number, which ends at white space. strconv would
+// allocate to say what is wrong with one.
 func parseFloat(b []byte) (float64, bool) {
+	if i := bytes.IndexAny(b, "\t\n\v\f\r\x00"); i > 0 {
+		b = b[:i]
+	}
 	whole, frac, point := b, []byte(nil), bytes.IndexByte(b, '.')
 	if point >= 0 {
 		whole, frac = b[:point], b[point+1:]

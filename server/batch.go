@@ -72,7 +72,13 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 	if w.srv.verbose() > 1 {
 		w.logCommand(st.fd, cmd.Line)
 	}
-	if cmd.Kind >= protocol.Get && cmd.Kind <= protocol.Gats && !hasLongKey(cmd) {
+	if cmd.Kind >= protocol.Get && cmd.Kind <= protocol.Gats {
+		if hasLongKey(cmd) {
+			w.ncmds++
+			w.add(i, protocol.Bad, st.parsed).cmd = cmd
+			st.parsed += n
+			return true
+		}
 		c.keys, c.exptime = cmd.Kind, 0
 		if cmd.Kind >= protocol.Gat {
 			c.exptime = w.expiry(cmd.Exptime)
@@ -110,8 +116,6 @@ func hasLongKey(cmd *protocol.Command) bool {
 	}
 	for key, tail := protocol.NextKey(cmd.Key); len(key) > 0; key, tail = protocol.NextKey(tail) {
 		if len(key) > protocol.MaxKeyLength {
-			cmd.Err = protocol.ErrLongKey
-			cmd.Kind = protocol.Bad
 			return true
 		}
 	}

@@ -74,6 +74,10 @@ func (w *worker) unknown(o *op, _ *staged, c *conn) {
 // bad answers a line that cannot be carried out.
 func (w *worker) bad(o *op, _ *staged, c *conn) {
 	c.lastCmd = w.store.Now()
+	if o.cmd.Kind != protocol.Bad && o.cmd.Kind <= protocol.Gats {
+		w.refused(o.cmd)
+		return
+	}
 	w.reply(o, o.cmd.Err)
 }
 

@@ -28,6 +28,7 @@ type conn struct {
 	ready   bool // the socket may have input that was not received
 	queued  bool // in the worker's list for the next turn
 	ended   bool // the client will send no more
+	eof     bool // and all that it sent was received
 	authed  bool
 	blocked bool // it has output that the socket does not take
 

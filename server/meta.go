@@ -233,9 +233,7 @@ func (w *worker) commitMeta(d *cache.Draft, cmd *protocol.Command, ended bool) {
 	w.h.C.SetCmds[w.h.DraftClass(d)]++
 	if m.LongOpaque {
 		w.h.Discard(d)
-		if !m.Quiet { // the one error that q hides
-			w.metaError(protocol.ErrOpaque)
-		}
+		w.metaError(protocol.ErrOpaque)
 		return
 	}
 	if !ended {
@@ -247,8 +245,12 @@ func (w *worker) commitMeta(d *cache.Draft, cmd *protocol.Command, ended bool) {
 		w.h.SetBinaryKey(d)
 	}
 	mode, _ := setMode(cmd)
+	cas := w.casOf(m)
+	if cas == 0 { // for ms, E0 asks for none
+		cas = w.store.NextCAS()
+	}
 	out := w.h.Commit(d, cmd.Key, cache.Terms{
-		Mode: mode, Compare: cmd.CAS, CAS: w.casOf(m),
+		Mode: mode, Compare: cmd.CAS, CAS: cas,
 		AllowStale: m.Flags.Has('I') && mode == cache.CompareAndSwap,
 	})
 	if out.Result == cache.Stored && m.Quiet {

@@ -266,7 +266,7 @@ func (w *worker) stage(c *conn, receive bool) {
 		w.releaseInput(c)
 	}
 	if receive && c.ready {
-		got, ok := w.receive(c, w.in[start+n:start+bufSize])
+		got, ok := w.receiveMore(c, w.in[start+n:start+bufSize], n > 0)
 		if !ok {
 			return
 		}
@@ -277,12 +277,30 @@ func (w *worker) stage(c *conn, receive bool) {
 	w.parse(len(w.staged) - 1)
 }
 
+// receiveMore receives into b, behind input that was put off if there is some:
+// then the connection is not closed when its client is done.
+func (w *worker) receiveMore(c *conn, b []byte, behind bool) (int, bool) {
+	if !behind || len(b) == 0 {
+		return w.receive(c, b)
+	}
+	n, errno := recv(c.fd, b)
+	if errno == 0 && n == 0 {
+		c.ready, c.eof = false, true
+		return 0, true
+	}
+	return w.received(c, b, n, errno)
+}
+
 // receive receives into b. It returns false if the connection is gone.
 func (w *worker) receive(c *conn, b []byte) (int, bool) {
 	if len(b) == 0 {
 		return 0, true
 	}
 	n, errno := recv(c.fd, b)
+	return w.received(c, b, n, errno)
+}
+
+func (w *worker) received(c *conn, b []byte, n int, errno syscall.Errno) (int, bool) {
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		c.ready = errno == unix.EINTR
@@ -337,6 +355,9 @@ func (w *worker) finish() {
 		if st.stopped && !c.blocked && c.state == connOpen {
 			w.again(c) // it has input that was put off
 			continue
+		}
+		if c.eof && !st.stopped {
+			c.state = connClosing
 		}
 		w.fate(c)
 	}

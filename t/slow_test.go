@@ -100,3 +100,26 @@ func TestHalfUploadsCostLittle(t *testing.T) {
 		t.Errorf("%d half uploads cost %d bytes", clients, grown)
 	}
 }
+
+// TestWhoSendsNoMoreIsAnswered closes a connection for sending before the
+// replies to what was sent, more than a socket holds, are read.
+func TestWhoSendsNoMoreIsAnswered(t *testing.T) {
+	for _, k := range harness.Kinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
+			s := harness.Start(t, k)
+			c := s.Dial(t)
+			const size, asks = 900_000, 20
+			c.Set("big", strings.Repeat("x", size-1)+"$")
+			c.Send("%smn\n", strings.Repeat("get big\n", asks))
+			c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+			for range asks {
+				c.Expect(fmt.Sprintf("VALUE big 0 %d", size))
+				readValue(t, c, size)
+				c.Expect("END")
+			}
+			c.Expect("MN")
+			c.Closed()
+		})
+	}
+}

@@ -1,0 +1,45 @@
+package server
+
+import "gomcd/protocol"
+
+// refused answers a retrieval of which a key is too long with an error alone.
+// memcached comes upon that key when it has looked up those before it: they
+// count as accessed, and are touched if they were to be.
+func (w *worker) refused(cmd *protocol.Command) {
+	counters := w.h.C
+	touches := cmd.Kind == protocol.Gat || cmd.Kind == protocol.Gats
+	var exptime uint32
+	if touches {
+		exptime = w.expiry(cmd.Exptime)
+	}
+	key, tail := protocol.NextKey(cmd.Key)
+	first := len(key) > protocol.MaxKeyLength
+	for ; len(key) > 0 && len(key) <= protocol.MaxKeyLength; key, tail = protocol.NextKey(tail) {
+		v := w.h.Acquire(w.store.Hash(key), key)
+		hit := v.Hit()
+		if hit {
+			v.Bump()
+		}
+		switch {
+		case touches && hit:
+			v.SetExptime(exptime)
+			counters.TouchCmds++
+			counters.TouchHits[v.ClassID()]++
+		case touches:
+			counters.TouchCmds++
+			counters.TouchMisses++
+		case hit:
+			counters.GetCmds++
+			counters.LRUHits[v.Class()]++
+		default:
+			counters.GetCmds++
+			counters.GetMisses++
+		}
+		v.Release()
+	}
+	if first && !touches && cmd.LastIsNoReply() {
+		w.out = append(w.out, "\r\n"...) // that is what memcached leaves of it
+		return
+	}
+	w.out = protocol.AppendLine(w.out, protocol.ErrLongKey)
+}

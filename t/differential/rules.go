@@ -1,0 +1,185 @@
+package differential
+
+import (
+	"bytes"
+	"encoding/base64"
+	"slices"
+	"strings"
+)
+
+// rule is something that gomcd does not answer as memcached does, on purpose
+// (docs/compatibility.md), or that cannot be compared.
+type rule struct {
+	name string
+	// line makes a line of an answer comparable, if not nil. A line that it
+	// makes nil is not compared.
+	line func(n *normalizer, line []byte) []byte
+	// skip tells streams that cannot be compared, if not nil. It is asked
+	// before they are sent, and again when memcached has answered.
+	skip func(s Stream, all []byte, answer string) bool
+}
+
+// rules are all there are. Every rule makes the comparison blind for
+// something: there is no other place where that is done.
+var rules = []rule{
+	{
+		// An item's header is shorter than memcached's.
+		name: "size of an item",
+		line: func(_ *normalizer, line []byte) []byte {
+			if i := bytes.Index(line, []byte(" cls=")); i > 0 && bytes.HasPrefix(line, []byte("ME ")) {
+				return line[:i]
+			}
+			return line
+		},
+	},
+	{
+		// Servers do not count alike; t/testdata has which statistics there
+		// are.
+		name: "statistics",
+		line: func(_ *normalizer, line []byte) []byte {
+			if bytes.HasPrefix(line, []byte("STAT ")) {
+				return nil
+			}
+			return line
+		},
+	},
+	{
+		// Servers disagree by a second about how long it is until a date, by
+		// the moment of their start.
+		name: "dates",
+		line: func(_ *normalizer, line []byte) []byte {
+			const far = 60 * 60 * 24 * 31
+			if len(line) == 0 {
+				return line
+			}
+			words := bytes.Split(line, []byte(" "))
+			for i, w := range words {
+				for _, flag := range []string{"t", "exp="} {
+					if v, ok := bytes.CutPrefix(w, []byte(flag)); ok && number(v) > far {
+						words[i] = []byte(flag + "#")
+					}
+				}
+			}
+			return bytes.Join(words, []byte(" "))
+		},
+	},
+	{
+		// memcached, counting on from a value of nothing but white space,
+		// reads on behind the value.
+		name: "blank numbers",
+		skip: func(s Stream, all []byte, answer string) bool {
+			counts := bytes.Contains(all, []byte("incr")) || bytes.Contains(all, []byte("decr")) || bytes.Contains(all, []byte("ma "))
+			for _, c := range s.Commands {
+				_, block, _ := bytes.Cut(c, []byte("\r\n"))
+				if counts && len(block) > 2 && len(bytes.TrimSpace(block)) == 0 {
+					return true
+				}
+			}
+			return false
+		},
+	},
+	{
+		// memcached gives the CAS number of an ms that it refuses late to
+		// the next item that is stored.
+		name: "CAS number of a refused ms",
+		skip: func(_ Stream, all []byte, answer string) bool {
+			return bytes.Contains(all, []byte("ms ")) && bytes.Contains(all, []byte(" E")) &&
+				(strings.Contains(answer, "opaque token too long") || strings.Contains(answer, "bad data chunk"))
+		},
+	},
+	{
+		// memcached makes a new item when a number gets longer than its old
+		// one, and goes on with the old one's lifetime and CAS number.
+		name: "ma that makes the number longer",
+		skip: func(_ Stream, all []byte, answer string) bool {
+			return answer != "" && bytes.Contains(all, []byte("ma ")) &&
+				(bytes.Contains(all, []byte(" T")) || bytes.Contains(all, []byte(" E")))
+		},
+	},
+	{
+		name: "name of the version",
+		line: func(_ *normalizer, line []byte) []byte {
+			if bytes.HasPrefix(line, []byte("VERSION ")) {
+				return []byte("VERSION")
+			}
+			return line
+		},
+	},
+	{
+		// memcached forgets that a key was given as base64 when it makes a
+		// new item for an old one, and then gives back bytes that no client
+		// can read.
+		name: "key given as base64",
+		line: func(n *normalizer, line []byte) []byte {
+			for _, k := range keysInBase64 {
+				key := n.name + k
+				raw, err := base64.StdEncoding.DecodeString(key)
+				if err != nil {
+					continue
+				}
+				line = bytes.ReplaceAll(line, append([]byte(" k"), raw...), []byte(" k"+key+" b"))
+			}
+			return line
+		},
+	},
+	{
+		name: "commands that are not there",
+		skip: func(s Stream, all []byte, answer string) bool {
+			for line := range bytes.SplitSeq(all, []byte("\n")) {
+				words := bytes.FieldsFunc(line, func(r rune) bool { return r <= ' ' })
+				if len(words) > 1 && string(words[0]) == "stats" {
+					words = words[1:]
+				}
+				if len(words) > 0 && slices.Contains(absent, string(words[0])) {
+					return true
+				}
+			}
+			return false
+		},
+	},
+	{
+		// gomcd answers the keys of a line that is longer than its buffer as
+		// they come, memcached looks at all of them first.
+		name: "lines longer than a buffer",
+		skip: func(s Stream, all []byte, answer string) bool {
+			for line := range bytes.SplitSeq(all, []byte("\n")) {
+				if len(line) > 16<<10-1 && bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte("get")) {
+					return true
+				}
+			}
+			return false
+		},
+	},
+}
+
+// absent are words after which memcached looks further than gomcd does.
+var absent = []string{"detail", "cachedump", "slabs", "lru_crawler", "extstore", "watch"}
+
+// apply applies the rules to a line.
+func (n *normalizer) apply(line []byte) []byte {
+	for _, r := range rules {
+		if r.line != nil {
+			line = r.line(n, line)
+		}
+	}
+	return line
+}
+
+// agrees says whether gomcd's answer is as good as memcached's. When a
+// connection ends, by a line that is too long or in the middle of a data
+// block, memcached forgets what it has not sent; gomcd sends what it owes.
+func agrees(gomcd, memcached Answer) bool {
+	return gomcd == memcached || !gomcd.served && !memcached.served && strings.HasPrefix(gomcd.text, memcached.text)
+}
+
+// Skipped returns the name of the rule by which a stream is not compared, given
+// what memcached has answered so far.
+func Skipped(s Stream, answer Answer) string {
+	all := bytes.Join(s.Commands, nil)
+	for _, r := range rules {
+		if r.skip != nil && r.skip(s, all, answer.text) {
+			return r.name
+		}
+	}
+	return ""
+}

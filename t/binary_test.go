@@ -561,3 +561,21 @@ func TestASCIIOnly(t *testing.T) {
 		c.Expect("ERROR", "MN")
 	})
 }
+
+// With -vv a server tells what it makes of packets.
+func TestBinaryLog(t *testing.T) {
+	t.Parallel()
+	eachKind(t, []string{"-vv"}, func(t *testing.T, s *harness.Server) {
+		s.SaysMore = true
+		c := s.DialBinary(t)
+		c.Expect(bGet(opGet, "a"), bNotFound)
+		c.Expect(bGet(opGet, ""), bInvalid)
+		c.Closed()
+		for _, want := range []string{
+			"new auto-negotiating client connection\n", ": Client using the binary protocol\n", " Read binary protocol data:\n",
+			" 0x80 0x00 0x00 0x01\n", "   0xde 0xad 0xbe 0xef\n", " Writing an error: Not found\n", "Protocol error (opcode 00), close connection ",
+		} {
+			harness.Eventually(t, want, func() bool { return strings.Contains(s.Stderr(), want) })
+		}
+	})
+}

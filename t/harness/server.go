@@ -220,18 +220,26 @@ func (s *Server) Wait() *os.ProcessState {
 // RSS returns the server's resident memory in bytes.
 func (s *Server) RSS() int {
 	s.t.Helper()
+	kb, err := strconv.Atoi(strings.TrimSuffix(s.Status()["VmRSS"], " kB"))
+	if err != nil {
+		s.t.Fatalf("VmRSS: %v", err)
+	}
+	return kb << 10
+}
+
+// Status returns the lines of the server's status in /proc.
+func (s *Server) Status() map[string]string {
+	s.t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	m := map[string]string{}
 	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, _ := strconv.Atoi(strings.Fields(v)[0])
-			return kb << 10
-		}
+		name, value, _ := strings.Cut(line, ":")
+		m[name] = strings.TrimSpace(value)
 	}
-	s.t.Fatal("no VmRSS")
-	return 0
+	return m
 }
 
 // finish ends the server as an operator would and checks how it ended.

@@ -49,6 +49,9 @@ func (p Pair) Compare(s Stream, cut Cut) (*Difference, error) {
 		if err != nil {
 			return nil, fmt.Errorf("memcached: %w", err)
 		}
+		if Skipped(s, m) != "" {
+			return nil, nil
+		}
 		memcached[m] = true
 		if i < 4 {
 			g, err := p.Gomcd.Answer(s, cut)

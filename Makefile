@@ -18,7 +18,7 @@ LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preempt
 GO := go
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build run test deps deps-test check unit suite suite-production bench soak differential differential-record fuzz cross clean
+.PHONY: build run test deps deps-test check unit suite suite-production bench soak linearize differential differential-record fuzz cross clean
 
 build: deps
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -81,6 +81,13 @@ soak: export SOAK := $(DURATION)
 soak: export GOMCD_LDFLAGS := $(LDFLAGS)
 soak: deps
 	$(GO) test -count=1 -timeout 0 -run TestSoak -v ./t
+
+# Looks for an order of what many connections did to the same keys that explains
+# every reply, for as long as asked.
+linearize: export LINEARIZE := $(DURATION)
+linearize: export GOMCD_LDFLAGS := $(LDFLAGS)
+linearize: deps
+	$(GO) test -count=1 -timeout 0 -run TestLinearizable -v ./t
 
 # Random streams of commands, answered by gomcd as by memcached
 # (MEMCACHED=...): STREAMS of them, from SEED on.

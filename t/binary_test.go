@@ -579,3 +579,18 @@ func TestBinaryLog(t *testing.T) {
 		}
 	})
 }
+
+// A listener's own protocol counts more than -B.
+func TestListenerProtocol(t *testing.T) {
+	t.Parallel()
+	eachKind(t, []string{"-B", "ascii", "-l", "proto[binary]:127.0.0.1,127.0.0.2", "-p", "-1"}, func(t *testing.T, s *harness.Server) {
+		c := s.DialBinary(t)
+		c.Expect(bSet(opSet, "a", "1", 0, 0), bOK)
+		if got := c.Stats("settings")["binding_protocol"]; got != "ascii" {
+			t.Errorf("binding_protocol is %s", got)
+		}
+		text := s.DialBinary(t)
+		text.SendBytes([]byte("get a\r\nget a\r\nget a\r\nget a\r\n"))
+		text.Closed()
+	})
+}

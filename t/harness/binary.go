@@ -178,8 +178,12 @@ func (c *BinaryConn) Closed() {
 	(&Conn{Conn: c.Conn, R: c.R, t: c.t}).Closed()
 }
 
-// speaksBinary says whether flags make a server that knows no text.
+// speaksBinary says whether flags make a server whose first address knows no
+// text.
 func speaksBinary(flags []string) bool {
-	all := " " + strings.Join(flags, " ")
-	return strings.Contains(all, " -B binary") || strings.Contains(all, "proto[binary]")
+	all := strings.Join(flags, " ")
+	if _, listen, found := strings.Cut(all, "-l proto["); found {
+		return strings.HasPrefix(listen, "binary")
+	}
+	return strings.Contains(all, "-B binary")
 }

@@ -38,6 +38,18 @@ func StatPackets(dst []byte, from int, opaque uint32) []byte {
 	return dst
 }
 
+// StatPacket turns the text that dst has from the given offset on into the
+// value of one packet.
+func StatPacket(dst []byte, from int, name string, opaque uint32) []byte {
+	size := len(dst) - from
+	head := BinaryHeader + len(name)
+	dst = slices.Grow(dst, head)[:from+head+size]
+	copy(dst[from+head:], dst[from:from+size])
+	at := appendHeader(dst[:from], OpStat, opaque, StatusOK, 0, len(name), size, 0)
+	copy(dst[len(at):], name)
+	return dst
+}
+
 // cutLine returns the first line without its end, and what follows.
 func cutLine(b []byte) (line, rest []byte) {
 	i := bytes.IndexByte(b, '\n')

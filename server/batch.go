@@ -265,6 +265,7 @@ func (w *worker) execute() {
 			}
 		}
 	}
+	w.lookAtDetail()
 	for k := range w.ops[:w.nops] {
 		o := &w.ops[k]
 		st := &w.staged[o.staged]
@@ -274,7 +275,7 @@ func (w *worker) execute() {
 			continue
 		}
 		w.begin(int(o.staged))
-		commands[o.kind](w, o, st, c)
+		executors[w.table][o.kind](w, o, st, c)
 		if len(w.out) > outSoft {
 			w.flush()
 		} else if len(w.out)-st.outFrom > connSoft {

@@ -29,6 +29,7 @@ func (w *worker) startBinaryUpload(c *conn, p protocol.Packet, in []byte, f *pro
 		c.swallow = left
 		return
 	}
+	w.noteStored(p.Key())
 	status, text := w.binaryDraft(&c.upload, p, w.store.Hash(p.Key()), f.Body)
 	if status != protocol.StatusOK {
 		w.binaryFails(p, status, text)

@@ -24,6 +24,7 @@ func Run(cfg Config, ready func()) error {
 	runtime.GOMAXPROCS(cfg.Threads + 4)
 	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
 	s.tune.verbose.Store(int32(cfg.Verbose))
+	s.tune.detail.Store(cfg.DetailEnabled)
 	s.tune.automove.Store(int32(cfg.SlabAutomove))
 	s.tune.automoveRatio.set(cfg.AutomoveRatio)
 	s.tune.window.Store(uint32(cfg.AutomoveWindow))
@@ -91,6 +92,9 @@ func (s *Server) open() error {
 	}
 	if s.pool, err = newPool(buffers); err != nil {
 		return fail(ExitFailure, "connection buffers: %w", err)
+	}
+	if s.prefixes, err = newPrefixes(); err != nil {
+		return fail(ExitFailure, "statistics by prefix: %w", err)
 	}
 	for i, epfd := range epfds {
 		h, err := s.store.NewHandle()

@@ -20,6 +20,7 @@ const (
 	dumpNone dumpKind = iota
 	dumpConns
 	dumpSizes
+	dumpPrefixes
 )
 
 // dumpPiece is how much of a dump is made before it is offered to the socket.
@@ -28,7 +29,7 @@ const dumpPiece = 32 << 10
 // resumeDump makes the next part of a connection's dump. While it lasts, the
 // connection's further commands are put off.
 func (w *worker) resumeDump(st *staged, c *conn) {
-	opaque := c.dump.opaque
+	kind, opaque := c.dump.kind, c.dump.opaque
 	for c.dump.kind != dumpNone {
 		from := len(w.out)
 		for len(w.out)-from < dumpPiece && c.dump.kind != dumpNone {
@@ -37,6 +38,8 @@ func (w *worker) resumeDump(st *staged, c *conn) {
 				w.dumpConns(c)
 			case dumpSizes:
 				w.dumpSizes(c)
+			case dumpPrefixes:
+				w.dumpPrefixes(c)
 			}
 		}
 		done := c.dump.kind == dumpNone
@@ -44,7 +47,7 @@ func (w *worker) resumeDump(st *staged, c *conn) {
 			w.end()
 		}
 		if c.proto == protoBinary {
-			w.out = protocol.StatPackets(w.out, from, opaque)
+			w.packDump(from, kind, opaque, done)
 		}
 		if done {
 			return
@@ -52,6 +55,21 @@ func (w *worker) resumeDump(st *staged, c *conn) {
 		if w.flushOne(st, false); st.stopped {
 			return
 		}
+	}
+}
+
+// packDump turns a part of a dump into packets. Prefixes are told as text, in
+// one packet as in memcached, or in several if they are longer than a part.
+func (w *worker) packDump(from int, kind dumpKind, opaque uint32, done bool) {
+	if kind != dumpPrefixes {
+		w.out = protocol.StatPackets(w.out, from, opaque)
+		return
+	}
+	w.out = protocol.StatPacket(w.out, from, "detailed", opaque)
+	if done {
+		from = len(w.out)
+		w.end()
+		w.out = protocol.StatPackets(w.out, from, opaque)
 	}
 }
 

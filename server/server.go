@@ -18,6 +18,8 @@ type Server struct {
 	store *cache.Store
 	pool  *pool
 
+	prefixes *prefixes
+
 	listeners   []listener
 	conns       []conn // by descriptor
 	peers       []peer
@@ -67,6 +69,7 @@ func (s *Server) resetStats() {
 	s.base.rejectedConns.Store(s.rejectedConns.Load())
 	s.base.listenDisabled.Store(s.listenDisabled.Load())
 	s.disabledTime.Store(0)
+	s.prefixes.reset()
 }
 
 // setFactors sets how old items of HOT and WARM may get, as factors of the age

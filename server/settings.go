@@ -53,7 +53,7 @@ var settingStats = []stat{
 	set("num_threads", func(s *Server) int64 { return int64(s.cfg.Threads) }),
 	set("num_threads_per_udp", func(s *Server) int64 { return int64(s.cfg.Threads) }),
 	text("stat_key_prefix", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.PrefixDelim) }),
-	flag("detail_enabled", func(s *Server) bool { return s.cfg.DetailEnabled }),
+	flag("detail_enabled", func(s *Server) bool { return s.tune.detail.Load() }),
 	set("reqs_per_event", func(s *Server) int64 { return int64(s.cfg.ReqsPerEvent) }),
 	flag("cas_enabled", func(s *Server) bool { return s.cfg.UseCAS }),
 	set("tcp_backlog", func(s *Server) int64 { return int64(s.cfg.Backlog) }),

@@ -147,7 +147,7 @@ var generalStats = []stat{
 	num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped }),
 }
 
-// stats [reset|settings|items|slabs|sizes|conns]
+// stats [reset|settings|items|slabs|sizes|conns|detail]
 func (w *worker) stats(o *op, st *staged, c *conn) {
 	c.lastCmd = w.store.Now()
 	sub := o.cmd.Arg(1)
@@ -160,6 +160,8 @@ func (w *worker) stats(o *op, st *staged, c *conn) {
 		w.store.ResetStats()
 		w.srv.resetStats()
 		w.out = append(w.out, "RESET\r\n"...)
+	case abbreviates(sub, "detail"):
+		w.statsDetail(o, st, c)
 	case abbreviates(sub, "settings"):
 		w.appendStats(settingStats)
 		w.end()

@@ -9,6 +9,7 @@ import (
 // concerns the store is in the store's own.
 type tunables struct {
 	verbose       atomic.Int32
+	detail        atomic.Bool // commands are counted by prefix
 	automove      atomic.Int32
 	automoveRatio ratio
 	window        atomic.Uint32

@@ -18,6 +18,9 @@ func (w *worker) startUpload(c *conn, cmd *protocol.Command, line, in []byte) {
 	c.lastCmd = w.store.Now()
 	refused := cmd.Err
 	if refused == "" {
+		if cmd.Kind != protocol.MetaSet {
+			w.noteStored(cmd.Key)
+		}
 		refused = w.draft(&c.upload, cmd, w.store.Hash(cmd.Key))
 	}
 	if refused != "" {

@@ -41,6 +41,7 @@ type worker struct {
 	out     []byte // output of this turn
 	cur     int    // the staged connection that it is collected for, or -1
 	sent    int    // staged connections before this one have been sent to
+	table   uint8  // which of the executors are in use
 	scratch []byte // a line that is put together
 	discard []byte // where input goes that nobody wants
 

@@ -594,3 +594,28 @@ func TestListenerProtocol(t *testing.T) {
 		text.Closed()
 	})
 }
+
+func TestBinaryStatsDetail(t *testing.T) {
+	t.Parallel()
+	eachKind(t, nil, func(t *testing.T, s *harness.Server) {
+		c := s.DialBinary(t)
+		if m := c.Stats("detail dump"); len(m) != 1 || m["detailed"] != "END\r\n" {
+			t.Errorf("an empty dump: %q", m)
+		}
+		if m := c.Stats("detail on"); len(m) != 0 || c.Stats("settings")["detail_enabled"] != "yes" {
+			t.Errorf("detail on: %q", m)
+		}
+		c.Silent(bSet(opSetQ, "foo:1", "1", 0, 0), bSet(opSetQ, "foo:2", strings.Repeat("x", 50_000), 0, 0), bGet(opGetQ, "foo:none"),
+			bAppend(opAppendQ, "foo:1", "2"), bGet(opDeleteQ, "foo:2"), bDelta(opIncrQ, "foo:1", 1, 0, 0), bSet(opSetQ, "none", "1", 0, 0))
+		c.Expect(bGet(opGetK, "foo:1"), withKey(hit(0, "13"), "foo:1"))
+		c.Expect(bTouch(opTouch, "foo:1", 0), hit(0, ""))
+		if m := c.Stats("detail dump"); m["detailed"] != "PREFIX foo get 3 hit 2 set 3 del 1\r\nEND\r\n" {
+			t.Errorf("the dump: %q", m)
+		}
+		if m := c.Stats("detail off"); len(m) != 0 || c.Stats("settings")["detail_enabled"] != "no" {
+			t.Errorf("detail off: %q", m)
+		}
+		c.Expect(harness.Packet{Op: opStat, Key: "detail"}, bNotFound)
+		c.Expect(harness.Packet{Op: opStat, Key: "detail nonsense"}, bNotFound)
+	})
+}

@@ -1,0 +1,252 @@
+package server
+
+import (
+	"bytes"
+
+	"gomcd/cache"
+	"gomcd/protocol"
+)
+
+// prefixes is what `stats detail` tells: how often keys with each prefix, up
+// to the delimiter, were read, found, stored and deleted. As long as nobody
+// asks for it, nothing is counted, and commands are not even tested for it:
+// those that count are a table of executors of their own.
+type prefixes struct {
+	lock  spin
+	slots []prefix // found by hash, then in the next slots
+	used  int
+	epoch uint32 // a slot of an earlier one is free: reset is one addition
+}
+
+// keyCounts is what is counted for keys.
+type keyCounts struct{ gets, hits, sets, deletes uint64 }
+
+type prefix struct {
+	keyCounts
+	epoch uint32
+	size  uint8
+	text  [protocol.MaxKeyLength]byte
+}
+
+const (
+	prefixSlots = 8192
+	// maxPrefixes is how many are counted; keys with others are not. Half of
+	// the slots stay free, so that looking for one ends soon.
+	maxPrefixes = prefixSlots / 2
+)
+
+func newPrefixes() (*prefixes, error) {
+	p := &prefixes{epoch: 1}
+	var err error
+	p.slots, err = cache.MapSlice[prefix](prefixSlots)
+	return p, err
+}
+
+// note counts for a key's prefix, if it has one.
+func (p *prefixes) note(key []byte, delim byte, store *cache.Store, more keyCounts) {
+	n := bytes.IndexByte(key, delim)
+	if n < 0 {
+		return
+	}
+	hash := store.Hash(key[:n])
+	p.lock.lock()
+	if e := p.find(key[:n], hash); e != nil {
+		e.gets += more.gets
+		e.hits += more.hits
+		e.sets += more.sets
+		e.deletes += more.deletes
+	}
+	p.lock.unlock()
+}
+
+// find returns a prefix's slot, a new one if need be, or nil if there are too
+// many prefixes.
+func (p *prefixes) find(text []byte, hash uint64) *prefix {
+	for i := hash; ; i++ {
+		e := &p.slots[i%prefixSlots]
+		if e.epoch != p.epoch {
+			if p.used == maxPrefixes {
+				return nil
+			}
+			p.used++
+			*e = prefix{epoch: p.epoch, size: uint8(len(text))}
+			copy(e.text[:], text)
+			return e
+		}
+		if string(e.text[:e.size]) == string(text) {
+			return e
+		}
+	}
+}
+
+func (p *prefixes) reset() {
+	p.lock.lock()
+	p.epoch++
+	p.used = 0
+	p.lock.unlock()
+}
+
+// append appends the line of the prefix in a slot, if there is one.
+func (p *prefixes) append(dst []byte, slot int) []byte {
+	p.lock.lock()
+	e := &p.slots[slot]
+	if e.epoch == p.epoch {
+		dst = append(dst, "PREFIX "...)
+		dst = append(dst, e.text[:e.size]...)
+		dst = append(dst, " get "...)
+		dst = protocol.AppendUint(dst, e.gets)
+		dst = append(dst, " hit "...)
+		dst = protocol.AppendUint(dst, e.hits)
+		dst = append(dst, " set "...)
+		dst = protocol.AppendUint(dst, e.sets)
+		dst = append(dst, " del "...)
+		dst = protocol.AppendUintLine(dst, e.deletes)
+	}
+	p.lock.unlock()
+	return dst
+}
+
+// dumpPrefixes appends the next prefix.
+func (w *worker) dumpPrefixes(c *conn) {
+	if c.dump.pos == prefixSlots {
+		c.dump = dump{}
+		return
+	}
+	w.out = w.srv.prefixes.append(w.out, int(c.dump.pos))
+	c.dump.pos++
+}
+
+// executors are commands without and with counting by prefix.
+var executors = [2][protocol.NumKinds]executor{commands, detailed()}
+
+// detailed returns the executors that count. As in memcached, meta commands,
+// incr, decr and touch do not.
+func detailed() [protocol.NumKinds]executor {
+	t := commands
+	for _, k := range []protocol.Kind{protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats} {
+		t[k] = (*worker).detailGet
+	}
+	for _, k := range []protocol.Kind{protocol.Set, protocol.Add, protocol.Replace, protocol.Append, protocol.Prepend, protocol.CAS} {
+		t[k] = (*worker).detailStore
+	}
+	t[protocol.Delete] = (*worker).detailDelete
+	t[protocol.Binary] = (*worker).detailBinary
+	return t
+}
+
+// setDetail has all workers count by prefix, or stop.
+func (w *worker) setDetail(on bool) {
+	w.srv.tune.detail.Store(on)
+	w.lookAtDetail()
+}
+
+// lookAtDetail chooses the executors for the next commands.
+func (w *worker) lookAtDetail() {
+	w.table = 0
+	if w.srv.tune.detail.Load() {
+		w.table = 1
+	}
+}
+
+func (w *worker) notePrefix(key []byte, more keyCounts) {
+	w.srv.prefixes.note(key, w.srv.cfg.PrefixDelim, w.store, more)
+}
+
+// noteStored counts a storage command whose value is received into its item.
+func (w *worker) noteStored(key []byte) {
+	if w.table != 0 {
+		w.notePrefix(key, keyCounts{sets: 1})
+	}
+}
+
+// misses is a count that goes up when a retrieval finds nothing.
+func (w *worker) misses() uint64 { return w.h.C.GetMisses + w.h.C.TouchMisses }
+
+func (w *worker) noteGet(key []byte, missesBefore uint64) {
+	more := keyCounts{gets: 1}
+	if w.misses() == missesBefore {
+		more.hits = 1
+	}
+	w.notePrefix(key, more)
+}
+
+func (w *worker) detailGet(o *op, st *staged, c *conn) {
+	before := w.misses()
+	w.get(o, st, c)
+	if len(o.key) > 0 {
+		w.noteGet(o.key, before)
+	}
+}
+
+func (w *worker) detailStore(o *op, st *staged, c *conn) {
+	if o.cmd.Err == "" {
+		w.notePrefix(o.key, keyCounts{sets: 1})
+	}
+	w.storage(o, st, c)
+}
+
+func (w *worker) detailDelete(o *op, st *staged, c *conn) {
+	if o.cmd.Err == "" {
+		w.notePrefix(o.key, keyCounts{deletes: 1})
+	}
+	w.delete(o, st, c)
+}
+
+func (w *worker) detailBinary(o *op, st *staged, c *conn) {
+	before := w.misses()
+	op := protocol.Packet(w.in[o.start:]).Opcode().Loud()
+	w.binary(o, st, c)
+	switch op {
+	case protocol.OpGet, protocol.OpGetK, protocol.OpTouch, protocol.OpGat, protocol.OpGatK:
+		w.noteGet(o.key, before)
+	case protocol.OpSet, protocol.OpAdd, protocol.OpReplace, protocol.OpAppend, protocol.OpPrepend:
+		w.notePrefix(o.key, keyCounts{sets: 1})
+	case protocol.OpDelete:
+		w.notePrefix(o.key, keyCounts{deletes: 1})
+	}
+}
+
+// statsDetail answers stats detail on|off|dump.
+func (w *worker) statsDetail(o *op, st *staged, c *conn) {
+	what := o.cmd.Arg(2)
+	switch {
+	case !w.srv.cfg.DumpEnabled:
+		w.reply(o, "CLIENT_ERROR stats detail not allowed")
+	case abbreviates(what, "on"):
+		w.setDetail(true)
+		w.reply(o, "OK")
+	case abbreviates(what, "off"):
+		w.setDetail(false)
+		w.reply(o, "OK")
+	case abbreviates(what, "dump"):
+		c.dump = dump{kind: dumpPrefixes}
+		w.resumeDump(st, c)
+	default:
+		w.reply(o, "CLIENT_ERROR usage: stats detail on|off|dump")
+	}
+}
+
+// binaryDetail answers stat with the key "detail on", "detail off" or "detail
+// dump". What follows these words does not count.
+func (w *worker) binaryDetail(st *staged, c *conn, p protocol.Packet) {
+	what := bytes.TrimPrefix(p.Key(), []byte("detail"))
+	from := len(w.out)
+	switch {
+	case !w.srv.cfg.DumpEnabled:
+		w.binaryError(p, protocol.StatusNotFound)
+		return
+	case bytes.HasPrefix(what, []byte(" dump")):
+		c.dump = dump{kind: dumpPrefixes, opaque: p.Opaque()}
+		w.resumeDump(st, c)
+		return
+	case bytes.HasPrefix(what, []byte(" on")):
+		w.setDetail(true)
+	case bytes.HasPrefix(what, []byte(" off")):
+		w.setDetail(false)
+	default:
+		w.binaryError(p, protocol.StatusNotFound)
+		return
+	}
+	w.end()
+	w.out = protocol.StatPackets(w.out, from, p.Opaque())
+}

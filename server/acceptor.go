@@ -68,7 +68,7 @@ func (a *acceptor) run() {
 		n, errno := poll(a.epfd, a.events, -1)
 		if errno != 0 && errno != unix.EINTR {
 			writeStderr([]byte("gomcd: acceptor: epoll_wait failed\n"))
-			return
+			nap(oddity)
 		}
 		for i := range a.events[:max(n, 0)] {
 			if ev := &a.events[i]; ev.Fd != s.wakeFD {
@@ -103,6 +103,7 @@ func (a *acceptor) acceptFrom(fd, listener int) {
 		default:
 			// The error of one connection (accept(2) passes on network
 			// errors) must not end the service of all.
+			nap(shortage)
 			return
 		}
 	}

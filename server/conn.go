@@ -32,6 +32,8 @@ type conn struct {
 	authed  bool
 	blocked bool // it has output that the socket does not take
 
+	strained bool // the kernel had no memory for output
+
 	lastCmd uint32 // when the last command came, on the store's clock
 
 	// Input that is not a whole command yet.

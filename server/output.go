@@ -52,8 +52,19 @@ func (w *worker) deliver(st *staged, more bool) {
 			w.close(c)
 			return
 		}
-		c.blocked = true
+		w.wait(c)
 	}
+}
+
+// wait leaves a connection until its socket takes more. If it was not the
+// socket that did not take any, but a kernel short of memory, no event will
+// come: that is tried again in the next turn.
+func (w *worker) wait(c *conn) {
+	if c.strained {
+		w.again(c)
+		return
+	}
+	c.blocked = true
 }
 
 // sendSome sends to a connection and counts. It returns false, with the
@@ -64,7 +75,11 @@ func (w *worker) sendSome(c *conn, b []byte, more bool) (int, bool) {
 	case 0:
 		w.h.C.BytesWritten += uint64(n)
 		return n, true
-	case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
+	case unix.EAGAIN:
+		return 0, true
+	case unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
+		nap(shortage)
+		c.strained = true
 		return 0, true
 	}
 	w.close(c)
@@ -114,7 +129,7 @@ func (w *worker) sendOwed(c *conn) bool {
 		q.off += int32(n)
 		q.bytes -= int64(n)
 		if n < len(b) {
-			c.blocked = true
+			w.wait(c)
 			return false
 		}
 		done := q.head
@@ -146,7 +161,7 @@ func (w *worker) sendPinned(c *conn) bool {
 		}
 		c.pinOff += int32(n)
 		if n < len(b) {
-			c.blocked = true
+			w.wait(c)
 			return false
 		}
 	}
@@ -156,7 +171,7 @@ func (w *worker) sendPinned(c *conn) bool {
 			return false
 		}
 		if c.pinTail -= int32(n); c.pinTail > 0 {
-			c.blocked = true
+			w.wait(c)
 			return false
 		}
 	}

@@ -96,6 +96,14 @@ func nap(us uint32) {
 		uintptr(unsafe.Pointer(&ts)), 0, 0)
 }
 
+// For how long a thread naps, in microseconds, when a call fails that is to be
+// made again: because the kernel is short of memory, and for a reason that
+// there should not be.
+const (
+	shortage = 1_000
+	oddity   = 100_000
+)
+
 // writeStderr writes a line to descriptor 2, whatever it is.
 func writeStderr(b []byte) {
 	if len(b) > 0 {

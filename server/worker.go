@@ -128,6 +128,7 @@ func (w *worker) run() {
 		n, errno := poll(w.epfd, w.events, timeout)
 		if errno != 0 && errno != unix.EINTR {
 			w.logf("epoll_wait: ", errno)
+			nap(oddity)
 		}
 		w.turn(w.events[:max(n, 0)])
 		w.kickIdle()
@@ -219,7 +220,7 @@ func (w *worker) adopt(c *conn, fd int32, gen uint32) {
 
 // serve receives for one connection and makes operations of what came.
 func (w *worker) serve(c *conn) {
-	c.queued = false
+	c.queued, c.strained = false, false
 	if c.blocked {
 		return
 	}
@@ -306,6 +307,9 @@ func (w *worker) received(c *conn, b []byte, n int, errno syscall.Errno) (int, b
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		c.ready = errno == unix.EINTR
 		return 0, true
+	case errno == unix.ENOMEM || errno == unix.ENOBUFS:
+		nap(shortage)
+		return 0, true // and again in the next turn
 	case errno != 0 || n == 0:
 		w.close(c)
 		return 0, false

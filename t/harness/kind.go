@@ -12,7 +12,8 @@ type Kind struct {
 
 	binary string
 	args   []string
-	env    []string
+	env    []string // besides, for a server that writes coverage data
+	faults *Faults
 	says   string // the one line that it says on stderr
 }
 

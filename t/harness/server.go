@@ -66,6 +66,9 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 	s.cmd = exec.Command(k.binary, s.complete(flags)...)
 	s.cmd.Env = append(os.Environ(), "MEMCACHED_PORT_FILENAME="+ports)
 	s.cmd.Env = append(s.cmd.Env, k.env...)
+	if k.faults != nil {
+		k.faults.prepare(s.cmd)
+	}
 	s.cmd.Stderr = &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", k.binary, err)

@@ -81,7 +81,7 @@ func (w *worker) receiveSome(c *conn) (int, bool) {
 	}
 	space := w.h.Space(&c.upload)
 	if space == nil {
-		c.swallow = int64(c.upload.Left() + 2)
+		c.swallow = int64(c.upload.Left() + 2 - int(c.tail))
 		w.uploadFails(c)
 		return 0, true
 	}

@@ -39,9 +39,17 @@ func TestSoak(t *testing.T) {
 	var failed atomic.Pointer[string]
 	var wg sync.WaitGroup
 	for i := range connections {
-		c := s.Dial(t)
+		r := rand.New(rand.NewPCG(uint64(i), 7))
+		var w interface {
+			step() error
+			found() *int
+		}
+		if i%4 == 3 {
+			w = &binarySoaker{BinaryConn: s.DialBinary(t), r: r}
+		} else {
+			w = &soaker{Conn: s.Dial(t), r: r}
+		}
 		wg.Go(func() {
-			w := &soaker{Conn: c, r: rand.New(rand.NewPCG(uint64(i), 7))}
 			for {
 				select {
 				case <-stop:
@@ -54,8 +62,8 @@ func TestSoak(t *testing.T) {
 					return
 				}
 				requests.Add(1)
-				hits.Add(int64(w.hits))
-				w.hits = 0
+				hits.Add(int64(*w.found()))
+				*w.found() = 0
 			}
 		})
 	}
@@ -95,6 +103,8 @@ type soaker struct {
 	r    *rand.Rand
 	hits int
 }
+
+func (w *soaker) found() *int { return &w.hits }
 
 // content is a value that tells whether it is whole: its length, its key, and
 // a checksum of what follows.

@@ -15,9 +15,6 @@ func (w *worker) parseBinary(i int, st *staged, c *conn) bool {
 	rest := w.in[st.parsed:st.end]
 	var f protocol.Frame
 	whole := protocol.ParseBinary(rest, &f)
-	if w.srv.verbose() > 1 && len(rest) >= protocol.BinaryHeader {
-		w.logPacket(st.fd, rest)
-	}
 	switch {
 	case f.Lost, !whole && len(rest) >= bufSize:
 		// What follows bytes that are no packet cannot be told, and a key
@@ -34,6 +31,9 @@ func (w *worker) parseBinary(i int, st *staged, c *conn) bool {
 		return false // the rest of it will fit
 	default:
 		return w.parseBinaryUpload(i, st, c, &f)
+	}
+	if w.srv.verbose() > 1 {
+		w.logPacket(st.fd, rest)
 	}
 	kind := protocol.Binary
 	if f.Refused != protocol.StatusOK {

@@ -15,6 +15,9 @@ func (w *worker) parseBinaryUpload(i int, st *staged, c *conn, f *protocol.Frame
 	w.begin(i)
 	rest := w.in[st.parsed:st.end]
 	st.parsed = st.end
+	if w.srv.verbose() > 1 {
+		w.logPacket(st.fd, rest)
+	}
 	c.lastCmd = w.store.Now()
 	w.startBinaryUpload(c, protocol.Packet(rest[:f.Len]), rest[f.Len:], f)
 	return false

@@ -18,7 +18,7 @@ LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preempt
 GO := go
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build run test deps deps-test check unit suite suite-production bench soak linearize differential differential-record fuzz cross clean
+.PHONY: build run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record fuzz cross clean
 
 build: deps
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -88,6 +88,13 @@ linearize: export LINEARIZE := $(DURATION)
 linearize: export GOMCD_LDFLAGS := $(LDFLAGS)
 linearize: deps
 	$(GO) test -count=1 -timeout 0 -run TestLinearizable -v ./t
+
+# How long the replies to a client that behaves take, alone and among clients
+# that do not, beside memcached's (MEMCACHED=...).
+strain: export STRAIN := $(or $(STRAIN),10s)
+strain: export GOMCD_LDFLAGS := $(LDFLAGS)
+strain: deps
+	MEMCACHED="$(call which,$(MEMCACHED))" $(GO) test -count=1 -timeout 0 -run TestStrain -v ./t
 
 # Random streams of commands, answered by gomcd as by memcached
 # (MEMCACHED=...): STREAMS of them, from SEED on.

@@ -146,6 +146,10 @@ func (w *worker) sendOwed(c *conn) bool {
 // true when all of it is gone.
 func (w *worker) sendPinned(c *conn) bool {
 	for c.pin.Held() {
+		if w.large <= 0 {
+			w.again(c)
+			return false
+		}
 		b := w.store.Piece(&c.pin, int(c.pinOff))
 		if len(b) == 0 {
 			w.h.Unpin(&c.pin)
@@ -160,6 +164,7 @@ func (w *worker) sendPinned(c *conn) bool {
 			return false
 		}
 		c.pinOff += int32(n)
+		w.large -= n
 		if n < len(b) {
 			w.wait(c)
 			return false

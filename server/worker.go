@@ -42,6 +42,7 @@ type worker struct {
 	cur     int    // the staged connection that it is collected for, or -1
 	sent    int    // staged connections before this one have been sent to
 	table   uint8  // which of the executors are in use
+	large   int    // bytes of large values that this turn may still send
 	scratch []byte // a line that is put together
 	discard []byte // where input goes that nobody wants
 
@@ -70,6 +71,10 @@ const (
 	// lockedCopyMax is the longest value that is copied under its lock.
 	lockedCopyMax = 2 << 10
 	batchSize     = 64
+	// largeBudget is how many bytes of large values one turn sends before all
+	// others get theirs: sockets take megabytes at once, and those of clients
+	// that do not read would take a turn's every millisecond.
+	largeBudget = 1 << 20
 )
 
 // staged is a connection's part in a turn.
@@ -145,6 +150,13 @@ func (w *worker) turn(events []pollEvent) {
 		w.next = append(w.next, w.now[maxEvents:]...)
 		w.now = w.now[:maxEvents]
 	}
+	if w.large <= 0 && len(w.now) > 0 {
+		// Some had to wait for others' large values: they come first now.
+		first := w.now[0]
+		copy(w.now, w.now[1:])
+		w.now[len(w.now)-1] = first
+	}
+	w.large = largeBudget
 	for i := range events {
 		w.event(&events[i])
 	}

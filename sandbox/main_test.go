@@ -161,6 +161,13 @@ type process struct {
 
 // boot goes through the boot of a server.
 func boot(o options) *process {
+	// What the test was started with must not have the numbers used here.
+	keep := []int{}
+	if o.Syslog {
+		keep = append(keep, 3)
+	}
+	_, err := CloseInherited(keep...)
+	must(err)
 	// Some heap that role threads can use without asking the kernel.
 	heap := make([]byte, 8<<20)
 	for i := range heap {

@@ -17,7 +17,12 @@ import (
 
 // proof are the status files of the threads there were, as descriptors: an
 // os.File would bring Go's poller into the process.
-type proof struct{ fds []int }
+type proof struct {
+	fds []int
+	// inherited is how many filters each thread had before: a container gives
+	// its processes filters of its own, which prove nothing.
+	inherited []int
+}
 
 // OpenProof opens the status file of every thread. Threads that are born later
 // inherit their parent's filters. The files go where clients' descriptors are,
@@ -31,6 +36,7 @@ func (s *Sandbox) OpenProof() error {
 		return fmt.Errorf("sandbox: /proc does not list this process's threads, so the filters cannot be read back: %w", err)
 	}
 	s.proof = &proof{}
+	buf := make([]byte, statusSize)
 	for _, tid := range tids {
 		fd, err := unix.Open("/proc/self/task/"+tid+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err == unix.ENOENT {
@@ -46,9 +52,18 @@ func (s *Sandbox) OpenProof() error {
 			return fmt.Errorf("sandbox: opening the status of thread %s: %w", tid, err)
 		}
 		s.proof.fds = append(s.proof.fds, fd)
+		n, err := unix.Pread(fd, buf, 0)
+		if err != nil && err != unix.ESRCH {
+			s.proof.close()
+			return fmt.Errorf("sandbox: reading the status of thread %s: %w", tid, err)
+		}
+		s.proof.inherited = append(s.proof.inherited, parseStatus(buf[:max(n, 0)]).Filters)
 	}
 	return nil
 }
+
+// statusSize is more than a status file has.
+const statusSize = 8192
 
 func (p *proof) close() {
 	for _, fd := range p.fds {
@@ -63,6 +78,8 @@ type Proof struct {
 	TID     int
 	Mode    int // 2: filters are in force
 	Filters int // how many; -1 before Linux 5.9, which does not tell
+	// Inherited is how many of them the process was started with.
+	Inherited int
 	// Capabilities has the bits of every set but the bounding set, which
 	// alone gives nothing.
 	Capabilities uint64
@@ -75,8 +92,8 @@ const modeFilter = 2
 
 var errUnproven = errors.New("sandbox: not every thread is filtered")
 
-// Prove reads back that every thread has filters: the baseline, and a thread
-// in a role one more.
+// Prove reads back that every thread has filters that it did not have before:
+// the baseline, and a thread in a role one more.
 func (s *Sandbox) Prove() ([]Proof, error) {
 	if s.off {
 		return nil, nil
@@ -85,8 +102,8 @@ func (s *Sandbox) Prove() ([]Proof, error) {
 	var all []Proof
 	var open []string
 	inRole := 0
-	buf := make([]byte, 8192)
-	for _, fd := range s.proof.fds {
+	buf := make([]byte, statusSize)
+	for i, fd := range s.proof.fds {
 		n, err := unix.Pread(fd, buf, 0)
 		if err == unix.ESRCH || n == 0 {
 			continue // the thread ended meanwhile
@@ -95,11 +112,13 @@ func (s *Sandbox) Prove() ([]Proof, error) {
 			return all, fmt.Errorf("sandbox: reading the status of a thread: %w", err)
 		}
 		p := parseStatus(buf[:n])
+		p.Inherited = max(s.proof.inherited[i], 0)
 		all = append(all, p)
-		if p.Mode != modeFilter || p.Filters == 0 {
-			open = append(open, fmt.Sprintf("%s (tid %d: mode %d, %d filters)", p.Name, p.TID, p.Mode, p.Filters))
+		own := p.Filters - p.Inherited
+		if p.Mode != modeFilter || (p.Filters >= 0 && own < 1) {
+			open = append(open, fmt.Sprintf("%s (tid %d: mode %d, %d filters of our own)", p.Name, p.TID, p.Mode, own))
 		}
-		if p.Filters >= 2 || p.Filters < 0 {
+		if p.Filters < 0 || own >= 2 {
 			inRole++
 		}
 	}

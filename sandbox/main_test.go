@@ -187,7 +187,11 @@ func boot(o options) *process {
 			params.EventFD = fd
 		}
 	}
-	dup := func(fd, at int) { must(unix.Dup3(fd, at, unix.O_CLOEXEC)) }
+	dup := func(fd, at int) {
+		if fd != at { // which dup3 would refuse
+			must(unix.Dup3(fd, at, unix.O_CLOEXEC))
+		}
+	}
 	if o.Dir != "" {
 		fd, err := unix.Open(o.Dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 		must(err)

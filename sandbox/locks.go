@@ -24,12 +24,15 @@ type LockParams struct {
 	Writable []string
 	// Removable are directories in which files may be removed, no more.
 	Removable []string
+	// Datagrams may be answered, from sockets that are bound by then.
+	Datagrams bool
 	// CoreDumps leaves the limit on core files, and with it dumpability.
 	CoreDumps bool
 }
 
 // Lock is one lock and whether it could be closed.
 type Lock struct {
+	Key  string // a short name, for statistics
 	Name string
 	Err  error // nil: it is closed
 }
@@ -45,27 +48,27 @@ func Locks(p LockParams) ([]Lock, error) {
 		}
 	}
 	var locks []Lock
-	note := func(name string, err error) { locks = append(locks, Lock{name, err}) }
+	note := func(key, name string, err error) { locks = append(locks, Lock{key, name, err}) }
 	if !p.CoreDumps {
-		note("no core files", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}))
-		note("not dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
+		note("core_files", "no core files", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}))
+		note("dumpable", "not dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 	}
-	note("no capabilities", cap.NewSet().SetProc())
+	note("capabilities", "no capabilities", cap.NewSet().SetProc())
 	if !errors.Is(bounding, unix.EPERM) {
 		// Who may not empty it has no privileges, and gets none by exec either.
-		note("no capabilities to be had (bounding set)", bounding)
+		note("bounding_set", "no capabilities to be had (bounding set)", bounding)
 	}
-	note("no new privileges", NoNewPrivileges())
-	note("memory never executable (MDWE)", unix.Prctl(unix.PR_SET_MDWE, unix.PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0))
-	abi, err := closeFiles(p.Writable, p.Removable)
+	note("no_new_privs", "no new privileges", NoNewPrivileges())
+	note("mdwe", "memory never executable (MDWE)", unix.Prctl(unix.PR_SET_MDWE, unix.PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0))
+	abi, err := closeFiles(p)
 	for _, l := range landlocks {
 		switch {
 		case err != nil:
-			note(l.name, err)
+			note(l.key, l.name, err)
 		case abi < l.abi:
-			note(l.name, fmt.Errorf("version %d of Landlock is here, this needs %d", abi, l.abi))
+			note(l.key, l.name, fmt.Errorf("version %d of Landlock is here, this needs %d", abi, l.abi))
 		default:
-			note(l.name, nil)
+			note(l.key, l.name, nil)
 		}
 	}
 	return locks, nil
@@ -100,20 +103,26 @@ func dropBounding() error {
 }
 
 // landlocks are what Landlock closes, and since which of its versions
-// (landlock(7)).
+// (landlock(7)). Newer ones close more, of what the filters leave no way to
+// reach in any case: connecting to unix sockets, datagrams.
 var landlocks = []struct {
-	name string
-	abi  int
+	key, name string
+	abi       int
 }{
-	{"files closed (Landlock)", 1},
-	{"TCP bind and connect closed (Landlock)", 4},
-	{"abstract sockets and signals to others closed (Landlock)", 6},
+	{"landlock_files", "files closed (Landlock)", 1},
+	{"landlock_tcp", "TCP bind and connect closed (Landlock)", 4},
+	{"landlock_scope", "abstract sockets and signals to others closed (Landlock)", 6},
 }
 
-// closeFiles closes the file system but for the given directories, and TCP:
-// listeners that are open stay open, nothing new is bound or connected. It
-// returns the version of Landlock there is; with an older one, less is closed.
-func closeFiles(writable, removable []string) (int, error) {
+// netSendUDP is the right to send a datagram to an address
+// (LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP).
+const netSendUDP = landlock.AccessNetSet(1 << 3)
+
+// closeFiles closes the file system but for the given directories, and the
+// network: listeners that are open stay open, nothing new is bound or
+// connected. It returns the version of Landlock there is; with an older one,
+// less is closed.
+func closeFiles(p LockParams) (int, error) {
 	abi, err := lsys.LandlockGetABIVersion()
 	if err != nil {
 		return 0, fmt.Errorf("this kernel has no Landlock, or it is not enabled: %w", err)
@@ -121,13 +130,17 @@ func closeFiles(writable, removable []string) (int, error) {
 	// The proof that no thread is open is read from here, before filters close
 	// open(2) for good.
 	rules := []landlock.Rule{landlock.RODirs("/proc/self/task")}
-	if len(writable) > 0 {
-		rules = append(rules, landlock.RWDirs(writable...).IgnoreIfMissing())
+	if len(p.Writable) > 0 {
+		rules = append(rules, landlock.RWDirs(p.Writable...).IgnoreIfMissing())
 	}
-	if len(removable) > 0 {
-		rules = append(rules, landlock.PathAccess(lsys.AccessFSRemoveFile, removable...).IgnoreIfMissing())
+	if len(p.Removable) > 0 {
+		rules = append(rules, landlock.PathAccess(lsys.AccessFSRemoveFile, p.Removable...).IgnoreIfMissing())
 	}
-	return abi, landlock.V7.BestEffort().Restrict(rules...)
+	config := landlock.V11
+	if p.Datagrams {
+		config.HandledAccessNet &^= netSendUDP
+	}
+	return abi, config.BestEffort().Restrict(rules...)
 }
 
 // CloseInherited closes every descriptor above stderr that the process was

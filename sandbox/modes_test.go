@@ -68,17 +68,17 @@ func TestKillMode(t *testing.T) {
 // Audit makes the call, on the thread and with the result it would have had.
 func TestAuditMode(t *testing.T) {
 	t.Parallel()
-	for role, thread := range map[Role]string{Process: "runtime", Acceptor: "acceptor", Worker: "worker-0", Housekeeper: "housekeeper"} {
+	for _, role := range append([]Role{Process}, threadRoles...) {
 		o := options{Modes: "audit", Role: string(role), Nr: unix.SYS_GETPPID, Count: 3}
 		r := run(t, "call", o)
-		r.check(t, 0, " errno=0 ", fmt.Sprintf("STAT violation:%s:%s:getppid 3\n", role, thread), "STAT violations 3\n", "STAT sandbox audit\n")
+		r.check(t, 0, " errno=0 ", fmt.Sprintf("STAT violation:%s:getppid 3\n", role), "STAT violations 3\n", "STAT sandbox audit\n")
 		if strings.Contains(r.stderr, "result=0 ") {
 			t.Error(r)
 		}
 		o.Nr, o.Args = unix.SYS_OPENAT, [6]uint64{}
 		run(t, "call", o).check(t, 0, fmt.Sprintf("errno=%d ", unix.EFAULT), ":openat 3\n")
 		o.Nr = 500 // a call that there is not
-		run(t, "call", o).check(t, 0, fmt.Sprintf("errno=%d ", unix.ENOSYS), fmt.Sprintf(":%s:500 3\n", thread))
+		run(t, "call", o).check(t, 0, fmt.Sprintf("errno=%d ", unix.ENOSYS), fmt.Sprintf(":%s:500 3\n", role))
 		o.Nr, o.Args = unix.SYS_CLONE, [6]uint64{unix.CLONE_VM | unix.CLONE_VFORK}
 		run(t, "call", o).check(t, 0, fmt.Sprintf("errno=%d ", unix.ENOSYS), ":clone 3\n")
 	}
@@ -115,7 +115,7 @@ func TestMixedModes(t *testing.T) {
 	call := func(modes string, role Role) result {
 		return run(t, "call", options{Modes: modes, Role: string(role), Nr: unix.SYS_GETPPID})
 	}
-	call("enforce,worker=audit", Worker).check(t, 0, "STAT sandbox enforce\n", "STAT sandbox:worker audit\n", "STAT violation:worker:worker-0:getppid 1\n")
+	call("enforce,worker=audit", Worker).check(t, 0, "STAT sandbox enforce\n", "STAT sandbox:worker audit\n", "STAT violation:worker:getppid 1\n")
 	call("enforce,worker=audit", Acceptor).check(t, ExitViolation, "role=acceptor ")
 	call("enforce,worker=audit", Process).check(t, ExitViolation, "role=process ")
 	call("audit,worker=enforce", Worker).check(t, ExitViolation, "role=worker ")
@@ -132,7 +132,7 @@ func TestOff(t *testing.T) {
 	t.Parallel()
 	r := run(t, "call", options{Modes: "off", Role: "worker", Nr: unix.SYS_GETPPID})
 	r.check(t, 0, " errno=0 ")
-	if !strings.HasSuffix(r.stderr, "\nSTAT sandbox off\n") {
+	if !strings.HasSuffix(r.stderr, "\nSTAT sandbox off\nSTAT test_privileges no\n") {
 		t.Error(r)
 	}
 }

@@ -181,7 +181,11 @@ func TestParseStatus(t *testing.T) {
 // A thread of a server asks for statistics, so that must not allocate.
 func TestAppendStatsAllocates(t *testing.T) {
 	s := &Sandbox{
-		params: Params{Modes: Modes{Default: Audit}}, calls: callNames(),
+		params: Params{
+			Modes: Modes{Default: Audit}, Allow: []Allowance{{Worker, "getppid"}},
+			Locks: []Lock{{Key: "capabilities"}, {Key: "mdwe", Err: unix.EINVAL}},
+		},
+		calls:   callNames(),
 		threads: []thread{{Process, "runtime"}, {Worker, "worker-0"}},
 		proven:  []Proof{{Name: "worker-0", TID: 7, Mode: 2, Filters: 2}},
 	}
@@ -192,8 +196,9 @@ func TestAppendStatsAllocates(t *testing.T) {
 	if n := testing.AllocsPerRun(20, func() { buf = s.AppendStats(buf[:0], "STAT ", "\r\n") }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	const want = "STAT sandbox audit\r\nSTAT threads 1\r\nSTAT threads_filtered 1\r\n" +
-		"STAT thread:worker-0:7:filters 2\r\nSTAT violation:worker:worker-0:getppid 9\r\nSTAT violations 9\r\n"
+	const want = "STAT sandbox audit\r\nSTAT test_privileges no\r\nSTAT allow:worker getppid\r\n" +
+		"STAT lock:capabilities closed\r\nSTAT lock:mdwe not to be had here\r\nSTAT threads 1\r\nSTAT threads_filtered 1\r\n" +
+		"STAT thread:worker-0:7:filters 2\r\nSTAT violation:worker:getppid 9\r\nSTAT violations 9\r\n"
 	if string(buf) != want {
 		t.Errorf("got %q", buf)
 	}

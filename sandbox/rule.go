@@ -90,6 +90,8 @@ type Params struct {
 	// that the runtime interrupts its own threads.
 	AsyncPreempt bool
 	Allow        []Allowance
+
+	Locks []Lock // what became of the locks besides, for the report
 }
 
 // Profiles returns the baseline and the profile of each role, with the

@@ -40,17 +40,23 @@ func (s *Sandbox) Violations() []Violation {
 // Report is what the sandbox is like.
 type Report struct {
 	Modes      Modes
+	Locks      []Lock
 	Threads    []Proof // as the kernel told at boot
 	Violations []Violation
 }
 
 // Report tells what the sandbox is like.
 func (s *Sandbox) Report() Report {
-	return Report{Modes: s.params.Modes, Threads: s.proven, Violations: s.Violations()}
+	return Report{Modes: s.params.Modes, Locks: s.params.Locks, Threads: s.proven, Violations: s.Violations()}
 }
 
+// maxViolationLines is how many forbidden calls AppendStats names. A process
+// that makes more is not in need of a list.
+const maxViolationLines = 256
+
 // AppendStats appends the report to dst, one line for each fact: before, name,
-// a space, value, after.
+// a space, value, after. Forbidden calls are summed up over the threads of a
+// role.
 func (s *Sandbox) AppendStats(dst []byte, before, after string) []byte {
 	a := lines{dst, before, after}
 	a.text("sandbox", s.params.Modes.Default.String())
@@ -60,34 +66,64 @@ func (s *Sandbox) AppendStats(dst []byte, before, after string) []byte {
 			a.end(s.params.Modes.Of(r).String())
 		}
 	}
+	a.yesNo("test_privileges", s.params.TestPrivileges)
+	for i := range s.params.Allow {
+		a.begin("allow:", string(s.params.Allow[i].Role))
+		a.end(s.params.Allow[i].Call)
+	}
+	for i := range s.params.Locks {
+		l := &s.params.Locks[i]
+		a.begin("lock:", l.Key)
+		if l.Err == nil {
+			a.end("closed")
+		} else {
+			a.end("not to be had here")
+		}
+	}
 	if s.off {
 		return a.dst
 	}
 	filtered := 0
-	for _, p := range s.proven {
-		if p.Mode == modeFilter {
+	for i := range s.proven {
+		if s.proven[i].Mode == modeFilter {
 			filtered++
 		}
 	}
 	a.number("threads", uint64(len(s.proven)))
 	a.number("threads_filtered", uint64(filtered))
-	for _, t := range s.proven {
+	for i := range s.proven {
+		t := &s.proven[i]
 		a.begin("thread:", t.Name)
 		a.dst = append(a.dst, ':')
 		a.dst = strconv.AppendInt(a.dst, int64(t.TID), 10)
 		a.dst = append(a.dst, ":filters"...)
-		a.endNumber(uint64(t.Filters))
+		a.endNumber(uint64(max(t.Filters-t.Inherited, 0)))
 	}
-	var total uint64
-	for i, t := range s.threads {
+	a.number("violations", s.appendViolations(&a))
+	return a.dst
+}
+
+// appendViolations appends a line for each role and forbidden call, and
+// returns how many calls there were.
+func (s *Sandbox) appendViolations(a *lines) (total uint64) {
+	named := 0
+	for _, role := range Roles {
 		for nr := range maxCalls {
-			n := counted(i, nr)
+			n := uint64(0)
+			for i := range s.threads {
+				if s.threads[i].role == role {
+					n += counted(i, nr)
+				}
+			}
 			if n == 0 {
 				continue
 			}
 			total += n
-			a.begin("violation:", string(t.role))
-			a.dst = append(append(append(a.dst, ':'), t.name...), ':')
+			if named++; named > maxViolationLines {
+				continue
+			}
+			a.begin("violation:", string(role))
+			a.dst = append(a.dst, ':')
 			if s.calls[nr] != "" {
 				a.dst = append(a.dst, s.calls[nr]...)
 			} else {
@@ -96,8 +132,7 @@ func (s *Sandbox) AppendStats(dst []byte, before, after string) []byte {
 			a.endNumber(n)
 		}
 	}
-	a.number("violations", total)
-	return a.dst
+	return total
 }
 
 // lines appends lines of a name and a value.
@@ -109,6 +144,14 @@ type lines struct {
 func (l *lines) text(name, value string) { l.begin(name, ""); l.end(value) }
 
 func (l *lines) number(name string, value uint64) { l.begin(name, ""); l.endNumber(value) }
+
+func (l *lines) yesNo(name string, yes bool) {
+	if yes {
+		l.text(name, "yes")
+	} else {
+		l.text(name, "no")
+	}
+}
 
 func (l *lines) begin(name, more string) {
 	l.dst = append(append(append(l.dst, l.before...), name...), more...)

@@ -27,6 +27,9 @@ func (w *worker) binaryStat(st *staged, c *conn, p protocol.Packet) {
 	case bytes.HasPrefix(what, []byte("detail")):
 		w.binaryDetail(st, c, p)
 		return
+	case string(what) == "sandbox":
+		w.sandboxStats()
+		w.end()
 	case string(what) == "items":
 		w.itemStats()
 	case string(what) == "slabs":

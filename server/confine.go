@@ -40,7 +40,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if p.Allow, err = parseAllow(s.cfg.SandboxAllow); err != nil {
 		return nil, fail(ExitUsage, "%w", err)
 	}
-	locks := sandbox.LockParams{UID: -1, CoreDumps: s.cfg.CoreDumps}
+	locks := sandbox.LockParams{UID: -1, CoreDumps: s.cfg.CoreDumps, Datagrams: s.cfg.UDPPort > 0}
 	if s.cfg.UID > 0 && os.Geteuid() == 0 {
 		locks.UID, locks.GID = s.cfg.UID, s.cfg.GID
 	}
@@ -81,6 +81,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	for _, a := range p.Allow {
 		warn("--sandbox-allow adds " + a.Call + " to role " + string(a.Role))
 	}
+	p.Locks = s.locks
 	box, err := sandbox.New(p)
 	if err != nil {
 		return nil, fail(ExitFailure, "%w", err)

@@ -147,7 +147,7 @@ var generalStats = []stat{
 	num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped }),
 }
 
-// stats [reset|settings|items|slabs|sizes|conns|detail]
+// stats [reset|settings|items|slabs|sizes|conns|detail|sandbox]
 func (w *worker) stats(o *op, st *staged, c *conn) {
 	c.lastCmd = w.store.Now()
 	sub := o.cmd.Arg(1)
@@ -165,6 +165,9 @@ func (w *worker) stats(o *op, st *staged, c *conn) {
 	case abbreviates(sub, "settings"):
 		w.appendStats(settingStats)
 		w.end()
+	case string(sub) == "sandbox":
+		w.sandboxStats()
+		w.end()
 	case abbreviates(sub, "conns"):
 		c.dump = dump{kind: dumpConns}
 		w.resumeDump(st, c)
@@ -177,6 +180,14 @@ func (w *worker) stats(o *op, st *staged, c *conn) {
 		w.resumeDump(st, c)
 	default:
 		w.reply(o, "ERROR")
+	}
+}
+
+// sandboxStats answers `stats sandbox`, which memcached has not got: modes,
+// locks, threads and their filters, and what audit has counted.
+func (w *worker) sandboxStats() {
+	if box := w.srv.box; box != nil {
+		w.out = box.AppendStats(w.out, "STAT ", "\r\n")
 	}
 }
 

@@ -54,6 +54,57 @@ func TestEveryThreadIsFiltered(t *testing.T) {
 	}
 }
 
+// TestStatsSandbox has the server tell what the test above reads in /proc.
+func TestStatsSandbox(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-t", "2", "--sandbox-allow=worker:getppid")
+	s.Says = "gomcd: --sandbox-allow adds getppid to role worker\n"
+	c := s.Dial(t)
+	m := c.Stats("sandbox")
+	for name, want := range map[string]string{
+		"sandbox": "enforce", "test_privileges": "no", "allow:worker": "getppid", "violations": "0",
+		"threads_filtered": m["threads"], "lock:capabilities": "closed", "lock:no_new_privs": "closed",
+		"lock:core_files": "closed", "lock:dumpable": "closed",
+	} {
+		if m[name] != want {
+			t.Errorf("%s is %q, not %q", name, m[name], want)
+		}
+	}
+	for _, lock := range []string{"mdwe", "landlock_files", "landlock_tcp", "landlock_scope"} {
+		if m["lock:"+lock] == "" {
+			t.Errorf("nothing is said of %s", lock)
+		}
+	}
+	for name, filters := range map[string]string{"acceptor": "2", "housekeeper": "2", "worker-0": "2", "worker-1": "2", "reporter": "2", "gomcd": "1"} {
+		found := false
+		for stat, value := range m {
+			if strings.HasPrefix(stat, "thread:"+name+":") && value == filters {
+				found = true
+			}
+		}
+		if !found {
+			t.Errorf("no thread %s has %s filters: %v", name, filters, m)
+		}
+	}
+	b := s.DialBinary(t)
+	if got := b.Stats("sandbox"); got["threads_filtered"] != m["threads"] {
+		t.Errorf("in the binary protocol: %v", got)
+	}
+}
+
+// TestAuditFindsNothing has a server under audit work and tell that no call was
+// forbidden.
+func TestAuditFindsNothing(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "--sandbox=audit")
+	s.Says = "gomcd: the sandbox only AUDITS: forbidden system calls are counted (stats sandbox) and made\n"
+	c := s.Dial(t)
+	for i := range 1000 {
+		c.Set(fmt.Sprintf("k%d", i), strings.Repeat("v", i))
+	}
+	if m := c.Stats("sandbox"); m["sandbox"] != "audit" || m["violations"] != "0" {
+		t.Errorf("under audit: %v", m)
+	}
+}
+
 func TestSystemCallsOfAGet(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatalf("strace is not installed (make deps-test installs it): %v", err)

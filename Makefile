@@ -18,7 +18,7 @@ LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preempt
 GO := go
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record fuzz cross clean
+.PHONY: build run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record fuzz fuzz-short race cross clean
 
 build: deps
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -59,7 +59,7 @@ deps:
 deps-test: deps
 	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && python3 -c 'import pymemcache' && php -m | grep -q memcached)
 
-test: deps-test check build unit
+test: deps-test check build unit race fuzz-short
 
 # Formatting, vet and staticcheck, for both architectures' Go code.
 check: deps
@@ -109,14 +109,24 @@ differential: deps
 differential-record: deps
 	RECORD=400 MEMCACHED="$(call which,$(MEMCACHED))" $(GO) test -count=1 -run 'TestRecord$$' -v ./t/differential
 
-# Fuzzing of everything that takes hostile bytes, each for FUZZTIME.
+# Fuzzing of everything that takes hostile bytes, and of the store: each target
+# for FUZZTIME, or for so many inputs (20000x).
 FUZZTIME ?= 1m
 fuzz: deps
-	$(GO) test -run xxx -fuzz FuzzParse$$ -fuzztime $(FUZZTIME) ./protocol
-	$(GO) test -run xxx -fuzz FuzzParseBinary -fuzztime $(FUZZTIME) ./protocol
-	$(GO) test -run xxx -fuzz FuzzStore -fuzztime $(FUZZTIME) ./cache
-	$(GO) test -run xxx -fuzz FuzzConnection -fuzztime $(FUZZTIME) ./server
-	$(GO) test -run xxx -fuzz FuzzBinaryConnection -fuzztime $(FUZZTIME) ./server
+	@for p in cache protocol server; do \
+		for f in $$($(GO) test -list '^Fuzz' ./$$p | grep '^Fuzz'); do \
+			echo "$$f"; $(GO) test -run xxx -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p; \
+		done; \
+	done
+
+# As much of it as every change gets.
+fuzz-short: FUZZTIME := 5000x
+fuzz-short: fuzz
+
+# The race detector sees what Go allocated: everything but the store's arena and
+# the buffers, for which there are linearize and soak.
+race: deps
+	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./cache ./protocol ./server
 
 # Compares gomcd with memcached (MEMCACHED=..., else the one on PATH) and with
 # any others given as BENCH_VS='--vs NAME=COMMAND ...'.

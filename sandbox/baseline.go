@@ -58,6 +58,9 @@ func baseline(p Params) Profile {
 		Allow("sendto", "workers send"),
 	}
 	roles := []Profile{acceptor(p), housekeeper(p), worker(p)}
+	if p.ReloadDirFD > 0 {
+		roles = append(roles, reloader(p))
+	}
 	for _, role := range roles {
 		for _, r := range role.Rules {
 			if !covered(rules, r) {

@@ -3,8 +3,8 @@
 //
 // A [Profile] is data: a table with one [Rule] a row, each with the call, the
 // conditions on its arguments, and the reason why it is there. The tables of
-// this server's roles are in acceptor.go, worker.go, housekeeper.go and
-// baseline.go; reviewing the sandbox means reading those files. compile.go
+// this server's roles are in acceptor.go, worker.go, housekeeper.go,
+// reloader.go and baseline.go; reviewing the sandbox means reading those files. compile.go
 // turns a profile into a BPF program with libseccomp, install.go gives it to
 // the kernel.
 //

@@ -22,6 +22,8 @@ type LockParams struct {
 	UID, GID int
 	// Writable are directories in which files may be written and removed.
 	Writable []string
+	// Readable are directories in which files may be opened to be read.
+	Readable []string
 	// Removable are directories in which files may be removed, no more.
 	Removable []string
 	// Datagrams may be answered, from sockets that are bound by then.
@@ -132,6 +134,9 @@ func closeFiles(p LockParams) (int, error) {
 	rules := []landlock.Rule{landlock.RODirs("/proc/self/task")}
 	if len(p.Writable) > 0 {
 		rules = append(rules, landlock.RWDirs(p.Writable...).IgnoreIfMissing())
+	}
+	if len(p.Readable) > 0 {
+		rules = append(rules, landlock.PathAccess(lsys.AccessFSReadFile, p.Readable...).IgnoreIfMissing())
 	}
 	if len(p.Removable) > 0 {
 		rules = append(rules, landlock.PathAccess(lsys.AccessFSRemoveFile, p.Removable...).IgnoreIfMissing())

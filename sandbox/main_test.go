@@ -39,6 +39,7 @@ type options struct {
 	Allow          []Allowance
 	Syslog         bool // descriptor 3 is the system log
 	Dir            string
+	Reload         string // there is a reloader, for this directory
 }
 
 func init() {
@@ -123,6 +124,7 @@ const (
 	testEpoll    = 11
 	testPIDDir   = 12
 	testOwnEpoll = 13
+	testReload   = 14 // and the next
 	testFirst    = 32
 	testClient   = 40
 	testEnd      = 128
@@ -147,6 +149,9 @@ func testParams(o options) Params {
 	}
 	if o.Dir != "" {
 		p.PIDDirFD = testPIDDir
+	}
+	if o.Reload != "" {
+		p.ReloadDirFD, p.ReloadFileFD = testReload, testReload+1
 	}
 	return p
 }
@@ -220,6 +225,9 @@ func boot(o options) *process {
 		if o.Dir != "" {
 			lp.Removable = []string{o.Dir}
 		}
+		if o.Reload != "" {
+			lp.Readable = []string{o.Reload}
+		}
 		p.locks, err = Locks(lp)
 		must(err)
 	} else {
@@ -228,6 +236,9 @@ func boot(o options) *process {
 	p.box, err = New(params)
 	must(err)
 	names := map[Role]string{Acceptor: "acceptor", Worker: "worker-0", Housekeeper: "housekeeper"}
+	if o.Reload != "" {
+		names[Reloader] = "reloader"
+	}
 	ready, entered, confine := make(chan error), make(chan error), make(chan bool)
 	for role, name := range names {
 		work := make(chan func())
@@ -235,6 +246,9 @@ func boot(o options) *process {
 		go func() {
 			runtime.LockOSThread()
 			growStack(200) // and what else a role needs of memory
+			if role == Reloader {
+				ownDescriptors(o.Reload)
+			}
 			ready <- errors.Join(SetThreadName(name), BlockSignals())
 			<-confine
 			entered <- p.box.EnterRole(role, name)
@@ -245,6 +259,9 @@ func boot(o options) *process {
 	}
 	for range names {
 		must(<-ready)
+	}
+	if o.Reload != "" {
+		unix.Close(testReload) // in case there is one outside the reloader's table
 	}
 	if p.box.Off() {
 		close(confine)

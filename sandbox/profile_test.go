@@ -31,6 +31,7 @@ func TestProfileCalls(t *testing.T) {
 		Worker:      thread + "close epoll_wait recvfrom sendto",
 		Housekeeper: thread + "getrusage",
 		Reporter:    "exit_group futex restart_syscall rt_sigreturn write",
+		Reloader:    "",
 		Process: thread + "accept4 clone close epoll_ctl epoll_wait exit getrusage gettid madvise mmap mprotect munmap " +
 			"prctl pread64 recvfrom rseq rt_sigprocmask seccomp sendto set_robust_list sigaltstack",
 	} {
@@ -41,6 +42,13 @@ func TestProfileCalls(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("role %s:\n got %v\nwant %v", role, got, want)
 		}
+	}
+	got := testProfiles(options{Reload: "/"})[Reloader].Calls()
+	want := strings.Fields(thread + "close openat read")
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("role reloader:\n got %v\nwant %v", got, want)
 	}
 	with := testProfiles(options{Shutdown: true})[Worker].Calls()
 	if n := len(testProfiles(options{})[Worker].Calls()); n != 12 || len(with) != 13 || with[12] != "tgkill" {
@@ -54,7 +62,7 @@ func TestUnpinned(t *testing.T) {
 	hot := []string{epollWait(), "recvfrom", "sendto"}
 	harmless := []string{"clock_gettime", "exit", "exit_group", "gettid", "munmap", "nanosleep", "restart_syscall",
 		"rseq", "rt_sigprocmask", "rt_sigreturn", "sched_yield", "set_robust_list", "sigaltstack"}
-	for role, p := range testProfiles(options{Shutdown: true, Syslog: true, Dir: "/"}) {
+	for role, p := range testProfiles(options{Shutdown: true, Syslog: true, Dir: "/", Reload: "/"}) {
 		for _, r := range p.Rules {
 			if len(r.When) == 0 && r.Errno == 0 && !slices.Contains(hot, r.Call) && !slices.Contains(harmless, r.Call) {
 				t.Errorf("role %s: %s is not pinned", role, r.Call)
@@ -73,9 +81,9 @@ func TestUnpinned(t *testing.T) {
 
 // A role is never allowed more than the baseline, for both judge a call.
 func TestRolesWithinBaseline(t *testing.T) {
-	for _, o := range []options{{}, {Shutdown: true}, {Allow: []Allowance{{Worker, "getppid"}}}} {
+	for _, o := range []options{{}, {Shutdown: true}, {Reload: "/"}, {Allow: []Allowance{{Worker, "getppid"}}}} {
 		profiles := testProfiles(o)
-		for _, role := range threadRoles {
+		for _, role := range append([]Role{Reloader}, threadRoles...) {
 			for _, r := range profiles[role].Rules {
 				for _, args := range profiles[role].attempts(r.Call) {
 					if profiles[role].want(r.Call, args, verdictTrap) == verdictAllow &&
@@ -118,7 +126,7 @@ func TestTestPrivileges(t *testing.T) {
 }
 
 func TestTgkillAbsent(t *testing.T) {
-	for role, p := range testProfiles(options{TestPrivileges: true, Dir: "/", Syslog: true}) {
+	for role, p := range testProfiles(options{TestPrivileges: true, Dir: "/", Syslog: true, Reload: "/"}) {
 		for _, r := range p.Rules {
 			for _, signalling := range []string{"tgkill", "tkill", "kill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"} {
 				if r.Call == signalling {

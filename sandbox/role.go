@@ -20,10 +20,11 @@ const (
 	Worker      Role = "worker"
 	Housekeeper Role = "housekeeper"
 	Reporter    Role = "reporter"
+	Reloader    Role = "reloader" // with -Y only
 )
 
 // Roles lists them all, the baseline first.
-var Roles = []Role{Process, Acceptor, Worker, Housekeeper, Reporter}
+var Roles = []Role{Process, Acceptor, Worker, Housekeeper, Reporter, Reloader}
 
 // Mode is what happens on a call that no rule allows.
 type Mode uint8

@@ -80,6 +80,10 @@ type Params struct {
 	Shutdown     bool // -A: workers may interrupt the main thread
 	// PIDDirFD is the directory of a pid file that is removed at exit, or -1.
 	PIDDirFD int
+	// ReloadDirFD is the directory of the authentication file and ReloadFileFD
+	// what the file is opened as, both in the reloader's own table of
+	// descriptors; 0 where there is no such thread.
+	ReloadDirFD, ReloadFileFD int
 	// SyslogFD is a connected datagram socket that violations are told to as
 	// well, or -1.
 	SyslogFD int
@@ -98,6 +102,9 @@ type Params struct {
 // overlays that were asked for.
 func Profiles(p Params) []Profile {
 	profiles := []Profile{baseline(p), acceptor(p), worker(p), housekeeper(p), reporter(p)}
+	if p.ReloadDirFD > 0 {
+		profiles = append(profiles, reloader(p))
+	}
 	for i := range profiles {
 		profile := &profiles[i]
 		for _, r := range raceRules() {

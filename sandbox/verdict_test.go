@@ -160,6 +160,7 @@ func TestEveryCall(t *testing.T) {
 	for i, variant := range []options{
 		{},
 		{Shutdown: true},
+		{Reload: "/"},
 		{TestPrivileges: true, AsyncPreempt: true, Dir: "/"},
 		{Allow: []Allowance{{Worker, "getppid"}, {Worker, "recvfrom"}, {Process, "close"}}},
 	} {
@@ -170,7 +171,7 @@ func TestEveryCall(t *testing.T) {
 				}
 				o := variant
 				o.Modes, o.Role = mode, string(role)
-				t.Run(fmt.Sprintf("%s/%s/%v%v%v", role, mode, o.Shutdown, o.TestPrivileges, len(o.Allow)), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s/%s/%v%v%v%v", role, mode, o.Shutdown, o.TestPrivileges, len(o.Allow), o.Reload != ""), func(t *testing.T) {
 					t.Parallel()
 					r := run(t, "verdict", o)
 					r.check(t, 0)

@@ -1,8 +1,135 @@
 package server
 
-// parseAuth handles the input of a connection that has not authenticated.
+import (
+	"bytes"
+
+	"gomcd/protocol"
+)
+
+// A connection to a server with an authentication file has a protocol of its
+// own until it has authenticated: the one thing that is understood is a set,
+// whatever its key, with a user and a password as data (doc/protocol.txt,
+// "Authentication"). No other command is looked at, so none can be reached.
+
+const (
+	// authShortest is what a line has at least.
+	authShortest = 6
+	// authLongest is how much data can be announced.
+	authLongest = 16384
+	// authKept is how much data is waited for before it is looked at. More
+	// than that is no user and password of any table.
+	authKept = 1024
+	// authTries is how often a connection may be wrong before it is closed.
+	authTries = 3
+)
+
+// parseAuth handles the input of a connection that has not authenticated. It
+// returns false when it cannot go on with the input there is.
 func (w *worker) parseAuth(i int, st *staged, c *conn) bool {
-	_ = i
-	c.state, st.parsed = connClosing, st.end
-	return false
+	w.execute()
+	if st.stopped || c.state != connOpen {
+		return false
+	}
+	w.begin(i)
+	rest := w.in[st.parsed:st.end]
+	var used int
+	var reply string
+	if c.authNeed == 0 {
+		used, reply = c.authLine(rest)
+	} else {
+		used, reply = w.authData(c, rest)
+	}
+	st.parsed += used
+	if reply == "" {
+		return used > 0 && c.state == connOpen
+	}
+	c.lastCmd = w.store.Now()
+	w.out = protocol.AppendLine(w.out, reply)
+	if c.authFails == authTries {
+		c.state, st.parsed = connClosing, st.end
+	}
+	switch {
+	case len(w.out) > outSoft:
+		w.flush()
+	case len(w.out)-st.outFrom > connSoft:
+		w.flushOne(st, false)
+	}
+	return true
+}
+
+// authLine takes a line. It returns how much input that used up, and the reply
+// if there is one yet.
+func (c *conn) authLine(rest []byte) (int, string) {
+	nl := bytes.IndexByte(rest, '\n')
+	switch {
+	case len(rest) < 3 || nl < 0 && len(rest) <= longLine:
+		return 0, ""
+	case nl < authShortest:
+		c.state = connClosing
+		return len(rest), ""
+	}
+	size, ok := authSize(rest[:nl])
+	switch {
+	case !ok:
+		return nl + 1, "CLIENT_ERROR unauthenticated"
+	case size > authLongest:
+		return nl + 1, "CLIENT_ERROR auth token too long"
+	}
+	c.authNeed = int32(size) + 2
+	return nl + 1, ""
+}
+
+// authSize is how much data a line announces, if it is a set. The last byte of
+// the line belongs to its end, be it a \r or not, as it does for memcached.
+func authSize(line []byte) (uint32, bool) {
+	if !bytes.HasPrefix(line, []byte("set")) {
+		return 0, false
+	}
+	end := len(line) - 1
+	if line[end-1] == '\r' {
+		end--
+	}
+	word, rest := protocol.NextKey(line[:end])
+	for range 4 {
+		word, rest = protocol.NextKey(rest)
+	}
+	if len(word) == 0 {
+		return 0, false
+	}
+	return protocol.ParseUint32(word)
+}
+
+// authData takes the data of a set, or as much of it as there is.
+func (w *worker) authData(c *conn, rest []byte) (int, string) {
+	if len(rest) < int(c.authNeed) {
+		if len(rest) <= authKept {
+			return 0, ""
+		}
+		// It cannot be right any more, but what is wrong with it is still to
+		// be told. All but the last byte, which may be the \r, is done with.
+		drop := len(rest) - 1
+		c.authLong = true
+		c.authSpace = c.authSpace || bytes.IndexByte(rest[:drop], ' ') >= 0
+		c.authNeed -= int32(drop)
+		return drop, ""
+	}
+	n := int(c.authNeed)
+	data := rest[:n]
+	space, long := c.authSpace, c.authLong
+	c.authNeed, c.authSpace, c.authLong = 0, false, false
+	mid := bytes.IndexByte(data, ' ')
+	switch {
+	case data[n-2] != '\r' || data[n-1] != '\n':
+		return n, "CLIENT_ERROR bad command line termination"
+	case mid < 0 && !space:
+		return n, "CLIENT_ERROR bad authentication token format"
+	}
+	w.h.C.AuthCmds++
+	if !long && w.srv.auth.allows(data[:mid], data[mid+1:n-2]) {
+		c.authed = true
+		return n, "STORED"
+	}
+	w.h.C.AuthErrors++
+	c.authFails++
+	return n, "CLIENT_ERROR authentication failure"
 }

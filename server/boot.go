@@ -60,6 +60,9 @@ func (s *Server) open() error {
 	if err := writePID(s.cfg.PIDFile, s.pid); err != nil {
 		return err
 	}
+	if err := s.asUser(s.openAuth); err != nil {
+		return err
+	}
 	var err error
 	if s.store, err = newStore(&s.cfg, s.clock.seconds()); err != nil {
 		return fail(ExitFailure, "%w", err)
@@ -108,6 +111,16 @@ func (s *Server) open() error {
 		s.workers = append(s.workers, w)
 	}
 	return s.acceptor.watch()
+}
+
+// openAuth reads the authentication file, if there is to be one.
+func (s *Server) openAuth() error {
+	if s.cfg.AuthFile == "" {
+		return nil
+	}
+	var err error
+	s.auth, err = newAuth(s.cfg.AuthFile, &s.tune.verbose)
+	return err
 }
 
 // openWake makes the pipe that wakes every thread when the server stops: its
@@ -198,6 +211,8 @@ type thread struct {
 	role sandbox.Role
 	name string
 	run  func()
+	// prepare, if set, is done before the sandbox closes around the thread.
+	prepare func() error
 }
 
 // serve starts the threads, closes the sandbox around them, and waits for the
@@ -209,11 +224,14 @@ func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 	}
 	spareThreads()
 	threads := []thread{
-		{sandbox.Acceptor, "acceptor", s.acceptor.run},
-		{sandbox.Housekeeper, "housekeeper", s.housekeeper},
+		{role: sandbox.Acceptor, name: "acceptor", run: s.acceptor.run},
+		{role: sandbox.Housekeeper, name: "housekeeper", run: s.housekeeper},
 	}
 	for i, w := range s.workers {
-		threads = append(threads, thread{sandbox.Worker, fmt.Sprintf("worker-%d", i), w.run})
+		threads = append(threads, thread{role: sandbox.Worker, name: fmt.Sprintf("worker-%d", i), run: w.run})
+	}
+	if s.auth != nil {
+		threads = append(threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: s.auth.settle})
 	}
 	gate := newGate(len(threads))
 	for i := range threads {
@@ -221,6 +239,9 @@ func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 	}
 	if err := gate.all(prepared); err != nil {
 		return fail(ExitFailure, "%w", err)
+	}
+	if s.auth != nil {
+		s.auth.leave()
 	}
 	if err := s.fillDescriptors(); err != nil {
 		return err
@@ -255,6 +276,9 @@ func (t *thread) main(i int, box *sandbox.Sandbox, gate *gate) {
 	if err == nil {
 		err = sandbox.BlockSignals()
 	}
+	if err == nil && t.prepare != nil {
+		err = t.prepare()
+	}
 	growStack(0)
 	gate.pass(i, prepared, err)
 	gate.wait(confine)
@@ -280,6 +304,9 @@ func (s *Server) wait(signals <-chan os.Signal) {
 	for sig := range signals {
 		switch sig {
 		case unix.SIGHUP:
+			if s.auth != nil {
+				s.auth.ask()
+			}
 			continue
 		case unix.SIGUSR2: // under test privileges only
 			go s.collectForEver()

@@ -55,11 +55,19 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 		}
 	}
 	s.pidDir = p.PIDDirFD
+	if s.auth != nil {
+		s.auth.reloadParams(&p, &locks)
+	}
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" && s.cfg.TestPrivileges {
 		locks.Writable = append(locks.Writable, dir)
 	}
 	if s.locks, err = sandbox.Locks(locks); err != nil {
 		return nil, fail(ExitOSErr, "%w", err)
+	}
+	if s.auth != nil {
+		if err := s.auth.reachable(); err != nil {
+			warn("SIGHUP will not reload the authentication file: read again, " + s.auth.path + " gives: " + err.Error())
+		}
 	}
 	for _, l := range s.locks {
 		if l.Err != nil {

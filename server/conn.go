@@ -62,6 +62,13 @@ type conn struct {
 	failed  bool // memory ran out; the client is told when swallow is 0
 
 	dump dump
+
+	// Of a connection that has not authenticated: how much data it announced
+	// (with the line end; 0: it is at a line), whether a space was among what
+	// was dropped of it and whether anything was, and how often it was wrong.
+	authNeed            int32
+	authSpace, authLong bool
+	authFails           uint8
 }
 
 // outQueue is a list of pool buffers with output.

@@ -36,7 +36,7 @@ type Server struct {
 	wakeFD       int32 // readable when the server stops
 	wakeEnd      int   // its other end
 	idleTimeout  uint32
-	needAuth     bool
+	auth         *auth // nil: everybody may do everything
 	sandboxed    bool
 	box          *sandbox.Sandbox
 	locks        []sandbox.Lock

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"gomcd/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,6 +97,32 @@ func nap(us uint32) {
 	}
 	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), futexWaitPrivate, 0,
 		uintptr(unsafe.Pointer(&ts)), 0, 0)
+}
+
+// futexWait waits until the word is woken, unless it does not have the value
+// any more.
+func futexWait(word *atomic.Uint32, value uint32) {
+	const futexWaitPrivate = 0 | 128
+	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value), 0, 0, 0)
+}
+
+// futexWake wakes one thread that waits on the word.
+func futexWake(word *atomic.Uint32) {
+	const futexWakePrivate = 1 | 128
+	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakePrivate, 1, 0, 0, 0)
+}
+
+// openAt opens a file, whose name ends with a NUL, to be read.
+func openAt(dir int, name []byte) (int, syscall.Errno) {
+	fd, _, errno := syscall.Syscall6(unix.SYS_OPENAT, uintptr(dir),
+		uintptr(unsafe.Pointer(unsafe.SliceData(name))), sandbox.ReloadFlags, 0, 0, 0)
+	return int(fd), errno
+}
+
+// readFile reads into b, which is not empty, from what openAt opened.
+func readFile(fd int, b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.Syscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return int(n), errno
 }
 
 // For how long a thread naps, in microseconds, when a call fails that is to be

@@ -217,7 +217,7 @@ func (w *worker) again(c *conn) {
 
 // adopt takes over a connection that the acceptor registered.
 func (w *worker) adopt(c *conn, fd int32, gen uint32) {
-	*c = conn{fd: fd, gen: gen, state: connOpen, lastCmd: w.store.Now(), authed: !w.srv.needAuth}
+	*c = conn{fd: fd, gen: gen, state: connOpen, lastCmd: w.store.Now(), authed: w.srv.auth == nil}
 	w.startProtocol(c)
 	if gen&genRefused != 0 {
 		send(fd, []byte("ERROR Too many open connections\r\n"), false)

@@ -22,6 +22,13 @@ func TestBootErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	bad := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(bad, []byte("foo:bar\nbaz\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(filepath.Dir(bad)), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
 	free := strconv.Itoa(freePort(t))
 	for _, test := range []struct {
@@ -34,6 +41,9 @@ func TestBootErrors(t *testing.T) {
 		{"-l 192.0.2.1 -p " + free, 71, "192.0.2.1"},
 		{"-s /nonexistent/sock", 71, "/nonexistent/sock"},
 		{"-l 127.0.0.1 -p " + free + " -P /nonexistent/pid", 71, "/nonexistent/pid"}, // memcached warns and goes on
+		{"-l 127.0.0.1 -p " + free + " -Y /nonexistent/users", 1, "Could not open authfile [/nonexistent/users]"},
+		{"-l 127.0.0.1 -p " + free + " -Y " + bad, 1, "error in line 2: malformed entry"},
+		{"-l 127.0.0.1 -p " + free + " -Y " + filepath.Dir(bad), 1, "is a directory"},
 	} {
 		cmd := gomcd(t, "real", strings.Fields(test.args)...)
 		var said strings.Builder

@@ -13,8 +13,6 @@ var missing = []struct {
 }{
 	{"-U", "only 0, off, is supported", "UDP",
 		func(cfg *server.Config) bool { return cfg.UDPPort != 0 }},
-	{"-Y", "not supported", "an authentication file",
-		func(cfg *server.Config) bool { return cfg.AuthFile != "" }},
 	{"-e", "not supported", "a memory file",
 		func(cfg *server.Config) bool { return cfg.MemoryFile != "" }},
 }

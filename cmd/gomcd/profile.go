@@ -13,6 +13,7 @@ import (
 // so the profiles are printed with descriptors as they might be.
 const (
 	exampleListener    = 6
+	exampleDir         = 8
 	exampleEpoll       = 11
 	exampleFirstClient = 32
 )
@@ -29,6 +30,9 @@ func (c *command) showProfiles(w io.Writer) error {
 		FirstClientFD: exampleFirstClient, EndClientFD: exampleFirstClient + c.cfg.MaxConns,
 		PID: os.Getpid(), MainTID: os.Getpid(), Shutdown: c.cfg.EnableShutdown,
 		PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(),
+	}
+	if c.cfg.AuthFile != "" {
+		p.ReloadDirFD, p.ReloadFileFD = exampleDir, exampleDir+1
 	}
 	for i := range c.cfg.Threads {
 		p.WorkerEpollFDs = append(p.WorkerEpollFDs, exampleEpoll+i)

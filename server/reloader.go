@@ -1,0 +1,211 @@
+package server
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+
+	"gomcd/cache"
+	"gomcd/sandbox"
+
+	"golang.org/x/sys/unix"
+)
+
+// auth is the authentication file: the table that is in force, and the thread
+// that reads the file again when main is told SIGHUP. That thread may open
+// files of one directory and read them; its table of descriptors is its own
+// (see sandbox/reloader.go).
+type auth struct {
+	lock    spin
+	table   *authTable
+	fresh   *authTable // what the file is read into
+	buf     []byte
+	name    []byte // of the file in its directory, with a NUL
+	text    []byte // a line for stderr is put together here
+	asked   atomic.Uint32
+	verbose *atomic.Int32
+
+	path      string
+	dir, file int // descriptors: the directory, and what the file is opened as
+}
+
+// newAuth reads the authentication file for the first time.
+func newAuth(path string, verbose *atomic.Int32) (*auth, error) {
+	a := &auth{path: path, verbose: verbose}
+	tables, err := cache.MapSlice[authTable](2)
+	if err != nil {
+		return nil, err
+	}
+	a.table, a.fresh = &tables[0], &tables[1]
+	if a.buf, err = cache.MapBytes(maxAuthFile + 1); err != nil {
+		return nil, err
+	}
+	name := filepath.Base(path)
+	if a.name, err = cache.MapBytes(len(name) + 1); err != nil {
+		return nil, err
+	}
+	copy(a.name, name)
+	if a.text, err = cache.MapBytes(256 + len(path)); err != nil {
+		return nil, err
+	}
+	a.dir, err = unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fail(ExitFailure, "Could not open authfile [%s] for reading, error %w", path, err)
+	}
+	// The reloader's descriptors are to be two that nobody else has.
+	if a.file, err = unix.FcntlInt(uintptr(a.dir), unix.F_DUPFD_CLOEXEC, a.dir+1); err != nil {
+		return nil, fail(ExitOSErr, "duplicating a descriptor: %w", err)
+	}
+	n, errno := a.read()
+	if errno != 0 {
+		return nil, fail(ExitFailure, "Could not open authfile [%s] for reading, error %w", path, errno)
+	}
+	if line, wrong := a.fresh.parse(a.buf[:n]); wrong != "" {
+		return nil, fail(ExitFailure, "Authfile [%s] has an error in line %d: %s", path, line, wrong)
+	}
+	if a.fresh.n == 0 {
+		warn("the authentication file " + path + " has no users: nobody can log in")
+	}
+	*a.table = *a.fresh
+	return a, nil
+}
+
+// allows says whether a user may log in.
+func (a *auth) allows(user, pass []byte) bool {
+	e, ok := makeEntry(user, pass)
+	if !ok {
+		return false
+	}
+	a.lock.lock()
+	ok = a.table.has(&e)
+	a.lock.unlock()
+	return ok
+}
+
+// read reads the file into the buffer.
+func (a *auth) read() (int, syscall.Errno) {
+	fd, errno := openAt(a.dir, a.name)
+	if errno != 0 {
+		return 0, errno
+	}
+	n := 0
+	for n < len(a.buf) {
+		got, err := readFile(fd, a.buf[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if errno = err; errno != 0 || got <= 0 {
+			break
+		}
+		n += got
+	}
+	closeFD(int32(fd))
+	return n, errno
+}
+
+// reachable says whether the file can still be read, now that the user is
+// another and Landlock closed.
+func (a *auth) reachable() error {
+	if _, errno := a.read(); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// settle gives the calling thread, which is the reloader's, a descriptor table
+// of its own with the directory in it and what comes before what the file is
+// opened as, so that it is always that.
+func (a *auth) settle() error {
+	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+		return fmt.Errorf("giving the reloader descriptors of its own: %w", err)
+	}
+	for fd := 3; fd < a.file; fd++ {
+		if fd == a.dir {
+			continue
+		}
+		if err := unix.Dup3(a.dir, fd, unix.O_CLOEXEC); err != nil {
+			return fmt.Errorf("the reloader's descriptor %d: %w", fd, err)
+		}
+	}
+	if err := unix.CloseRange(uint(a.file), 1<<31-1, 0); err != nil {
+		return fmt.Errorf("closing the reloader's other descriptors: %w", err)
+	}
+	return nil
+}
+
+// leave closes what the reloader has now, for everybody else.
+func (a *auth) leave() {
+	unix.Close(a.dir)
+	unix.Close(a.file)
+}
+
+// ask has the file read again.
+func (a *auth) ask() {
+	a.asked.Add(1)
+	futexWake(&a.asked)
+}
+
+// run waits to be asked.
+func (a *auth) run() {
+	for seen := uint32(0); ; {
+		asked := a.asked.Load()
+		if asked == seen {
+			futexWait(&a.asked, seen)
+			continue
+		}
+		seen = asked
+		a.reload()
+	}
+}
+
+// reload reads the file again. If there is anything wrong with it, what it
+// said before stays in force.
+func (a *auth) reload() {
+	n, errno := a.read()
+	if errno != 0 {
+		a.refuse("cannot be read: ", errno.Error(), 0)
+		return
+	}
+	line, wrong := a.fresh.parse(a.buf[:n])
+	if wrong == "" && a.fresh.n == 0 {
+		wrong = "there are no users"
+	}
+	if wrong != "" {
+		a.refuse("", wrong, line)
+		return
+	}
+	a.lock.lock()
+	a.table, a.fresh = a.fresh, a.table
+	a.lock.unlock()
+	*a.fresh = authTable{}
+	if a.verbose.Load() > 0 {
+		b := append(a.text[:0], "gomcd: authentication file "...)
+		b = append(b, a.path...)
+		b = append(b, " reloaded: "...)
+		b = strconv.AppendInt(b, int64(a.table.n), 10)
+		writeStderr(append(b, " users\n"...))
+	}
+}
+
+// refuse tells that a new file does not count, and why not.
+func (a *auth) refuse(what, why string, line int) {
+	b := append(a.text[:0], "gomcd: authentication file "...)
+	b = append(b, a.path...)
+	b = append(b, ": "...)
+	if line > 0 {
+		b = append(b, "line "...)
+		b = strconv.AppendInt(b, int64(line), 10)
+		b = append(b, ": "...)
+	}
+	b = append(b, what...)
+	b = append(b, why...)
+	writeStderr(append(b, "; the users stay as they were\n"...))
+}
+
+// reloadParams are the reloader's part of what the sandbox is made from.
+func (a *auth) reloadParams(p *sandbox.Params, locks *sandbox.LockParams) {
+	p.ReloadDirFD, p.ReloadFileFD = a.dir, a.file
+	locks.Readable = append(locks.Readable, filepath.Dir(a.path))
+}

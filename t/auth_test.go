@@ -1,0 +1,265 @@
+package t
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gomcd/t/harness"
+)
+
+// login is what a client sends to authenticate.
+func login(user, pass string) string {
+	return fmt.Sprintf("set auth 0 0 %d\r\n%s %s", len(user)+1+len(pass), user, pass)
+}
+
+// mayLogIn tells whether a user may, on a connection of their own.
+func mayLogIn(t *testing.T, s *harness.Server, user, pass string) bool {
+	t.Helper()
+	c := s.Dial(t)
+	defer c.Close()
+	c.SendBytes([]byte(login(user, pass) + "\r\n"))
+	switch l := c.Line(); l {
+	case "STORED":
+		return true
+	case "CLIENT_ERROR authentication failure":
+	default:
+		t.Fatalf("login: %q", l)
+	}
+	return false
+}
+
+// writeUsers replaces an authentication file as editors do.
+func writeUsers(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAuthFileIsReadAgain replaces the file in every way there is.
+func TestAuthFileIsReadAgain(t *testing.T) {
+	t.Parallel()
+	for _, k := range []harness.Kind{harness.Privileged(), harness.Production()} {
+		users := filepath.Join(harness.TempDir(t), "users")
+		writeUsers(t, users, "ann:one\n")
+		s := harness.Start(t, k, "-Y", users)
+		s.SaysMore = true
+		early := s.Dial(t)
+		early.SendBytes([]byte(login("ann", "one") + "\r\n"))
+		early.Expect("STORED")
+		if mayLogIn(t, s, "bob", "two") {
+			t.Fatal("bob is in before he is there")
+		}
+
+		writeUsers(t, users, "bob:two\ncarol:three")
+		s.Signal(syscall.SIGHUP)
+		harness.Eventually(t, "bob may log in", func() bool { return mayLogIn(t, s, "bob", "two") })
+		if mayLogIn(t, s, "ann", "one") || !mayLogIn(t, s, "carol", "three") {
+			t.Error("it is not the new file that counts")
+		}
+		// Who is in stays in, as with memcached.
+		early.Set("a", "1")
+
+		// Written over in place.
+		if err := os.WriteFile(users, []byte("dave:four\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s.Signal(syscall.SIGHUP)
+		harness.Eventually(t, "dave may log in", func() bool { return mayLogIn(t, s, "dave", "four") })
+
+		for _, bad := range []struct{ text, says string }{
+			{"eve:five\nno colon\n", "line 2: malformed entry"},
+			{"", "there are no users"},
+			{"eve:" + strings.Repeat("x", 300) + "\n", "line 1: the line is longer"},
+			{strings.Repeat("eve:five\n", 65), "line 65: there can be 64 users"},
+			{strings.Repeat("eve:five", 10_000), "the file is too large"},
+			{"gone", "no such file"},
+		} {
+			writeUsers(t, users, bad.text)
+			if bad.text == "gone" {
+				os.Remove(users)
+			}
+			s.Signal(syscall.SIGHUP)
+			harness.Eventually(t, "it says: "+bad.says, func() bool { return strings.Contains(s.Stderr(), bad.says) })
+			if !mayLogIn(t, s, "dave", "four") || mayLogIn(t, s, "eve", "five") {
+				t.Errorf("%.30q changed who may log in", bad.text)
+			}
+		}
+		if n := strings.Count(s.Stderr(), "the users stay as they were\n"); n != 6 {
+			t.Errorf("it says %d times that nothing changes:\n%s", n, s.Stderr())
+		}
+	}
+}
+
+// TestAuthFileBehindLinks replaces it as Kubernetes does: the directory has a
+// link to a directory with the files, and the link is exchanged.
+func TestAuthFileBehindLinks(t *testing.T) {
+	t.Parallel()
+	dir := harness.TempDir(t)
+	version := func(n int, text string) {
+		t.Helper()
+		name := fmt.Sprintf("..v%d", n)
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeUsers(t, filepath.Join(dir, name, "users"), text)
+		if err := os.Symlink(name, filepath.Join(dir, "..tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version(1, "ann:one\n")
+	users := filepath.Join(dir, "users")
+	if err := os.Symlink("..data/users", users); err != nil {
+		t.Fatal(err)
+	}
+	s := harness.Start(t, harness.Production(), "-Y", users)
+	version(2, "bob:two\n")
+	os.RemoveAll(filepath.Join(dir, "..v1"))
+	s.Signal(syscall.SIGHUP)
+	harness.Eventually(t, "bob may log in", func() bool { return mayLogIn(t, s, "bob", "two") })
+	if mayLogIn(t, s, "ann", "one") {
+		t.Error("ann may still log in")
+	}
+}
+
+// TestAuthFileLinkedOut starts with a file that is only a link to somewhere
+// the reloader may not go: that is told at once, not when it is too late.
+func TestAuthFileLinkedOut(t *testing.T) {
+	t.Parallel()
+	target := filepath.Join(harness.TempDir(t), "real")
+	writeUsers(t, target, "ann:one\n")
+	users := filepath.Join(harness.TempDir(t), "users")
+	if err := os.Symlink(target, users); err != nil {
+		t.Fatal(err)
+	}
+	s := harness.Start(t, harness.Production(), "-Y", users)
+	s.Says = "gomcd: SIGHUP will not reload the authentication file: read again, " + users + " gives: permission denied\n"
+	if !mayLogIn(t, s, "ann", "one") {
+		t.Error("ann may not log in")
+	}
+}
+
+// TestAuthHidesEverything sends each command there is, and packets, in one
+// piece before a login: none of them does or tells anything.
+func TestAuthHidesEverything(t *testing.T) {
+	t.Parallel()
+	users := filepath.Join(harness.TempDir(t), "users")
+	writeUsers(t, users, "ann:one\n")
+	s := harness.Start(t, harness.Production(), "-A", "-Y", users)
+	c := s.Dial(t)
+	var all strings.Builder
+	commands := []string{
+		"get foo", "gets foo", "gat 0 foo", "gats 0 foo", "add foo 0 0 1", "cas foo 0 0 1 1", "append foo 0 0 1",
+		"prepend foo 0 0 1", "replace foo 0 0 1", "delete foo", "incr foo 1", "decr foo 1", "touch foo 0",
+		"mg foo s v", "ms foo 1", "md foo", "ma foo", "me foo", "version", "stats", "stats reset", "stats sandbox",
+		"stats conns", "watch fetchers", "slabs reassign 1 2", "lru mode flat", "lru_crawler metadump all",
+		"lru_crawler mgdump all", "flush_all", "verbosity 2", "shutdown", "shutdown graceful", "cache_memlimit 8",
+		"debugtime p", "refresh_certs", "stats cachedump 1 1",
+		"\x80\x0b" + strings.Repeat("\x00", 22), "\x80\x08" + strings.Repeat("\x00", 22),
+	}
+	for _, cmd := range commands {
+		all.WriteString(cmd + "\r\n")
+	}
+	all.WriteString(login("ann", "one") + "\r\nget foo\r\n")
+	c.SendBytes([]byte(all.String()))
+	for range commands {
+		c.Expect("CLIENT_ERROR unauthenticated")
+	}
+	c.Expect("STORED", "END")
+	stats := c.Stats("")
+	for name, want := range map[string]string{
+		"cmd_get": "1", "cmd_set": "0", "cmd_flush": "0", "cmd_meta": "0", "cmd_touch": "0", "curr_items": "0",
+		"limit_maxbytes": "67108864", "auth_cmds": "1", "auth_errors": "0",
+	} {
+		if stats[name] != want {
+			t.Errorf("%s is %s, want %s", name, stats[name], want)
+		}
+	}
+	if got := c.Stats("settings")["verbosity"]; got != "0" {
+		t.Errorf("verbosity is %s", got)
+	}
+}
+
+// TestAuthUnderLoad pipelines far more refused lines than any buffer holds, on
+// several connections, without reading in between.
+func TestAuthUnderLoad(t *testing.T) {
+	t.Parallel()
+	users := filepath.Join(harness.TempDir(t), "users")
+	writeUsers(t, users, "ann:one\n")
+	s := harness.Start(t, harness.Production(), "-Y", users, "-t", "2")
+	const conns, lines = 8, 50_000
+	done := make(chan int, conns)
+	for range conns {
+		c := s.Dial(t)
+		go c.Write([]byte(strings.Repeat("get a\r\n", lines) + login("ann", "one") + "\r\n"))
+		go func() {
+			n := 0
+			for {
+				l, err := c.Next()
+				if err != nil || l != "CLIENT_ERROR unauthenticated" {
+					if l != "STORED" {
+						n = -1
+					}
+					done <- n
+					return
+				}
+				n++
+			}
+		}()
+	}
+	for range conns {
+		if n := <-done; n != lines {
+			t.Errorf("%d lines were refused, not %d", n, lines)
+		}
+	}
+}
+
+// TestAuthReloader looks at the thread that reads the file again: it has
+// filters of its own, and no descriptor but stderr and the directory.
+func TestAuthReloader(t *testing.T) {
+	t.Parallel()
+	users := filepath.Join(harness.TempDir(t), "users")
+	writeUsers(t, users, "ann:one\n")
+	s := harness.Start(t, harness.Production(), "-Y", users)
+	found := false
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", s.PID()))
+	for _, task := range tasks {
+		if b, _ := os.ReadFile(task + "/comm"); strings.TrimSpace(string(b)) != "reloader" {
+			continue
+		}
+		found = true
+		if b, _ := os.ReadFile(task + "/status"); !strings.Contains(string(b), "\nSeccomp_filters:\t2\n") {
+			t.Errorf("its status is\n%s", b)
+		}
+		fds, err := filepath.Glob(task + "/fd/*")
+		if err != nil || len(fds) < 4 {
+			t.Skipf("its descriptors cannot be read: %d, %v", len(fds), err)
+		}
+		for _, fd := range fds {
+			lead, err := os.Readlink(fd)
+			if n := filepath.Base(fd); err == nil && n != "0" && n != "1" && n != "2" && lead != filepath.Dir(users) {
+				t.Errorf("its descriptor %s leads to %s", n, lead)
+			}
+		}
+	}
+	if !found {
+		t.Error("there is no thread named reloader")
+	}
+	without := harness.Start(t, harness.Production())
+	tasks, _ = filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", without.PID()))
+	for _, task := range tasks {
+		if b, _ := os.ReadFile(task); strings.TrimSpace(string(b)) == "reloader" {
+			t.Error("there is a reloader without -Y")
+		}
+	}
+}

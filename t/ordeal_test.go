@@ -2,8 +2,12 @@ package t
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -48,31 +52,61 @@ func TestStoppedForAWhile(t *testing.T) {
 	}
 }
 
+// load has clients store more than the server holds, read it and check it,
+// until the load is ended.
+type load struct {
+	steps atomic.Int64
+	end   func() // fails the test if a reply was wrong
+}
+
+func startLoad(t *testing.T, s *harness.Server, clients int) *load {
+	t.Helper()
+	l := &load{}
+	stop := make(chan struct{})
+	failed := make([]error, clients)
+	var wg sync.WaitGroup
+	for i := range clients {
+		w := &soaker{Conn: s.Dial(t), r: rand.New(rand.NewPCG(uint64(i), 3))}
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if failed[i] = w.step(); failed[i] != nil {
+					return
+				}
+				l.steps.Add(1)
+			}
+		})
+	}
+	l.end = sync.OnceFunc(func() {
+		close(stop)
+		wg.Wait()
+		for _, err := range failed {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Cleanup(l.end)
+	return l
+}
+
+// goesOn waits until as many more requests were served.
+func (l *load) goesOn(t *testing.T, requests int64) {
+	t.Helper()
+	before := l.steps.Load()
+	harness.Eventually(t, "all goes on", func() bool { return l.steps.Load() >= before+requests })
+}
+
 // TestMemoryLimitShrinksUnderLoad lowers and raises the limit while clients
 // store more than it holds. Every reply has to be right meanwhile.
 func TestMemoryLimitShrinksUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Production(), "-m", "32", "-t", "2")
-	done := make(chan error)
-	stop := make(chan struct{})
-	const clients = 4
-	for i := range clients {
-		w := &soaker{Conn: s.Dial(t), r: rand.New(rand.NewPCG(uint64(i), 3))}
-		go func() {
-			for {
-				select {
-				case <-stop:
-					done <- nil
-					return
-				default:
-				}
-				if err := w.step(); err != nil {
-					done <- err
-					return
-				}
-			}
-		}()
-	}
+	l := startLoad(t, s, 4)
 	c := s.Dial(t)
 	evictions := func() int { return atoi(t, c.Stats("")["evictions"]) }
 	for round, mb := range []int{32, 8, 32, 12, 24} {
@@ -82,18 +116,56 @@ func TestMemoryLimitShrinksUnderLoad(t *testing.T) {
 		}
 		before := evictions()
 		harness.Eventually(t, fmt.Sprintf("items are evicted in round %d", round), func() bool {
-			select {
-			case err := <-done:
-				t.Fatal(err)
-			default:
-			}
 			return evictions() > before+200
 		})
 	}
-	close(stop)
-	for range clients {
-		if err := <-done; err != nil {
-			t.Error(err)
+	l.end()
+}
+
+// TestWorkerStops takes the processor from one worker for a second, whatever
+// it holds at that moment, while clients of both workers are at it. Nothing is
+// lost and nothing stays stuck.
+func TestWorkerStops(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Production(), "-t", "2", "-m", "16")
+	l := startLoad(t, s, 6)
+	for range 3 {
+		if err := s.Hold("worker-0", time.Second); err != nil { // the subject of the test
+			t.Fatal(err)
 		}
+		l.goesOn(t, 1000)
+	}
+	l.end()
+}
+
+// TestKilledAndStartedAgain kills the server under load, again and again. The
+// next one serves at once at the same address, and knows nothing.
+func TestKilledAndStartedAgain(t *testing.T) {
+	t.Parallel()
+	dir := harness.TempDir(t)
+	path, pid := filepath.Join(dir, "socket"), filepath.Join(dir, "pid")
+	for round := range 4 {
+		s := harness.Start(t, harness.Production(), "-s", path, "-a", "0777", "-P", pid, "-m", "16")
+		c := s.Dial(t)
+		if _, ok := c.Get("before"); ok {
+			t.Error("a value outlived the server")
+		}
+		c.Set("before", "1")
+		var wg sync.WaitGroup
+		for range 4 {
+			w := s.Dial(t)
+			wg.Go(func() {
+				for err := error(nil); err == nil; { // until the server is gone
+					io.WriteString(w, "set before 0 0 1\r\n1\r\nget before\r\n")
+					_, err = w.Next()
+				}
+			})
+		}
+		time.Sleep(time.Duration(round) * 7 * time.Millisecond) // at some moment
+		s.Signal(syscall.SIGKILL)
+		if state := s.Wait(); state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Errorf("it ended with %v", state)
+		}
+		wg.Wait()
 	}
 }

@@ -54,7 +54,7 @@ func (h *Handle) Commit(d *Draft, key []byte, terms Terms) Outcome {
 	s := h.s
 	v := h.Acquire(d.hash, key)
 	it := s.at(d.ref)
-	out := Outcome{Result: NotStored, Length: d.length, Class: it.class}
+	out := Outcome{Result: NotStored, Length: d.length, Class: s.classAndLRU(d.ref, it)}
 	if !v.Hit() {
 		out.Result = h.commitNew(v, d, it, terms)
 	} else {
@@ -89,7 +89,7 @@ func (h *Handle) commitNew(v *View, d *Draft, it *item, terms Terms) Result {
 func (h *Handle) commitOver(v *View, d *Draft, it *item, terms Terms, out *Outcome) Result {
 	old := v.it
 	oldCAS := v.CAS()
-	class := old.classID()
+	class := h.s.classID(v.ref, old)
 	switch terms.Mode {
 	case Add:
 		h.touchLRU(v.ref, old)
@@ -141,7 +141,7 @@ func (h *Handle) commitJoined(v *View, d *Draft, it *item, terms Terms, out *Out
 	h.replace(v.b, v.slot, v.ref, old, joined.ref, n, terms.CAS)
 	v.ref, v.it = joined.ref, n
 	h.Discard(d)
-	out.Length, out.Class = length, n.class
+	out.Length, out.Class = length, s.classAndLRU(joined.ref, n)
 	return Stored
 }
 

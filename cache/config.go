@@ -38,6 +38,11 @@ const (
 	// gomcd's header is smaller; keeping the number keeps the classes.
 	smallestHeader = 48
 
+	// memcachedHeader is what memcached stores of an item besides key, flags
+	// that are not 0 and value: its header, a NUL behind the key and a line
+	// end behind the value. A CAS value comes on top.
+	memcachedHeader = 48 + 1 + 2
+
 	chunkAlign = 8
 	// maxGranule is the largest granule, hence at 32 bits the largest arena
 	// is 512 GiB.

@@ -8,8 +8,7 @@ import "sync/atomic"
 // lists alone.
 type crawler struct {
 	class   uint8  // the class being walked, 0: none
-	page    uint32 // in it
-	chunk   uint32 // in the page
+	at      place  // in it
 	left    uint32 // items still to look at in this class, 0: all
 	limited bool
 
@@ -141,7 +140,7 @@ func (c *crawler) begin(s *Store) bool {
 		}
 		st := &c.state[id]
 		*st = crawlState{next: st.next, wait: st.wait}
-		c.class, c.page, c.chunk = id, first, 0
+		c.class, c.at = id, place{page: first}
 		c.left = s.tune.CrawlToCrawl.Load()
 		c.limited = c.left > 0
 		c.running.Store(true)
@@ -158,32 +157,25 @@ func (h *Handle) crawlOne() bool {
 	cl := &s.classes[c.class]
 	st := &c.state[c.class]
 	cl.lock.lock()
-	if s.pages[c.page].class != c.class { // the page was moved away
+	if s.pages[c.at.page].class != c.class { // the page was moved away
 		cl.lock.unlock()
 		c.finish(st)
 		return false
 	}
-	if c.chunk == cl.per {
-		c.page, c.chunk = s.pages[c.page].next, 0
+	ref := s.next(cl, &c.at)
+	if ref == 0 {
+		c.at = place{page: s.pages[c.at.page].next}
 		cl.lock.unlock()
-		if c.page == 0 {
+		if c.at.page == 0 {
 			c.finish(st)
 			return false
 		}
 		return true
 	}
-	ref := s.pageRef(c.page) + c.chunk*s.step(cl)
-	c.chunk++
-	if s.uncutAt(cl, ref) {
-		c.chunk = cl.per
-		cl.lock.unlock()
-		return true
-	}
 	it := s.at(ref)
-	id := it.classID()
 	// A large item's header is in another class than its LRU; it is safe to
 	// look at only under the lock of the latter.
-	if !it.linked() || it.kind() > kindLarge || id != c.class {
+	if !it.linked() || it.kind() > kindLarge || s.classID(ref, it) != c.class {
 		cl.lock.unlock()
 		if it.kind() == kindLarge && it.linked() {
 			h.crawlLarge(ref)
@@ -207,7 +199,7 @@ func (h *Handle) crawlLarge(ref uint32) {
 	s := h.s
 	cl := &s.classes[s.largest]
 	cl.lock.lock()
-	if it := s.at(ref); it.linked() && it.kind() == kindLarge && it.classID() == s.largest {
+	if it := s.at(ref); it.linked() && it.kind() == kindLarge {
 		h.inspect(cl, &s.crawl.state[s.largest], ref, it)
 	}
 	cl.lock.unlock()
@@ -236,13 +228,13 @@ func (h *Handle) inspect(cl *class, st *crawlState, ref uint32, it *item) {
 	if b == nil {
 		return
 	}
-	if it.refs == 0 {
+	if s.refs(it) == 0 {
 		st.reclaimed++
 		lru.CrawlerReclaimed++
 		if it.flags&flagFetched == 0 && !flushed {
 			lru.ExpiredUnfetched++
 		}
-		h.dropLocked(b, ref, it, it.classID())
+		h.dropLocked(b, ref, it, s.classID(ref, it))
 	}
 	b.lock.unlock()
 }
@@ -250,10 +242,4 @@ func (h *Handle) inspect(cl *class, st *crawlState, ref uint32, it *item) {
 func (c *crawler) finish(st *crawlState) {
 	c.class = 0
 	st.complete = true
-}
-
-// uncutAt says whether ref is in the part of the newest page that no chunk was
-// cut from yet.
-func (s *Store) uncutAt(c *class, ref uint32) bool {
-	return c.uncutLeft > 0 && ref >= c.uncut && s.pageOf(ref) == s.pageOf(c.uncut)
 }

@@ -28,17 +28,18 @@ func (d *Draft) Left() int { return d.length - d.written }
 // chunks follow as they are filled.
 func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime uint32, nbytes int) error {
 	s := h.s
-	total := s.itemTotal(len(key), clientFlags, nbytes)
-	class := s.classFor(total)
+	total, theirs := s.itemSizes(len(key), clientFlags, nbytes)
+	class := s.classFor(theirs)
 	if class == 0 {
 		return ErrTooLarge
 	}
 	kind, from := uint8(kindItem), class
-	if total > int(s.cfg.ChunkMax) {
+	if theirs > int(s.cfg.ChunkMax) {
 		kind = kindLarge
-		from = s.classFor(s.itemTotal(len(key), clientFlags, 3+int(largeSize)))
+		total, _ = s.itemSizes(len(key), clientFlags, 3+refsSize+int(largeSize))
+		from = s.classHolding(total)
 	}
-	ref := h.take(from)
+	ref := h.take(from, total)
 	if ref == 0 {
 		c := &s.classes[class]
 		c.lock.lock()
@@ -48,15 +49,18 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 	}
 	it := s.at(ref)
 	it.exptime, it.time = exptime, s.stamp()
-	it.class = class | s.firstLRU(exptime)<<lruShift
-	it.size = uint32(len(key)) << keyShift
+	it.size = uint32(len(key))<<keyShift | uint32(s.firstLRU(exptime))<<lruShift
 	if clientFlags != 0 {
 		it.size |= hasFlags
 	}
 	if kind == kindItem {
 		it.size |= uint32(nbytes)
 	} else {
+		it.size |= valueMask
 		*s.largeOf(ref, it) = large{total: uint32(nbytes)}
+	}
+	if it.pinnable() {
+		*s.refsOf(it) = 0
 	}
 	copy(s.key(ref, it), key)
 	s.setClientFlags(ref, it, clientFlags)
@@ -119,11 +123,11 @@ func (h *Handle) Fill(d *Draft, p []byte) bool {
 func (h *Handle) addChunk(d *Draft, it *item, left int) bool {
 	s := h.s
 	size := min(left+int(chunkHeader), int(s.cfg.ChunkMax))
-	ref := h.take(s.classFor(size))
+	ref := h.take(s.classHolding(size), size)
 	if ref == 0 && size < int(s.cfg.ChunkMax) {
 		// The small class may have nothing to evict; a full chunk will do.
 		size = int(s.cfg.ChunkMax)
-		ref = h.take(s.classFor(size))
+		ref = h.take(s.classHolding(size), size)
 	}
 	if ref == 0 {
 		return false
@@ -148,23 +152,33 @@ func (h *Handle) Discard(d *Draft) {
 	}
 }
 
-// take takes a chunk of class id, making room as the LRUs say.
-func (h *Handle) take(id uint8) uint32 {
-	const tries = 10
+// take takes a chunk of class id for size bytes, making room as the LRUs say.
+func (h *Handle) take(id uint8, size int) uint32 {
+	const (
+		tries = 10
+		// maxMisfits is how many items from the tail are evicted, though their
+		// chunks are too small, before one with a chunk that fits is.
+		maxMisfits = 1
+	)
 	s := h.s
 	c := &s.classes[id]
 	segmented := s.tune.Segmented.Load()
 	c.lock.lock()
 	var ref uint32
-	i := 0
+	i, misfits := 0, 0
 	for ; i < tries; i++ {
 		if !segmented {
 			h.pull(id, Cold, 0, 0, 0)
 		}
-		if ref = s.takeFree(id); ref != 0 {
+		if ref = s.takeFree(id, size); ref != 0 {
 			break
 		}
-		if h.pull(id, Cold, 0, pullEvict, 0) <= 0 {
+		if misfits == maxMisfits && c.nbins > 1 && s.tune.Evict.Load() && h.evictFrom(id, size) {
+			continue
+		}
+		if h.pull(id, Cold, 0, pullEvict, 0) > 0 {
+			misfits++
+		} else {
 			if !segmented {
 				break
 			}
@@ -185,4 +199,4 @@ func (h *Handle) take(id uint8) uint32 {
 }
 
 // DraftClass is the slab class whose LRU the draft will be in.
-func (h *Handle) DraftClass(d *Draft) uint8 { return h.s.at(d.ref).classID() }
+func (h *Handle) DraftClass(d *Draft) uint8 { return h.s.classID(d.ref, h.s.at(d.ref)) }

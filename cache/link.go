@@ -9,7 +9,7 @@ func (h *Handle) link(b *bucket, hash uint64, ref uint32, it *item, cas uint64) 
 		return nil
 	}
 	h.linked(ref, it, cas)
-	c := &s.classes[it.classID()]
+	c := &s.classes[s.classID(ref, it)]
 	c.lock.lock()
 	it.flags |= flagLinked
 	s.push(ref, it)
@@ -46,8 +46,8 @@ func (h *Handle) replace(b *bucket, slot *uint64, oldRef uint32, old *item, ref 
 	*slot = *slot>>32<<32 | uint64(ref)
 	h.linked(ref, it, cas)
 	h.unlinked(oldRef, old)
-	from, to := old.classID(), it.classID()
-	free := old.refs == 0
+	from, to := s.classID(oldRef, old), s.classID(ref, it)
+	free := s.refs(old) == 0
 	c := &s.classes[from]
 	c.lock.lock()
 	old.flags &^= flagLinked
@@ -75,8 +75,8 @@ func (h *Handle) drop(b *bucket, ref uint32, it *item, slot *uint64) {
 	s := h.s
 	s.table.remove(b, slot)
 	h.unlinked(ref, it)
-	id := it.classID()
-	free := it.refs == 0
+	id := s.classID(ref, it)
+	free := s.refs(it) == 0
 	c := &s.classes[id]
 	c.lock.lock()
 	it.flags &^= flagLinked
@@ -100,7 +100,7 @@ func (h *Handle) dropLocked(b *bucket, ref uint32, it *item, id uint8) {
 	it.flags &^= flagLinked
 	s.pop(ref, it)
 	switch {
-	case it.refs > 0:
+	case s.refs(it) > 0:
 	case it.kind() == kindItem:
 		s.giveFree(id, ref)
 	default:

@@ -12,7 +12,7 @@ const itemUpdateInterval = 60
 
 // push makes the item the head of its LRU. The class is locked.
 func (s *Store) push(ref uint32, it *item) {
-	l := &s.classes[it.classID()].lru[it.lru()]
+	l := &s.classes[s.classID(ref, it)].lru[it.lru()]
 	it.prev, it.next = 0, l.head
 	if l.head != 0 {
 		s.at(l.head).prev = ref
@@ -26,7 +26,7 @@ func (s *Store) push(ref uint32, it *item) {
 
 // pop takes the item out of its LRU. The class is locked.
 func (s *Store) pop(ref uint32, it *item) {
-	l := &s.classes[it.classID()].lru[it.lru()]
+	l := &s.classes[s.classID(ref, it)].lru[it.lru()]
 	if it.prev != 0 {
 		s.at(it.prev).next = it.next
 	} else {
@@ -78,7 +78,7 @@ func (h *Handle) bump(ref uint32, it *item) {
 		// memcached leaves this move to a background thread. Made here it
 		// costs less, and where the class is busy it can wait for the next
 		// read.
-		c := &s.classes[it.classID()]
+		c := &s.classes[s.classID(ref, it)]
 		if !c.lock.tryLock() {
 			h.C.BumpsDropped++
 			return
@@ -104,7 +104,7 @@ func (h *Handle) touchLRU(ref uint32, it *item) {
 	if !segmented && it.time >= now-itemUpdateInterval {
 		return
 	}
-	c := &s.classes[it.classID()]
+	c := &s.classes[s.classID(ref, it)]
 	c.lock.lock()
 	it.time = now
 	if toWarm {
@@ -148,11 +148,11 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, m
 		if b == nil {
 			continue
 		}
-		if it.refs > 0 {
+		if s.refs(it) > 0 {
 			st.TailReflocked++
 			if repair := s.cfgTailRepair(); repair != 0 && it.time+repair < now {
 				st.TailRepairs++
-				it.refs = 0
+				*s.refsOf(it) = 0
 				h.dropLocked(b, this, it, id)
 				b.lock.unlock()
 				continue
@@ -198,21 +198,7 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, m
 				if !s.tune.Evict.Load() {
 					break
 				}
-				st.Evicted++
-				st.EvictedTime = age(now, it.time)
-				if it.exptime != 0 {
-					st.EvictedNonzero++
-				}
-				if it.flags&flagFetched == 0 {
-					st.EvictedUnfetched++
-				}
-				if it.flags&flagActive != 0 {
-					st.EvictedActive++
-				}
-				if s.OnEvict != nil {
-					s.OnEvict(h, s.key(this, it), it)
-				}
-				h.dropLocked(b, this, it, id)
+				h.evict(b, this, it, id)
 				moved++
 			case it.flags&flagActive != 0 && s.tune.Segmented.Load():
 				st.MovesToWarm++
@@ -227,4 +213,25 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, m
 		}
 	}
 	return moved
+}
+
+// evict drops an item to make room. Its bucket and its class, id, are locked.
+func (h *Handle) evict(b *bucket, ref uint32, it *item, id uint8) {
+	s := h.s
+	st := &s.classes[id].stats[it.lru()]
+	st.Evicted++
+	st.EvictedTime = age(s.Now(), it.time)
+	if it.exptime != 0 {
+		st.EvictedNonzero++
+	}
+	if it.flags&flagFetched == 0 {
+		st.EvictedUnfetched++
+	}
+	if it.flags&flagActive != 0 {
+		st.EvictedActive++
+	}
+	if s.OnEvict != nil {
+		s.OnEvict(h, s.key(ref, it), it)
+	}
+	h.dropLocked(b, ref, it, id)
 }

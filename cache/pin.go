@@ -49,8 +49,9 @@ func (h *Handle) Unpin(p *Pin) {
 	s := h.s
 	b := s.table.lockBucket(p.hash)
 	it := s.at(p.ref)
-	it.refs--
-	last := it.refs == 0 && !it.linked()
+	refs := s.refsOf(it)
+	*refs--
+	last := *refs == 0 && !it.linked()
 	b.lock.unlock()
 	if last {
 		h.free(p.ref, it)

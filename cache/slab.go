@@ -1,18 +1,20 @@
 package cache
 
-// class is one slab class: chunks of one size cut from pages, and the LRUs of
-// the items in them. Everything in it is under its lock.
+// class is one slab class: chunks cut from pages, and the LRUs of the items in
+// them. Everything in it is under its lock.
 type class struct {
 	lock spin
-	size uint32 // bytes of a chunk; 0: no such class
-	per  uint32 // chunks in a page
+	size uint32 // bytes of a chunk in memcached; 0: no such class
+	per  uint32 // as many of which are in a page
 
-	free  uint32 // list of free chunks
-	nfree uint32 // on that list and not yet cut
-	// The newest page is cut as its chunks are needed, so that its memory is
-	// not touched before.
-	uncut     uint32 // the next chunk to cut
-	uncutLeft uint32
+	bins      [maxBins]bin // by size of their chunks
+	nbins     uint8
+	span      uint32 // bytes that bins take at a time
+	nextSpan  uint32 // the next span of the newest page
+	spansLeft uint32 // and how many are left of it
+	idle      uint32 // spans all of whose chunks are free
+	chunks    uint32 // cut, or of a span being cut, of all bins
+	nfree     uint32 // those of them that are free or not yet cut
 
 	firstPage, lastPage uint32 // list of pages, oldest first
 	pages               uint32
@@ -43,6 +45,8 @@ func (s *Store) initClasses() {
 	roundUp := func(n int) int { return (n + align - 1) / align * align }
 	size := smallestHeader + s.cfg.ChunkSize
 	chunkMax := int(s.cfg.ChunkMax)
+	saved := int(s.memcachedHeader - s.headerSize)
+	below := int(float64(size) / s.cfg.Factor)
 	id := 1
 	for ; id < MaxClasses-1; id++ {
 		if s.cfg.SlabSizes != nil {
@@ -54,13 +58,22 @@ func (s *Store) initClasses() {
 			break
 		}
 		size = roundUp(size)
-		s.classes[id].size, s.classes[id].per = uint32(size), uint32(PageSize/size)
+		c := &s.classes[id]
+		c.size, c.per = uint32(size), uint32(PageSize/size)
+		if size <= binnedMax {
+			s.setBins(c, below, saved)
+		} else {
+			c.setOneBin()
+		}
+		below = size
 		if s.cfg.SlabSizes == nil {
 			size = int(float64(size) * s.cfg.Factor)
 		}
 	}
 	s.largest = uint8(id)
-	s.classes[id].size, s.classes[id].per = uint32(chunkMax), uint32(PageSize/chunkMax)
+	c := &s.classes[id]
+	c.size, c.per = uint32(chunkMax), uint32(PageSize/chunkMax)
+	c.setOneBin()
 	next := 1
 	for i := range s.classOf {
 		for next < id && uint32(i*chunkAlign) > s.classes[next].size {
@@ -70,8 +83,9 @@ func (s *Store) initClasses() {
 	}
 }
 
-// classFor returns the class whose chunks hold size bytes, the largest class
-// for what only several chunks hold, and 0 for what is too large to store.
+// classFor returns memcached's class for an item of size bytes, as memcached
+// counts them: the largest class for what only several chunks hold, and 0 for
+// what is too large to store.
 func (s *Store) classFor(size int) uint8 {
 	if size <= 0 || int64(size) > s.cfg.ItemSizeMax {
 		return 0
@@ -80,6 +94,19 @@ func (s *Store) classFor(size int) uint8 {
 		return s.classOf[i]
 	}
 	return s.largest
+}
+
+// classHolding returns the smallest class that has chunks of n bytes, at most
+// the largest.
+func (s *Store) classHolding(n int) uint8 {
+	id := s.largest
+	if i := (n + chunkAlign - 1) / chunkAlign; i < len(s.classOf) {
+		id = s.classOf[i]
+	}
+	if s.classes[id].holds() < n && id < s.largest {
+		id++
+	}
+	return id
 }
 
 // pageOf returns the number of the page that holds ref.
@@ -93,39 +120,8 @@ func (s *Store) ownerOf(ref uint32) uint8 { return s.pages[s.pageOf(ref)].class 
 // pageRef returns the reference of the first chunk of page n.
 func (s *Store) pageRef(n uint32) uint32 { return uint32(uint64(n) * PageSize >> s.granuleShift) }
 
-// step is the distance between neighbouring chunks of a class.
-func (s *Store) step(c *class) uint32 { return c.size >> s.granuleShift }
-
-// takeFree takes a free chunk of the locked class, adding a page if there is
-// none and the memory limit allows. The chunk is an item with no flags.
-func (s *Store) takeFree(id uint8) uint32 {
-	c := &s.classes[id]
-	ref := c.free
-	switch {
-	case ref != 0:
-		c.free = s.at(ref).next
-	case c.uncutLeft > 0 || s.addPage(id):
-		ref = c.uncut
-		c.uncut += s.step(c)
-		c.uncutLeft--
-	default:
-		return 0
-	}
-	c.nfree--
-	it := s.at(ref)
-	it.flags, it.refs, it.next, it.prev = kindItem, 0, 0, 0
-	return ref
-}
-
-// giveFree returns a chunk to its locked class.
-func (s *Store) giveFree(id uint8, ref uint32) {
-	c := &s.classes[id]
-	it := s.at(ref)
-	it.flags, it.refs = kindFree, 0
-	it.next = c.free
-	c.free = ref
-	c.nfree++
-}
+// step is the distance between neighbouring chunks of a bin.
+func (s *Store) step(b *bin) uint32 { return b.size >> s.granuleShift }
 
 // addPage gives the locked class a page: a spare one, or one never used while
 // that stays below the limit. A class's first page is granted over the limit,
@@ -147,8 +143,8 @@ func (s *Store) addPage(id uint8) bool {
 	}
 	c.lastPage = n
 	c.pages++
-	c.uncut, c.uncutLeft = s.pageRef(n), c.per
-	c.nfree += c.per
+	c.nextSpan, c.spansLeft = s.pageRef(n), PageSize/c.span
+	clear(s.spans[n*spansPerPage : (n+1)*spansPerPage])
 	return true
 }
 

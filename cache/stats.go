@@ -87,9 +87,12 @@ type LRUInfo struct {
 	Age   uint32 // seconds since the tail was last accessed, 0 if empty
 }
 
-// ClassInfo is a snapshot of one slab class.
+// ClassInfo is a snapshot of one slab class. Size and PerPage are memcached's;
+// there can be more chunks than PerPage in a page, of different sizes (see
+// bin). Free counts those of them that hold nothing.
 type ClassInfo struct {
 	Size, PerPage, Pages, Free uint32
+	Chunks                     uint32
 	LRU                        [4]LRUInfo
 }
 
@@ -98,7 +101,12 @@ func (s *Store) ClassInfo(id int, info *ClassInfo) {
 	c := &s.classes[id]
 	now := s.Now()
 	c.lock.lock()
-	info.Size, info.PerPage, info.Pages, info.Free = c.size, c.per, c.pages, c.nfree
+	info.Size, info.PerPage, info.Pages = c.size, c.per, c.pages
+	info.Chunks, info.Free = c.chunks, c.nfree
+	if c.spansLeft > 0 { // what is not cut yet counts as the largest chunks
+		n := c.spansLeft * c.bins[c.nbins-1].per
+		info.Chunks, info.Free = info.Chunks+n, info.Free+n
+	}
 	for i := range c.lru {
 		l := &c.lru[i]
 		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes}

@@ -13,14 +13,18 @@ type Store struct {
 	cfg          Config
 	arena        region
 	granuleShift uint
-	headerSize   uintptr // itemHeader, less the CAS without it
-	seed         maphash.Seed
+	headerSize   uintptr // itemHeader and the CAS
+	// memcachedHeader is what an item takes in memcached besides its key,
+	// flags that are not 0, and value.
+	memcachedHeader uintptr
+	seed            maphash.Seed
 
 	table   table
 	classes [MaxClasses]class
 	largest uint8
 	classOf []uint8 // class by size in units of chunkAlign
 	pages   []page
+	spans   []span // of classes with several bins
 
 	poolLock     spin
 	nextPage     uint32 // the first page never used
@@ -82,9 +86,10 @@ type Handle struct {
 // New maps all the memory that a store will ever use. It is reserved, not
 // touched: untouched memory costs nothing.
 func New(cfg Config) (*Store, error) {
-	s := &Store{cfg: cfg, headerSize: itemHeader, seed: maphash.MakeSeed()}
-	if !cfg.UseCAS {
-		s.headerSize -= casSize
+	s := &Store{cfg: cfg, headerSize: itemHeader, memcachedHeader: memcachedHeader, seed: maphash.MakeSeed()}
+	if cfg.UseCAS {
+		s.headerSize += casSize
+		s.memcachedHeader += casSize
 	}
 	if cfg.ChunkMax <= 0 || cfg.ChunkMax > PageSize {
 		return nil, fmt.Errorf("slab chunk max of %d bytes is not within 1..%d", cfg.ChunkMax, PageSize)
@@ -109,7 +114,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	s.classOf = make([]uint8, cfg.ChunkMax/chunkAlign+1)
 	s.initClasses()
-	maxItems := uint64(s.arena.size) / uint64(s.classes[1].size)
+	maxItems := uint64(s.arena.size) / uint64(s.classes[1].bins[0].size)
 	if err := s.table.init(uint(cfg.HashPower-slotsPerBucketLog2), maxItems, cfg.NoHashExpand); err != nil {
 		return nil, fmt.Errorf("hash table: %w", err)
 	}
@@ -164,7 +169,10 @@ func (s *Store) reserve() error {
 		size = max(size/2, uint64(limit)+spare)
 	}
 	var err error
-	s.pages, err = mappedSlice[page](int(uint64(s.arena.size) / PageSize))
+	if s.pages, err = mappedSlice[page](int(uint64(s.arena.size) / PageSize)); err != nil {
+		return err
+	}
+	s.spans, err = mappedSlice[span](len(s.pages) * spansPerPage)
 	// Page 0 stays unused: reference 0 means none.
 	s.nextPage = 1
 	return err

@@ -221,13 +221,15 @@ func TestNoEvictionWhenForbidden(t *testing.T) {
 }
 
 func TestPinnedItemOutlivesItsRemoval(t *testing.T) {
-	for _, n := range []int{1000, 800_000} {
+	for _, n := range []int{PinMin + 1, 100_000, 800_000} {
 		s, h := newStore(t, testConfig())
 		want := pattern("p", n)
 		h.put("k", want, 0, 0, Terms{})
 		v := h.Acquire(s.Hash([]byte("k")), []byte("k"))
 		var p Pin
-		v.Pin(&p)
+		if !v.Pin(&p) {
+			t.Fatalf("a value of %d bytes cannot be pinned", n)
+		}
 		v.Unlink()
 		v.Release()
 		h.put("k", pattern("q", n), 0, 0, Terms{})

@@ -52,18 +52,17 @@ func (r *region) bytes(off, n uintptr) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(r.base, off)), n)
 }
 
-// item is the header of every stored item: 32 bytes, or 24 without CAS, of
-// which the last field is then the beginning of the key. After it come the
-// key, four bytes of client flags if they are not 0, and the value.
+// item is what every stored item begins with. After it come, without gaps and
+// each only where there is one, the CAS value (8 bytes), the count of pins (4,
+// of values that are pinned), the key, client flags that are not 0 (4) and the
+// value: an item takes 29 bytes more than key and value, 21 without CAS. The
+// slab class is not in it: that is known of the page.
 type item struct {
-	next, prev uint32 // LRU neighbours, or the next free chunk
+	next, prev uint32 // neighbours in an LRU or a list of free chunks
 	exptime    uint32 // seconds on the store's clock; 0: never
 	time       uint32 // last access, seconds on the store's clock
-	size       uint32 // key length, hasFlags, value length
-	refs       uint16 // pins
+	size       uint32 // key length, LRU, hasFlags, value length
 	flags      uint8
-	class      uint8 // slab class, and which LRU in the top two bits
-	cas        uint64
 }
 
 // chunk is the header of one piece of a large value. Its flags stand where an
@@ -73,9 +72,7 @@ type chunk struct {
 	head       uint32 // the item
 	used       uint32 // bytes filled
 	cap        uint32 // bytes that fit
-	_          uint16
 	flags      uint8
-	_          uint8
 }
 
 // large follows the key and flags of an item whose value is in chunks.
@@ -86,8 +83,10 @@ type large struct {
 }
 
 const (
-	itemHeader    = unsafe.Sizeof(item{})
+	// itemHeader is what of an item is not padding.
+	itemHeader    = unsafe.Offsetof(item{}.flags) + 1
 	casSize       = 8
+	refsSize      = 4
 	chunkHeader   = unsafe.Sizeof(chunk{})
 	largeSize     = unsafe.Sizeof(large{})
 	bucketSize    = unsafe.Sizeof(bucket{})
@@ -104,7 +103,7 @@ type bucket struct {
 // at returns the item (or free chunk) at ref.
 func (s *Store) at(ref uint32) *item {
 	off := uintptr(ref) << s.granuleShift
-	if off > s.arena.size-itemHeader {
+	if off > s.arena.size-unsafe.Sizeof(item{}) {
 		panic("cache: item outside the arena")
 	}
 	return (*item)(unsafe.Add(s.arena.base, off))
@@ -126,6 +125,14 @@ func (s *Store) largeOf(ref uint32, it *item) *large {
 		panic("cache: large item outside the arena")
 	}
 	return (*large)(unsafe.Add(s.arena.base, off))
+}
+
+// casOf and refsOf are the parts of an item behind its fixed ones. They may
+// stand at any address.
+func (s *Store) casOf(it *item) *uint64 { return (*uint64)(unsafe.Add(unsafe.Pointer(it), itemHeader)) }
+
+func (s *Store) refsOf(it *item) *uint32 {
+	return (*uint32)(unsafe.Add(unsafe.Pointer(it), s.headerSize))
 }
 
 // bytesAt returns n bytes that begin skip bytes into the chunk at ref.

@@ -99,7 +99,7 @@ func (v *verifier) large(ref uint32, it *item) error {
 			return fmt.Errorf("chunk %d of item %q is %s too", c, s.key(ref, it), was)
 		case ch.flags&kindMask != kindChunk || ch.head != ref || ch.prev != prev:
 			return fmt.Errorf("chunk %d of item %q is not linked as it should be", c, s.key(ref, it))
-		case ch.used > ch.cap || ch.cap+uint32(chunkHeader) > s.classes[s.ownerOf(c)].size:
+		case ch.used > ch.cap || ch.cap+uint32(chunkHeader) > s.binOf(&s.classes[s.ownerOf(c)], c).size:
 			return fmt.Errorf("chunk %d of item %q is overfull", c, s.key(ref, it))
 		}
 		v.seen[c] = "a piece of a value"
@@ -133,8 +133,8 @@ func (v *verifier) lrus() error {
 					return fmt.Errorf("class %d LRU %d has chunk %d, which is not in the table", id, lru, ref)
 				case it.prev != prev:
 					return fmt.Errorf("class %d LRU %d: item %d points back to %d, not %d", id, lru, ref, it.prev, prev)
-				case int(it.classID()) != id || int(it.lru()) != lru:
-					return fmt.Errorf("class %d LRU %d has an item of class %d LRU %d", id, lru, it.classID(), it.lru())
+				case int(s.classID(ref, it)) != id || int(it.lru()) != lru:
+					return fmt.Errorf("class %d LRU %d has an item of class %d LRU %d", id, lru, s.classID(ref, it), it.lru())
 				}
 				n++
 				size += uint64(s.total(ref, it))
@@ -156,16 +156,22 @@ func (v *verifier) free() error {
 	s := v.s
 	for id := 1; id <= int(s.largest); id++ {
 		c := &s.classes[id]
-		n := c.uncutLeft
-		for ref := c.free; ref != 0; ref = s.at(ref).next {
-			if was, ok := v.seen[ref]; ok {
-				return fmt.Errorf("free chunk %d of class %d is %s", ref, id, was)
+		n := uint32(0)
+		for i := range c.bins[:c.nbins] {
+			b := &c.bins[i]
+			n += b.uncutLeft
+			prev := uint32(0)
+			for ref := b.free; ref != 0; ref = s.at(ref).next {
+				if was, ok := v.seen[ref]; ok {
+					return fmt.Errorf("free chunk %d of class %d is %s", ref, id, was)
+				}
+				if s.at(ref).kind() != kindFree || int(s.ownerOf(ref)) != id || s.binOf(c, ref) != b || s.at(ref).prev != prev {
+					return fmt.Errorf("chunk %d is on the free list of class %d, bin %d, and not free, not its own, or not linked as it should be", ref, id, i)
+				}
+				v.seen[ref] = "free"
+				prev = ref
+				n++
 			}
-			if s.at(ref).kind() != kindFree || int(s.ownerOf(ref)) != id {
-				return fmt.Errorf("chunk %d is on the free list of class %d and not free or not its own", ref, id)
-			}
-			v.seen[ref] = "free"
-			n++
 		}
 		if n != c.nfree {
 			return fmt.Errorf("class %d has %d free chunks, counted %d", id, n, c.nfree)
@@ -182,22 +188,38 @@ func (v *verifier) pages() error {
 		c := &s.classes[id]
 		n := uint32(0)
 		last := uint32(0)
+		idle := uint32(0)
 		for p := c.firstPage; p != 0; p = s.pages[p].next {
 			if int(s.pages[p].class) != id {
 				return fmt.Errorf("page %d is listed in class %d and belongs to %d", p, id, s.pages[p].class)
 			}
 			n++
 			last = p
-			ref := s.pageRef(p)
-			for range c.per {
-				if s.uncutAt(c, ref) {
-					break
-				}
-				if _, ok := v.seen[ref]; !ok {
+			at := place{page: p}
+			free := map[*span]int{}
+			for ref := s.next(c, &at); ref != 0; ref = s.next(c, &at) {
+				switch v.seen[ref] {
+				case "free":
+					free[s.spanOf(ref)]++
+				case "":
 					v.inv.Loose++
 				}
-				ref += s.step(c)
 			}
+			if c.nbins == 1 {
+				continue
+			}
+			for i := range uint32(spansPerPage) {
+				sp := &s.spans[p*spansPerPage+i]
+				if int(sp.free) != free[sp] {
+					return fmt.Errorf("span %d of page %d has %d free chunks, counted %d", i, p, free[sp], sp.free)
+				}
+				if sp.cut && uint32(sp.free) == c.bins[sp.bin].per {
+					idle++
+				}
+			}
+		}
+		if idle != c.idle {
+			return fmt.Errorf("class %d has %d idle spans, counted %d", id, idle, c.idle)
 		}
 		if n != c.pages || last != c.lastPage {
 			return fmt.Errorf("class %d has %d pages, counted %d", id, n, c.pages)

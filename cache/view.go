@@ -58,10 +58,10 @@ func (v *View) Hit() bool { return v.it != nil }
 func (v *View) Key() []byte { return v.h.s.key(v.ref, v.it) }
 
 // Class returns the item's slab class with its LRU in the top two bits.
-func (v *View) Class() uint8 { return v.it.class }
+func (v *View) Class() uint8 { return v.h.s.classAndLRU(v.ref, v.it) }
 
 // ClassID returns the item's slab class.
-func (v *View) ClassID() uint8 { return v.it.classID() }
+func (v *View) ClassID() uint8 { return v.h.s.classID(v.ref, v.it) }
 
 // Len returns the length of the value in bytes.
 func (v *View) Len() int { return v.h.s.valueLen(v.ref, v.it) }
@@ -155,7 +155,7 @@ func (v *View) putNumber(n uint64, clientFlags, exptime uint32, cas uint64) bool
 // fails for want of memory.
 func (v *View) SetNumber(n uint64, cas uint64) bool {
 	s := v.h.s
-	if v.it.refs == 0 {
+	if s.refs(v.it) == 0 {
 		var text [20]byte
 		digits := strconv.AppendUint(text[:0], n, 10)
 		if value := v.Value(); len(digits) <= len(value) {
@@ -188,12 +188,17 @@ func (v *View) put(d *Draft, cas uint64) bool {
 }
 
 // Pin keeps the item's memory and value as they are beyond Release, until
-// Unpin. It fails when the item has too many pins.
+// Unpin. It fails when the item has too many pins, or is so small that it can
+// have none.
 func (v *View) Pin(p *Pin) bool {
-	if v.it.refs >= maxPins {
+	if !v.it.pinnable() {
 		return false
 	}
-	v.it.refs++
+	refs := v.h.s.refsOf(v.it)
+	if *refs >= maxPins {
+		return false
+	}
+	*refs++
 	*p = Pin{hash: v.hash, ref: v.ref, length: v.Len()}
 	return true
 }

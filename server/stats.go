@@ -294,7 +294,7 @@ func (w *worker) slabStats() {
 			continue
 		}
 		active++
-		total := uint64(info.Pages) * uint64(info.PerPage)
+		total := uint64(info.Chunks)
 		put := func(name string, v uint64) { w.classStat("", id, name, v) }
 		put("chunk_size", uint64(info.Size))
 		put("chunks_per_page", uint64(info.PerPage))

@@ -69,7 +69,7 @@ const (
 	// ones are sent from the item.
 	copyMax = 16 << 10
 	// lockedCopyMax is the longest value that is copied under its lock.
-	lockedCopyMax = 2 << 10
+	lockedCopyMax = cache.PinMin
 	batchSize     = 64
 	// largeBudget is how many bytes of large values one turn sends before all
 	// others get theirs: sockets take megabytes at once, and those of clients

@@ -2,7 +2,7 @@
 //
 // Everything a client stores lives in one anonymous mapping, the arena, which
 // the garbage collector never looks at. The arena is cut into pages of 1 MiB,
-// a page into the equal chunks of one slab class, and an item fills one chunk;
+// a page into the chunks of one slab class, and an item fills one chunk;
 // a larger value is a header chunk and a list of data chunks. References
 // between items are 32-bit granule numbers, not pointers, so that they take
 // half the space; the granule is chosen from the memory limit (8 bytes up to

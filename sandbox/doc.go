@@ -3,10 +3,10 @@
 //
 // A [Profile] is data: a table with one [Rule] a row, each with the call, the
 // conditions on its arguments, and the reason why it is there. The tables of
-// this server's roles are in acceptor.go, worker.go, housekeeper.go,
-// reloader.go and baseline.go; reviewing the sandbox means reading those files. compile.go
-// turns a profile into a BPF program with libseccomp, install.go gives it to
-// the kernel.
+// this server's roles are in acceptor.go, worker.go, housekeeper.go, udp.go,
+// reloader.go and baseline.go; reviewing the sandbox means reading those files.
+// compile.go turns a profile into a BPF program with libseccomp, install.go
+// gives it to the kernel.
 //
 // Two layers are installed. The baseline goes to every thread of the process
 // at once; it is what the Go runtime's own threads need, and every thread born

@@ -125,6 +125,7 @@ const (
 	testPIDDir   = 12
 	testOwnEpoll = 13
 	testReload   = 14 // and the next
+	testUDP      = 20
 	testFirst    = 32
 	testClient   = 40
 	testEnd      = 128
@@ -138,7 +139,7 @@ func testParams(o options) Params {
 	must(err)
 	p := Params{
 		Modes:     modes,
-		ListenFDs: []int{testListener}, WorkerEpollFDs: []int{testEpoll},
+		ListenFDs: []int{testListener}, WorkerEpollFDs: []int{testEpoll}, UDPFDs: []int{testUDP},
 		FirstClientFD: testFirst, EndClientFD: testEnd,
 		PID: os.Getpid(), MainTID: unix.Gettid(),
 		Shutdown: o.Shutdown, TestPrivileges: o.TestPrivileges, AsyncPreempt: o.AsyncPreempt,
@@ -207,6 +208,9 @@ func boot(o options) *process {
 	must(unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	must(unix.Listen(listener, 1))
 	dup(listener, testListener)
+	datagrams, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
+	must(err)
+	dup(datagrams, testUDP)
 	for _, at := range []int{testEpoll, testOwnEpoll} {
 		fd, err := unix.EpollCreate1(0)
 		must(err)
@@ -235,7 +239,7 @@ func boot(o options) *process {
 	}
 	p.box, err = New(params)
 	must(err)
-	names := map[Role]string{Acceptor: "acceptor", Worker: "worker-0", Housekeeper: "housekeeper"}
+	names := map[Role]string{Acceptor: "acceptor", Worker: "worker-0", Housekeeper: "housekeeper", UDP: "udp-0"}
 	if o.Reload != "" {
 		names[Reloader] = "reloader"
 	}
@@ -249,7 +253,11 @@ func boot(o options) *process {
 			if role == Reloader {
 				ownDescriptors(o.Reload)
 			}
-			ready <- errors.Join(SetThreadName(name), BlockSignals())
+			err := errors.Join(SetThreadName(name), BlockSignals())
+			if role == UDP {
+				err = errors.Join(err, OwnDescriptors(testUDP, testEnd))
+			}
+			ready <- err
 			<-confine
 			entered <- p.box.EnterRole(role, name)
 			for f := range work {
@@ -315,4 +323,4 @@ func tempDir(t *testing.T) string {
 	return dir
 }
 
-var threadRoles = []Role{Acceptor, Worker, Housekeeper}
+var threadRoles = []Role{Acceptor, Worker, Housekeeper, UDP}

@@ -19,12 +19,13 @@ const (
 	Acceptor    Role = "acceptor"
 	Worker      Role = "worker"
 	Housekeeper Role = "housekeeper"
+	UDP         Role = "udp" // only with -U
 	Reporter    Role = "reporter"
 	Reloader    Role = "reloader" // with -Y only
 )
 
 // Roles lists them all, the baseline first.
-var Roles = []Role{Process, Acceptor, Worker, Housekeeper, Reporter, Reloader}
+var Roles = []Role{Process, Acceptor, Worker, Housekeeper, UDP, Reporter, Reloader}
 
 // Mode is what happens on a call that no rule allows.
 type Mode uint8

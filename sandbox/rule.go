@@ -68,6 +68,9 @@ type Params struct {
 
 	ListenFDs      []int
 	WorkerEpollFDs []int
+	// UDPFDs are the UDP sockets, none without -U. Only the threads that serve
+	// them have them.
+	UDPFDs []int
 	// FirstClientFD is the lowest descriptor that a client can have, a power
 	// of two; EndClientFD is above the highest.
 	FirstClientFD, EndClientFD int
@@ -98,13 +101,23 @@ type Params struct {
 	Locks []Lock // what became of the locks besides, for the report
 }
 
-// Profiles returns the baseline and the profile of each role, with the
-// overlays that were asked for.
-func Profiles(p Params) []Profile {
-	profiles := []Profile{baseline(p), acceptor(p), worker(p), housekeeper(p), reporter(p)}
+// roles are the profiles of the roles that there are threads for.
+func roles(p Params) []Profile {
+	profiles := []Profile{acceptor(p), worker(p), housekeeper(p)}
+	if len(p.UDPFDs) > 0 {
+		profiles = append(profiles, udp(p))
+	}
 	if p.ReloadDirFD > 0 {
 		profiles = append(profiles, reloader(p))
 	}
+	return profiles
+}
+
+// Profiles returns the baseline and the profile of each role, with the
+// overlays that were asked for.
+func Profiles(p Params) []Profile {
+	profiles := append([]Profile{baseline(p)}, roles(p)...)
+	profiles = append(profiles, reporter(p))
 	for i := range profiles {
 		profile := &profiles[i]
 		for _, r := range raceRules() {

@@ -240,7 +240,7 @@ func (w *worker) longLine(i int, st *staged, c *conn) bool {
 		}
 		return false
 	}
-	if len(rest) < bufSize {
+	if len(rest) < bufSize || w.udp != nil {
 		return false
 	}
 	// The line is longer than any buffer. It is served as it comes; memcached
@@ -278,7 +278,7 @@ func (w *worker) execute() {
 		executors[w.table][o.kind](w, o, st, c)
 		if len(w.out) > outSoft {
 			w.flush()
-		} else if len(w.out)-st.outFrom > connSoft {
+		} else if len(w.out)-st.outFrom > w.soft {
 			w.flushOne(st, false)
 		}
 	}

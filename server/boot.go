@@ -21,7 +21,7 @@ func Run(cfg Config, ready func()) error {
 	// A P for every role thread and two for the runtime's own: with fewer,
 	// a thread that returns from epoll_wait has to wait for one. More cost as
 	// much as they bring. (Go 1.25 would follow the cgroup's CPU limit.)
-	runtime.GOMAXPROCS(cfg.Threads + 4)
+	runtime.GOMAXPROCS(cfg.Threads + len(cfg.ListenUDP) + 4)
 	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
 	s.tune.verbose.Store(int32(cfg.Verbose))
 	s.tune.detail.Store(cfg.DetailEnabled)
@@ -109,6 +109,15 @@ func (s *Server) open() error {
 			return fail(ExitFailure, "worker %d: %w", i, err)
 		}
 		s.workers = append(s.workers, w)
+	}
+	for i, u := range s.udps {
+		h, err := s.store.NewHandle()
+		if err != nil {
+			return err
+		}
+		if err := u.open(s, i, h); err != nil {
+			return fail(ExitFailure, "serving %s: %w", u.name, err)
+		}
 	}
 	return s.acceptor.watch()
 }
@@ -230,6 +239,9 @@ func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 	for i, w := range s.workers {
 		threads = append(threads, thread{role: sandbox.Worker, name: fmt.Sprintf("worker-%d", i), run: w.run})
 	}
+	for i, u := range s.udps {
+		threads = append(threads, thread{role: sandbox.UDP, name: fmt.Sprintf("udp-%d", i), run: u.run, prepare: u.detach})
+	}
 	if s.auth != nil {
 		threads = append(threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: s.auth.settle})
 	}
@@ -239,6 +251,9 @@ func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 	}
 	if err := gate.all(prepared); err != nil {
 		return fail(ExitFailure, "%w", err)
+	}
+	for _, u := range s.udps {
+		unix.Close(u.fd) // its thread has it
 	}
 	if s.auth != nil {
 		s.auth.leave()
@@ -326,6 +341,9 @@ func (s *Server) wait(signals <-chan os.Signal) {
 		done := true
 		for _, w := range s.workers {
 			done = done && w.done.Load()
+		}
+		for _, u := range s.udps {
+			done = done && !u.busy.Load()
 		}
 		if done {
 			break

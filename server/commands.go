@@ -178,6 +178,10 @@ func (w *worker) largeValue(v *cache.View, n int, st *staged, c *conn) bool {
 		}
 		return true
 	}
+	if w.udp != nil {
+		w.udp.value(st, c, &pin)
+		return true
+	}
 	w.flushOne(st, true)
 	if c.state != connOpen {
 		w.h.Unpin(&pin)

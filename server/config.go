@@ -17,6 +17,7 @@ type Config struct {
 	Listen       []ListenAddr // -l, -p: TCP addresses; empty with UnixSocket set
 	Inter        string       // -l as it was written, for `stats settings` ("" prints NULL)
 	Port         int          // -p, 11211; what `stats settings` shows as tcpport
+	ListenUDP    []ListenAddr // -l, -U: UDP addresses
 	UDPPort      int          // -U, 0 (off)
 	UnixSocket   string       // -s; disables TCP
 	UnixMask     uint32       // -a, octal access bits, 0700

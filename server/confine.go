@@ -37,6 +37,9 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	for _, w := range s.workers {
 		p.WorkerEpollFDs = append(p.WorkerEpollFDs, w.epfd)
 	}
+	for _, u := range s.udps {
+		p.UDPFDs = append(p.UDPFDs, u.fd)
+	}
 	if p.Allow, err = parseAllow(s.cfg.SandboxAllow); err != nil {
 		return nil, fail(ExitUsage, "%w", err)
 	}
@@ -85,6 +88,11 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	}
 	if p.AsyncPreempt {
 		warn("built without asyncpreemptoff (use make): the Go runtime may signal its own threads")
+	}
+	for _, u := range s.udps {
+		if !u.addr.Addr().IsLoopback() {
+			warn(u.name + " can be reached from elsewhere: UDP answers more than it is asked, to whomever a request says it is from")
+		}
 	}
 	for _, a := range p.Allow {
 		warn("--sandbox-allow adds " + a.Call + " to role " + string(a.Role))

@@ -52,6 +52,17 @@ func (w *worker) resumeDump(st *staged, c *conn) {
 		if done {
 			return
 		}
+		if w.udp != nil {
+			if len(w.out) > outSoft {
+				// A response must be complete before it is sent.
+				c.dump = dump{}
+				if w.out = w.out[:st.outFrom]; c.proto != protoBinary {
+					w.out = protocol.AppendLine(w.out, "SERVER_ERROR out of memory writing stats")
+				}
+				return
+			}
+			continue
+		}
 		if w.flushOne(st, false); st.stopped {
 			return
 		}
@@ -96,7 +107,7 @@ func (w *worker) dumpSizes(c *conn) {
 // out of date, never wrong in kind.
 func (w *worker) dumpConns(c *conn) {
 	fd := int(c.dump.pos)
-	if fd >= len(w.conns) || fd > int(w.srv.highestFD.Load()) {
+	if fd >= len(w.srv.conns) || fd > int(w.srv.highestFD.Load()) {
 		c.dump = dump{}
 		return
 	}
@@ -112,13 +123,16 @@ func (w *worker) dumpConns(c *conn) {
 			return
 		}
 	}
-	other := &w.conns[fd]
+	if w.dumpUDP(fd) {
+		return
+	}
+	other := &w.srv.conns[fd]
 	state := other.state
 	if state == connFree || fd < w.srv.firstClient {
 		return
 	}
 	w.connStat(fd, "addr")
-	w.out = w.srv.peers[fd].appendTo(w.out)
+	w.out = w.srv.peers[fd].appendTo(w.out, "tcp")
 	w.out = append(w.out, "\r\n"...)
 	w.connStat(fd, "listen_addr")
 	w.out = protocol.AppendLine(w.out, w.srv.listeners[w.srv.peers[fd].listener].name)
@@ -126,6 +140,38 @@ func (w *worker) dumpConns(c *conn) {
 	w.out = protocol.AppendLine(w.out, stateName(other, c))
 	w.connStat(fd, "secs_since_last_cmd")
 	w.out = protocol.AppendUintLine(w.out, uint64(max(w.store.Now(), other.lastCmd)-other.lastCmd))
+}
+
+// dumpUDP appends the lines of a UDP socket, if that is what the descriptor
+// was when the server started: its thread alone has it now.
+func (w *worker) dumpUDP(fd int) bool {
+	for _, u := range w.srv.udps {
+		if u.fd != fd {
+			continue
+		}
+		w.connStat(fd, "UDP")
+		w.out = append(w.out, "UDP\r\n"...)
+		w.connStat(fd, "addr")
+		if w.udp == u {
+			var p peer
+			p.from(&u.from, 0)
+			w.out = p.appendTo(w.out, "udp")
+			w.out = append(w.out, "\r\n"...)
+			w.connStat(fd, "listen_addr")
+		}
+		w.out = protocol.AppendLine(w.out, u.name)
+		w.connStat(fd, "state")
+		state := "conn_read"
+		if w.udp == u {
+			state = "conn_parse_cmd"
+		}
+		w.out = protocol.AppendLine(w.out, state)
+		w.connStat(fd, "secs_since_last_cmd")
+		last := u.last.Load()
+		w.out = protocol.AppendUintLine(w.out, uint64(max(w.store.Now(), last)-last))
+		return true
+	}
+	return false
 }
 
 // stateName is a connection's state in memcached's words.
@@ -156,13 +202,15 @@ func (w *worker) connStat(fd int, name string) {
 }
 
 // appendTo appends the peer as memcached names it: tcp:127.0.0.1:80.
-func (p *peer) appendTo(dst []byte) []byte {
+func (p *peer) appendTo(dst []byte, transport string) []byte {
 	switch p.family {
 	case familyInet4:
-		dst = append(dst, "tcp:"...)
+		dst = append(dst, transport...)
+		dst = append(dst, ':')
 		dst = netip.AddrFrom4([4]byte(p.addr[:4])).AppendTo(dst)
 	case familyInet6:
-		dst = append(dst, "tcp6:["...)
+		dst = append(dst, transport...)
+		dst = append(dst, "6:["...)
 		dst = netip.AddrFrom16(p.addr).AppendTo(dst)
 		dst = append(dst, ']')
 	default:

@@ -46,6 +46,18 @@ func (s *Server) listen() error {
 		l.proto = protoNamed(a.Proto, s.cfg.Protocol)
 		s.listeners = append(s.listeners, l)
 	}
+	for _, a := range s.cfg.ListenUDP {
+		u, err := listenUDP(a)
+		if a.Implicit && missingFamily(err) {
+			continue
+		}
+		if err != nil {
+			s.closeListeners()
+			return fail(ExitOSErr, "failed to listen on UDP port %d: %w", a.Addr.Port(), err)
+		}
+		s.udps = append(s.udps, u)
+		s.totalConns.Add(1)
+	}
 	return s.writePorts()
 }
 
@@ -55,7 +67,27 @@ func missingFamily(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
 }
 
-func listenTCP(a ListenAddr, backlog int) (l listener, err error) {
+func listenTCP(a ListenAddr, backlog int) (listener, error) {
+	l, err := bindTo(a, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, []option{
+		{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+	})
+	if err != nil {
+		return l, err
+	}
+	if err := unix.Listen(l.fd, backlog); err != nil {
+		unix.Close(l.fd)
+		return l, fmt.Errorf("listen on %v: %w", a.Addr, err)
+	}
+	return l, nil
+}
+
+// option is one of a socket's options.
+type option struct{ level, name, value int }
+
+// bindTo opens a socket and binds it.
+func bindTo(a ListenAddr, kind int, options []option) (l listener, err error) {
 	addr := a.Addr.Addr()
 	family := unix.AF_INET6
 	var sa unix.Sockaddr = &unix.SockaddrInet6{Port: int(a.Addr.Port()), Addr: addr.As16()}
@@ -63,7 +95,7 @@ func listenTCP(a ListenAddr, backlog int) (l listener, err error) {
 		family = unix.AF_INET
 		sa = &unix.SockaddrInet4{Port: int(a.Addr.Port()), Addr: addr.As4()}
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return l, fmt.Errorf("socket for %v: %w", a.Addr, err)
 	}
@@ -72,13 +104,8 @@ func listenTCP(a ListenAddr, backlog int) (l listener, err error) {
 			unix.Close(fd)
 		}
 	}()
-	options := []struct{ level, name, value int }{
-		{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-	}
 	if family == unix.AF_INET6 {
-		options = append(options, struct{ level, name, value int }{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1})
+		options = append(options, option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1})
 	}
 	for _, o := range options {
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
@@ -88,23 +115,24 @@ func listenTCP(a ListenAddr, backlog int) (l listener, err error) {
 	if err := unix.Bind(fd, sa); err != nil {
 		return l, fmt.Errorf("bind to %v: %w", a.Addr, err)
 	}
-	if err := unix.Listen(fd, backlog); err != nil {
-		return l, fmt.Errorf("listen on %v: %w", a.Addr, err)
-	}
 	bound, err := unix.Getsockname(fd)
 	if err != nil {
 		return l, fmt.Errorf("getsockname of %v: %w", a.Addr, err)
 	}
+	name := "tcp"
+	if kind&unix.SOCK_DGRAM != 0 {
+		name = "udp"
+	}
 	port := a.Addr.Port()
-	name := "tcp:"
 	switch b := bound.(type) {
 	case *unix.SockaddrInet4:
 		port = uint16(b.Port)
 	case *unix.SockaddrInet6:
-		port, name = uint16(b.Port), "tcp6:"
+		port = uint16(b.Port)
+		name += "6"
 	}
 	at := netip.AddrPortFrom(addr, port)
-	return listener{fd: fd, name: name + at.String(), addr: at, tag: a.Tag}, nil
+	return listener{fd: fd, name: name + ":" + at.String(), addr: at, tag: a.Tag}, nil
 }
 
 // listenUnix opens the unix socket, in place of one that an earlier server
@@ -142,7 +170,10 @@ func (s *Server) closeListeners() {
 	for _, l := range s.listeners {
 		unix.Close(l.fd)
 	}
-	s.listeners = nil
+	for _, u := range s.udps {
+		unix.Close(u.fd)
+	}
+	s.listeners, s.udps = nil, nil
 }
 
 // writePorts writes which ports were bound to the file that the operator
@@ -153,12 +184,18 @@ func (s *Server) writePorts() error {
 		return nil
 	}
 	var b strings.Builder
-	for _, l := range s.listeners {
-		version := 6
+	line := func(transport string, l listener) {
+		version := "6"
 		if l.addr.Addr().Is4() {
-			version = 4
+			version = ""
 		}
-		fmt.Fprintf(&b, "TCP INET%s: %d\n", map[int]string{4: "", 6: "6"}[version], l.addr.Port())
+		fmt.Fprintf(&b, "%s INET%s: %d\n", transport, version, l.addr.Port())
+	}
+	for _, l := range s.listeners {
+		line("TCP", l)
+	}
+	for _, u := range s.udps {
+		line("UDP", u.listener)
 	}
 	tmp := path + ".lck"
 	if err := writeFile(tmp, b.String()); err != nil {

@@ -38,6 +38,10 @@ func (w *worker) deliver(st *staged, more bool) {
 	if len(b) == 0 || c.state == connFree || c.state == connWatching {
 		return
 	}
+	if w.udp != nil {
+		w.udp.answer(c, b)
+		return
+	}
 	if !c.owes() {
 		n, ok := w.sendSome(c, b, more)
 		if !ok {

@@ -28,6 +28,7 @@ type Server struct {
 	firstClient int      // descriptors below are the server's own
 	workers     []*worker
 	acceptor    *acceptor
+	udps        []*udp
 	house       *cache.Handle
 
 	pid, mainTID int

@@ -51,7 +51,7 @@ var settingStats = []stat{
 	fixed("growth_factor", 2, func(s *Server) float64 { return s.cfg.Factor }),
 	set("chunk_size", func(s *Server) int64 { return int64(s.cfg.ChunkSize) }),
 	set("num_threads", func(s *Server) int64 { return int64(s.cfg.Threads) }),
-	set("num_threads_per_udp", func(s *Server) int64 { return int64(s.cfg.Threads) }),
+	always("num_threads_per_udp", "1"),
 	text("stat_key_prefix", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.PrefixDelim) }),
 	flag("detail_enabled", func(s *Server) bool { return s.tune.detail.Load() }),
 	set("reqs_per_event", func(s *Server) int64 { return int64(s.cfg.ReqsPerEvent) }),

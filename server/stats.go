@@ -68,12 +68,12 @@ var generalStats = []stat{
 	text("rusage_user", func(w *worker, dst []byte) []byte { return appendMicros(dst, w.srv.userTime.Load()) }),
 	text("rusage_system", func(w *worker, dst []byte) []byte { return appendMicros(dst, w.srv.systemTime.Load()) }),
 	num("max_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.cfg.MaxConns) }),
-	num("curr_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.currConns.Load()) }),
+	num("curr_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.currConns.Load()) + w.srv.udpConns() }),
 	num("total_connections", func(w *worker, _ *snapshot) uint64 { return w.srv.totalConns.Load() - w.srv.base.totalConns.Load() }),
 	num("rejected_connections", func(w *worker, _ *snapshot) uint64 {
 		return w.srv.rejectedConns.Load() - w.srv.base.rejectedConns.Load()
 	}),
-	num("connection_structures", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.connStructs.Load()) }),
+	num("connection_structures", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.connStructs.Load()) + w.srv.udpConns() }),
 	num("response_obj_oom", func(w *worker, _ *snapshot) uint64 { return w.srv.pool.oom.Load() }),
 	num("response_obj_count", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.used.Load()) }),
 	num("response_obj_bytes", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.used.Load()) * bufSize }),

@@ -35,6 +35,24 @@ func send(fd int32, b []byte, more bool) (int, syscall.Errno) {
 	return int(n), errno
 }
 
+// receiveFrom receives a datagram, and from whom it is. It waits for as long
+// as the socket's options say.
+func receiveFrom(fd int, b []byte, from *unix.RawSockaddrAny, size *uint32) (int, syscall.Errno) {
+	*size = unix.SizeofSockaddrAny
+	n, _, errno := syscall.Syscall6(unix.SYS_RECVFROM, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0,
+		uintptr(unsafe.Pointer(from)), uintptr(unsafe.Pointer(size)))
+	return int(n), errno
+}
+
+// sendTo sends a datagram. It waits for as long as the socket's options say.
+func sendTo(fd int, b []byte, to *unix.RawSockaddrAny, size uint32) syscall.Errno {
+	_, _, errno := syscall.Syscall6(unix.SYS_SENDTO, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0,
+		uintptr(unsafe.Pointer(to)), uintptr(size))
+	return errno
+}
+
 func closeFD(fd int32) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // pollEvent is struct epoll_event: the events, and 64 bits of our own.

@@ -41,6 +41,7 @@ type worker struct {
 	out     []byte // output of this turn
 	cur     int    // the staged connection that it is collected for, or -1
 	sent    int    // staged connections before this one have been sent to
+	soft    int    // output of one connection above which it is sent at once
 	table   uint8  // which of the executors are in use
 	large   int    // bytes of large values that this turn may still send
 	scratch []byte // a line that is put together
@@ -49,6 +50,8 @@ type worker struct {
 	snap     snapshot // for `stats`
 	idleScan uint32
 	done     atomic.Bool
+
+	udp *udp // whose requests these are, nil for connections
 }
 
 const (
@@ -89,7 +92,7 @@ type staged struct {
 }
 
 func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
-	w := &worker{cur: -1, srv: srv, id: id, epfd: epfd, h: h, store: h.Store(), conns: srv.conns}
+	w := &worker{cur: -1, soft: connSoft, srv: srv, id: id, epfd: epfd, h: h, store: h.Store(), conns: srv.conns}
 	var err error
 	if w.in, err = cache.MapBytes(stagingSize); err != nil {
 		return nil, err
@@ -384,6 +387,10 @@ func (w *worker) finish() {
 // close ends a connection and gives back all it has.
 func (w *worker) close(c *conn) {
 	if c.state == connFree {
+		return
+	}
+	if w.udp != nil {
+		c.state = connClosing
 		return
 	}
 	refused := c.gen&genRefused != 0

@@ -35,20 +35,28 @@ func (c *command) addListen(v string) error {
 // listening finds the addresses to listen on.
 func (c *command) listening() error {
 	cfg := &c.cfg
-	if cfg.UnixSocket != "" || cfg.Port == 0 {
+	if cfg.UnixSocket != "" {
 		return nil
 	}
 	specs := c.listen
 	if !c.listenGiven {
 		specs = []string{everywhere}
 	}
-	for _, spec := range specs {
-		l, err := c.parseListen(spec)
-		if err == nil {
-			err = l.lookUp(cfg)
+	for _, transport := range []struct {
+		port  int // of addresses without one; 0 is off
+		addrs *[]server.ListenAddr
+	}{{cfg.Port, &cfg.Listen}, {cfg.UDPPort, &cfg.ListenUDP}} {
+		if transport.port == 0 {
+			continue
 		}
-		if err != nil {
-			return usageError(server.ExitOSErr, "failed to listen on one of interface(s) %s: %q: %w", cfg.Inter, spec, err)
+		for _, spec := range specs {
+			l, err := c.parseListen(spec, transport.port)
+			if err == nil {
+				err = l.lookUp(transport.addrs)
+			}
+			if err != nil {
+				return usageError(server.ExitOSErr, "failed to listen on one of interface(s) %s: %q: %w", cfg.Inter, spec, err)
+			}
 		}
 	}
 	return nil
@@ -64,9 +72,10 @@ type listenSpec struct {
 }
 
 // parseListen reads [proto[PROTOCOL]:][tag[NAME]:]ADDR[:PORT]. A tag may be
-// written tag_NAME_ as well, for brackets mean something to shells.
-func (c *command) parseListen(spec string) (l listenSpec, err error) {
-	l.port = c.cfg.Port
+// written tag_NAME_ as well, for brackets mean something to shells. The port, if
+// not given, is the transport's.
+func (c *command) parseListen(spec string, port int) (l listenSpec, err error) {
+	l.port = port
 	rest := spec
 	for _, tls := range []string{"notls:", "btls:", "mtls:"} {
 		if strings.HasPrefix(rest, tls) {
@@ -150,15 +159,15 @@ func (l *listenSpec) parseAddr(s string) error {
 	return nil
 }
 
-// lookUp adds the addresses that a host has to the configuration.
-func (l listenSpec) lookUp(cfg *server.Config) error {
+// lookUp adds the addresses that a host has to those of a transport.
+func (l listenSpec) lookUp(list *[]server.ListenAddr) error {
 	addrs, err := resolve(l.host)
 	if err != nil {
 		return err
 	}
 	v4 := slices.ContainsFunc(addrs, netip.Addr.Is4)
 	for _, a := range addrs {
-		cfg.Listen = append(cfg.Listen, server.ListenAddr{
+		*list = append(*list, server.ListenAddr{
 			Addr: netip.AddrPortFrom(a, uint16(max(l.port, 0))), Tag: l.tag, Proto: l.proto,
 			// Hosts often have names for IPv6 addresses without having IPv6.
 			Implicit: l.host == everywhere || a.Is6() && v4,

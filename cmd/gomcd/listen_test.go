@@ -6,7 +6,7 @@ import (
 )
 
 // listens is what a command line listens on: ADDR[/tag][/protocol][?], with a ?
-// where the address may be left out.
+// where the address may be left out, UDP's after udp:.
 func listens(t *testing.T, args ...string) string {
 	t.Helper()
 	c := mustParse(t, args...)
@@ -14,8 +14,11 @@ func listens(t *testing.T, args ...string) string {
 		t.Fatalf("%q: %v", args, err)
 	}
 	var all []string
-	for _, l := range c.cfg.Listen {
+	for i, l := range append(c.cfg.Listen, c.cfg.ListenUDP...) {
 		s := l.Addr.String()
+		if i >= len(c.cfg.Listen) {
+			s = "udp:" + s
+		}
 		if l.Tag != "" {
 			s += "/" + l.Tag
 		}
@@ -62,6 +65,12 @@ func TestListen(t *testing.T) {
 		"-l proto[negotiating]:[::1]:5":                             "[::1]:5/auto-negotiate",
 		"-l proto[ascii]:tag[one]:127.0.0.1:5,tag_two_:127.0.0.1:6": "127.0.0.1:5/one/ascii 127.0.0.1:6/two",
 		"-s /run/mc.sock -l 127.0.0.1":                              "",
+		"-s /run/mc.sock -U 22122":                                  "",
+		"-U 22122":                                                  "0.0.0.0:22122? [::]:22122? udp:0.0.0.0:22122? udp:[::]:22122?",
+		"-p 5 -U 6 -l 127.0.0.1,127.0.0.2:7":                        "127.0.0.1:5 127.0.0.2:7 udp:127.0.0.1:6 udp:127.0.0.2:7",
+		"-p 0 -U 6 -l 127.0.0.1":                                    "udp:127.0.0.1:6",
+		"-p 5 -U 0 -l 127.0.0.1":                                    "127.0.0.1:5",
+		"-p 5 -U -1 -l 127.0.0.1":                                   "127.0.0.1:5 udp:127.0.0.1:0",
 	} {
 		if got := listens(t, strings.Fields(args)...); got != want {
 			t.Errorf("%s\nlistens on %s\n     want %s", args, got, want)

@@ -11,8 +11,6 @@ var missing = []struct {
 	what string // in the refusal
 	used func(cfg *server.Config) bool
 }{
-	{"-U", "only 0, off, is supported", "UDP",
-		func(cfg *server.Config) bool { return cfg.UDPPort != 0 }},
 	{"-e", "not supported", "a memory file",
 		func(cfg *server.Config) bool { return cfg.MemoryFile != "" }},
 }

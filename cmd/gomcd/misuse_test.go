@@ -69,7 +69,7 @@ var misuses = []misuse{
 	bad(64, "-p", "70000"), bad(71, "-p", "-5"),
 	bad(64, "-p", "abc").unlike(runs, nowhere), bad(runs, "-p", "0"),
 	alone(bad(64, "-u", "nobody", "-U", "70000")), bad(71, "-U", "70000").unlike(runs, isRead),
-	bad(64, "-U", "abc").unlike(runs, isRead), bad(64, "-U", "22122").unlike(runs, notYet),
+	bad(64, "-U", "abc").unlike(runs, isRead), bad(runs, "-U", "22122"),
 	bad(64, "-B", "http"), bad(runs, "-B", "binary"),
 	bad(1, "-D", ""), bad(1, "-D"), bad(1, "-N", "0"), bad(64, "-N", "5"),
 	bad(64, "-S"), bad(64, "-Z"),
@@ -114,7 +114,7 @@ var ownMisuses = []misuse{
 	bad(64, "--sandbox=strict"), bad(64, "--sandbox=enforce,worker=off"), bad(64, "--sandbox=enforce,nobody=audit"),
 	bad(64, "--sandbox-allow=worker"), bad(64, "--sandbox-allow=nobody:getpid"),
 	bad(1, "--sandbox"), bad(1, "--test-privileges=x"),
-	bad(64, "--print-profile=nobody"), bad(64, "--print-profile", "--format=xml"), bad(0, "--print-profile=worker"),
+	bad(64, "--print-profile=nobody"), bad(64, "--print-profile=udp"), bad(64, "--print-profile", "--format=xml"), bad(0, "--print-profile=worker"),
 }
 
 // line is the whole command line: as root with a user.

@@ -13,6 +13,7 @@ import (
 // so the profiles are printed with descriptors as they might be.
 const (
 	exampleListener    = 6
+	exampleUDP         = 7
 	exampleDir         = 8
 	exampleEpoll       = 11
 	exampleFirstClient = 32
@@ -31,6 +32,9 @@ func (c *command) showProfiles(w io.Writer) error {
 		PID: os.Getpid(), MainTID: os.Getpid(), Shutdown: c.cfg.EnableShutdown,
 		PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(),
 	}
+	if c.cfg.UDPPort != 0 {
+		p.UDPFDs = []int{exampleUDP}
+	}
 	if c.cfg.AuthFile != "" {
 		p.ReloadDirFD, p.ReloadFileFD = exampleDir, exampleDir+1
 	}
@@ -47,6 +51,9 @@ func (c *command) showProfiles(w io.Writer) error {
 	profiles := sandbox.Profiles(p)
 	if c.profileRole != "" {
 		profiles = slices.DeleteFunc(profiles, func(p sandbox.Profile) bool { return string(p.Role) != c.profileRole })
+		if len(profiles) == 0 && slices.Contains(sandbox.Roles, sandbox.Role(c.profileRole)) {
+			return usageError(server.ExitUsage, "--print-profile: with these flags no thread has the role %q", c.profileRole)
+		}
 		if len(profiles) == 0 {
 			return usageError(server.ExitUsage, "--print-profile: there is no role %q; the roles are %v", c.profileRole, sandbox.Roles)
 		}

@@ -85,6 +85,12 @@ func TestPrintProfile(t *testing.T) {
 	if got := printed(t, "--print-profile=worker"); !strings.Contains(got, "recvfrom") || strings.Contains(got, "role acceptor") {
 		t.Errorf("--print-profile=worker prints\n%s", got)
 	}
+	if strings.Contains(all, "role udp") {
+		t.Error("--print-profile has role udp without -U")
+	}
+	if got := printed(t, "--print-profile=udp", "-U", "11211"); !strings.Contains(got, "UDP socket") {
+		t.Errorf("--print-profile=udp prints\n%s", got)
+	}
 	if got := printed(t, "--print-profile=worker", "--sandbox-allow=worker:getuid"); !strings.Contains(got, "getuid") {
 		t.Errorf("--sandbox-allow is not in what --print-profile prints\n%s", got)
 	}

@@ -29,6 +29,7 @@ type Server struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	unix   bool
+	udp    string // host:port, with -U
 	stderr buffer
 	ended  chan struct{}
 	state  *os.ProcessState
@@ -63,7 +64,8 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 	t.Helper()
 	s := &Server{Kind: k, Says: k.says, t: t, ended: make(chan struct{})}
 	ports := filepath.Join(TempDir(t), "ports")
-	s.cmd = exec.Command(k.binary, s.complete(flags)...)
+	all := s.complete(flags)
+	s.cmd = exec.Command(k.binary, all...)
 	s.cmd.Env = append(os.Environ(), "MEMCACHED_PORT_FILENAME="+ports)
 	s.cmd.Env = append(s.cmd.Env, k.env...)
 	if k.faults != nil {
@@ -89,8 +91,13 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 			t.Fatalf("%q ended at once: %v\n%s", s.cmd.Args, s.state, s.Stderr())
 		default:
 		}
+		said, _ := os.ReadFile(ports)
+		s.udp = boundPort(said, "UDP")
+		if udpOnly(all) {
+			return s.udp != ""
+		}
 		if !s.unix {
-			s.Addr = readPort(ports)
+			s.Addr = boundPort(said, "TCP")
 		}
 		if s.Addr == "" {
 			return false
@@ -99,6 +106,10 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 		s.first = c
 		return err == nil
 	})
+	if udpOnly(all) {
+		// A datagram waits until it is served.
+		return s
+	}
 	// The kernel accepts for a listener whose server is still confining
 	// itself: it serves once it answers.
 	if err := answers(s.first, speaksBinary(flags)); err != nil {
@@ -169,12 +180,26 @@ func TempDir(t testing.TB) string {
 	return dir
 }
 
-// readPort returns the address of the first TCP port in the file that
-// MEMCACHED_PORT_FILENAME names.
-func readPort(path string) string {
-	b, _ := os.ReadFile(path)
-	for line := range strings.Lines(string(b)) {
-		if port, ok := strings.CutPrefix(line, "TCP INET: "); ok {
+// udpOnly says whether flags, completed, make a server without TCP.
+func udpOnly(flags []string) bool {
+	i := slices.Index(flags, "-p")
+	return i >= 0 && flags[i+1] == "0"
+}
+
+// UDPAddr is where a server with -U serves UDP.
+func (s *Server) UDPAddr() string {
+	s.t.Helper()
+	if s.udp == "" {
+		s.t.Fatal("the server has named no UDP port")
+	}
+	return s.udp
+}
+
+// boundPort returns the address of the first port of a transport in what the
+// file says that MEMCACHED_PORT_FILENAME names.
+func boundPort(said []byte, transport string) string {
+	for line := range strings.Lines(string(said)) {
+		if port, ok := strings.CutPrefix(line, transport+" INET: "); ok {
 			return "127.0.0.1:" + strings.TrimSpace(port)
 		}
 	}

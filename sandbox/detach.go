@@ -1,0 +1,40 @@
+package sandbox
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// OwnDescriptors gives the calling thread, which is locked to its goroutine
+// and stays so for ever, a descriptor table of its own, with stderr and keep
+// in it and nothing else. What the others close and open from then on does not
+// concern it. end is above every descriptor of the process.
+//
+// The runtime has other threads start new ones for a thread that is locked, so
+// none inherits the table.
+func OwnDescriptors(keep, end int) error {
+	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+		return fmt.Errorf("sandbox: leaving the shared descriptor table: %w", err)
+	}
+	const stderr = 2
+	from := 0
+	for _, fd := range []int{stderr, keep, end} {
+		if from < fd {
+			closeRange(from, fd-1)
+		}
+		from = fd + 1
+	}
+	return nil
+}
+
+// closeRange closes descriptors, one by one where the kernel or the container
+// does not have close_range.
+func closeRange(first, last int) {
+	if unix.CloseRange(uint(first), uint(last), 0) == nil {
+		return
+	}
+	for fd := first; fd <= last; fd++ {
+		unix.Close(fd)
+	}
+}

@@ -212,6 +212,24 @@ func (w *worker) debugTime(o *op, st *staged, c *conn) {
 	w.reply(o, "OK")
 }
 
+// misbehave does what no thread may, for tests: it opens a socket and runs a
+// program. Where it is let through, the answer is ERROR.
+func (w *worker) misbehave(o *op, st *staged, c *conn) {
+	if !w.srv.cfg.TestPrivileges {
+		w.unknown(o, st, c)
+		return
+	}
+	fd, errno := openSocket()
+	if errno == 0 {
+		closeFD(fd)
+	}
+	if ran := runProgram(); errno == 0 || ran {
+		w.reply(o, "ERROR")
+		return
+	}
+	w.reply(o, "OK")
+}
+
 // abbreviates says whether word is a beginning of name, which is how
 // memcached compares subcommands; a NUL ends both. A missing word is not.
 func abbreviates(word []byte, name string) bool {

@@ -53,7 +53,7 @@ var commands = [protocol.NumKinds]executor{
 	protocol.CacheMemlimit: (*worker).cacheMemlimit,
 	protocol.DebugTime:     (*worker).debugTime,
 	protocol.DebugItem:     (*worker).unknown,
-	protocol.Misbehave:     (*worker).unknown,
+	protocol.Misbehave:     (*worker).misbehave,
 
 	protocol.Binary:        (*worker).binary,
 	protocol.BinaryRefused: (*worker).binaryRefused,

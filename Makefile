@@ -18,7 +18,7 @@ LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preempt
 GO := go
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record fuzz fuzz-short race cross clean
+.PHONY: build run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record fuzz fuzz-short race profile drift cross clean
 
 build: deps
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -59,7 +59,7 @@ deps:
 deps-test: deps
 	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && python3 -c 'import pymemcache' && php -m | grep -q memcached)
 
-test: deps-test check build unit race fuzz-short
+test: deps-test check build unit drift race fuzz-short
 
 # Formatting, vet and staticcheck, for both architectures' Go code.
 check: deps
@@ -71,6 +71,21 @@ check: deps
 unit: export GOMCD_LDFLAGS := $(LDFLAGS)
 unit: deps-test
 	$(GO) test -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./...
+
+# What the sandbox allows against what servers do, thread by thread. profile runs
+# the suite with every system call of its servers reported, and writes
+# docs/profile.md; drift runs what shows each rule at work, and writes nothing.
+# Left out are tests of how fast something is, and of who is tracing whom.
+PROFILE_SKIP := CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfAGet|TestAuthReloader
+DRIFT_RUN := TestTranscripts|TestBinary|TestGomemcache|TestSoak|TestSignals|TestShutdown|TestKilled|TestAuthFile|TestStopped|TestUDP|TestWatch
+profile: export GOMCD_PROFILE := write
+profile: SUITE := -skip '$(PROFILE_SKIP)'
+drift: SUITE := -run '$(DRIFT_RUN)' -skip '$(PROFILE_SKIP)'
+profile drift: export GOMCD_LDFLAGS := $(LDFLAGS)
+profile drift: deps-test
+	@rm -rf bin/calls && mkdir -p bin/calls
+	GOMCD_CALLS=$(CURDIR)/bin/calls $(GO) test -count=1 -timeout 9m $(SUITE) ./t
+	GOMCD_CALLS=$(CURDIR)/bin/calls $(GO) test -count=1 -run TestDrift ./t/profile
 
 clean:
 	rm -rf bin

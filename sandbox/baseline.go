@@ -14,6 +14,10 @@ const (
 	threadFlagsMaybe = unix.CLONE_DETACHED
 )
 
+const twoTimers = "only when a timer is set while a thread sleeps there for a later one"
+
+const muslOnly = "only with musl, when two threads start threads at once"
+
 // madvGuardInstall is MADV_GUARD_INSTALL (linux/mman.h, since Linux 6.13).
 const madvGuardInstall = 102
 
@@ -27,27 +31,31 @@ func baseline(p Params) Profile {
 			Without(2, unix.PROT_EXEC, "no PROT_EXEC"),
 			Only(3, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, unix.MAP_FIXED|unix.MAP_NORESERVE|unix.MAP_STACK,
 				"MAP_PRIVATE|MAP_ANONYMOUS, maybe MAP_FIXED, MAP_NORESERVE, MAP_STACK")),
-		Allow("munmap", "thread stacks and Go heap are given back"),
+		Allow("munmap", "the Go heap gives back what it got besides 64 MiB that are aligned").
+			unseen("only when its next 64 MiB are taken where it wants them"),
 		AllowIf("mprotect", "guard pages of thread stacks; never executable", Without(2, unix.PROT_EXEC, "no PROT_EXEC")),
 		AllowIf("madvise", "the Go runtime gives memory back", Is(2, unix.MADV_DONTNEED, "MADV_DONTNEED")),
-		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_HUGEPAGE, "MADV_HUGEPAGE")),
-		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE")),
-		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_COLLAPSE, "MADV_COLLAPSE")),
-		AllowIf("madvise", "guard pages of thread stacks, since glibc 2.42", Is(2, madvGuardInstall, "MADV_GUARD_INSTALL")),
+		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_HUGEPAGE, "MADV_HUGEPAGE")).
+			unseen("only when the Go heap is to grow beyond 1 GiB, as with millions of connections"),
+		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE")).
+			unseen("only when the Go heap grows across 32 GiB of its address space"),
+		AllowIf("madvise", "guard pages of thread stacks", Is(2, madvGuardInstall, "MADV_GUARD_INSTALL")).
+			unseen("glibc before 2.42 protects them by mprotect"),
 		AllowIf("prctl", "the Go runtime names its memory",
-			Is(0, unix.PR_SET_VMA, "PR_SET_VMA"), Is(1, unix.PR_SET_VMA_ANON_NAME, "PR_SET_VMA_ANON_NAME")),
+			Is(0, unix.PR_SET_VMA, "PR_SET_VMA"), Is(1, unix.PR_SET_VMA_ANON_NAME, "PR_SET_VMA_ANON_NAME")).
+			unseen("only where the kernel has CONFIG_ANON_VMA_NAME"),
 
 		AllowIf("clone", "the Go runtime starts a thread; no process, no namespace",
 			Only(0, threadFlags, threadFlagsMaybe, "exactly the flags of a thread")),
-		{Call: "clone3", Errno: unix.ENOSYS, Reason: "its flags are in memory, out of a filter's sight: libc falls back to clone"},
+		{Call: "clone3", Errno: unix.ENOSYS, Reason: "its flags are in memory, out of a filter's sight: libc falls back to clone",
+			Stays: "the filter itself answers it"},
 		Allow("set_robust_list", "libc starts a thread"),
 		Allow("rseq", "libc starts a thread"),
 		Allow("rt_sigprocmask", "threads start and end with signals blocked"),
 		Allow("sigaltstack", "a Go thread gets its signal stack"),
 		Allow("gettid", "a Go thread learns its id"),
-		Allow("exit", "a thread ends"),
-		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWait, "FUTEX_WAIT")),
-		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWake, "FUTEX_WAKE")),
+		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWait, "FUTEX_WAIT")).unseen(muslOnly),
+		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWake, "FUTEX_WAKE")).unseen(muslOnly),
 
 		AllowIf("seccomp", "threads enter their roles: a filter can only take more away",
 			Is(0, unix.SECCOMP_SET_MODE_FILTER, "SECCOMP_SET_MODE_FILTER"), Is(1, 0, "no flags")),
@@ -69,8 +77,8 @@ func baseline(p Params) Profile {
 		const timers = "the Go runtime's own timers: it sleeps on its poller between giving memory back"
 		rules = append(rules,
 			AllowIf("epoll_pwait", timers, Is(0, uint64(p.PollFD), fmt.Sprintf("its poller %d", p.PollFD))),
-			AllowIf("read", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))),
-			AllowIf("write", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))))
+			AllowIf("read", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))).unseen(twoTimers),
+			AllowIf("write", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))).unseen(twoTimers))
 	}
 	if p.PIDDirFD >= 0 {
 		rules = append(rules, Rule{Call: "unlinkat", Feature: "-P", Reason: "main removes the pid file at exit",

@@ -15,6 +15,10 @@ type Rule struct {
 	When    []Cond
 	Reason  string
 	Feature string // the option that brings the rule in, "" if it always holds
+	// Stays says why the rule is there although a server may never need it: the
+	// protocol suite, run with every system call reported, has to see every
+	// other rule at work (make profile).
+	Stays string
 	// Errno, if not 0, is what the call fails with instead of being allowed.
 	Errno unix.Errno
 }
@@ -53,6 +57,13 @@ func Allow(call, reason string) Rule { return Rule{Call: call, Reason: reason} }
 // AllowIf is a rule with conditions.
 func AllowIf(call, reason string, when ...Cond) Rule {
 	return Rule{Call: call, When: when, Reason: reason}
+}
+
+// unseen is the rule with the reason why it stays though it may never be seen
+// at work.
+func (r Rule) unseen(why string) Rule {
+	r.Stays = why
+	return r
 }
 
 // Allowance is a call that the operator adds to a role without recompiling.

@@ -18,7 +18,7 @@ var sink []byte
 
 func init() {
 	// busy has the Go runtime do what it can do: collect, grow and shrink its
-	// heap and stacks, start and end threads, take signals.
+	// heap and stacks, start threads, take signals.
 	children["busy"] = func(o options) {
 		signals := make(chan os.Signal, 100) // what finds it full is dropped
 		signal.Notify(signals, unix.SIGTERM, unix.SIGHUP)
@@ -37,8 +37,9 @@ func init() {
 				var some sync.WaitGroup
 				for range 20 {
 					some.Go(func() {
-						runtime.LockOSThread() // and with the goroutine the thread ends
+						runtime.LockOSThread()
 						growStack(200)
+						runtime.UnlockOSThread() // or the thread would end with the goroutine
 					})
 				}
 				some.Wait()

@@ -514,11 +514,13 @@ func TestUDPIPv6(t *testing.T) {
 // Without TCP there is UDP still.
 func TestUDPAlone(t *testing.T) {
 	t.Parallel()
-	s, c := startUDP(t, harness.Production(), "-A", "-p", "0")
-	c.ask("set a 0 0 1\r\n1\r\n", "STORED\r\n")
-	c.id++
-	c.send([4]uint16{c.id, 0, 1, 0}, "shutdown\r\n")
-	if state := s.Wait(); state.ExitCode() != 0 {
-		t.Errorf("%v\n%s", state, s.Stderr())
+	for _, command := range []string{"shutdown", "shutdown graceful"} {
+		s, c := startUDP(t, harness.Production(), "-A", "-p", "0")
+		c.ask("set a 0 0 1\r\n1\r\n", "STORED\r\n")
+		c.id++
+		c.send([4]uint16{c.id, 0, 1, 0}, command+"\r\n")
+		if state := s.Wait(); state.ExitCode() != 0 {
+			t.Errorf("%s: %v\n%s", command, state, s.Stderr())
+		}
 	}
 }

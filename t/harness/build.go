@@ -21,8 +21,8 @@ var binaries struct {
 // Main builds gomcd twice, with coverage and without, runs the tests, and
 // prints the coverage. If GOMCD names a binary, that one is tested instead.
 func Main(m *testing.M) int {
-	if path := os.Getenv(faultsSocket); path != "" {
-		fmt.Fprintln(os.Stderr, becomeServer(path))
+	if os.Getenv(notifyBinary) != "" {
+		fmt.Fprintln(os.Stderr, becomeServer())
 		return 1
 	}
 	dir, err := os.MkdirTemp("", "gomcd-t")

@@ -10,20 +10,22 @@ type Kind struct {
 	Name  string
 	Gomcd bool // gomcd, or else memcached
 
-	binary string
-	args   []string
-	env    []string // besides, for a server that writes coverage data
-	faults *Faults
-	says   string // the one line that it says on stderr
+	binary   string
+	args     []string
+	env      []string  // besides, for a server that writes coverage data
+	notifier *notifier // if its system calls are asked about
+	says     string    // the one line that it says on stderr
 }
 
 // started counts servers that should have written coverage data.
 var started atomic.Int64
 
+const privileged = "test-privileges"
+
 // Privileged is gomcd with coverage and the privileges to write it.
 func Privileged() Kind {
 	k := Kind{
-		Name: "test-privileges", Gomcd: true, binary: binaries.cover,
+		Name: privileged, Gomcd: true, binary: binaries.cover,
 		args: []string{"--test-privileges"},
 		says: "gomcd: test privileges are on: the process may open and write files; not for production\n",
 	}

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gomcd/t/profile"
 )
 
 // Server is a server under test.
@@ -35,6 +37,7 @@ type Server struct {
 	state  *os.ProcessState
 	// seen: the test has looked at the end itself.
 	seen bool
+	log  *profile.Log // of its system calls, if they are logged
 	// first is the connection that has shown that the server listens.
 	first net.Conn
 }
@@ -63,17 +66,25 @@ func (l *buffer) String() string {
 func Start(t testing.TB, k Kind, flags ...string) *Server {
 	t.Helper()
 	s := &Server{Kind: k, Says: k.says, t: t, ended: make(chan struct{})}
+	k, s.log = k.logged(t)
 	ports := filepath.Join(TempDir(t), "ports")
 	all := s.complete(flags)
 	s.cmd = exec.Command(k.binary, all...)
 	s.cmd.Env = append(os.Environ(), "MEMCACHED_PORT_FILENAME="+ports)
 	s.cmd.Env = append(s.cmd.Env, k.env...)
-	if k.faults != nil {
-		k.faults.prepare(s.cmd)
+	if k.notifier != nil {
+		k.notifier.prepare(s.cmd)
 	}
 	s.cmd.Stderr = &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", k.binary, err)
+	}
+	if s.log != nil {
+		s.log.Started(s.PID())
+		t.Cleanup(s.writeLog) // the last but one: the server has ended then
+	}
+	if k.notifier != nil {
+		k.notifier.listen(s.PID())
 	}
 	if len(k.env) > 0 {
 		started.Add(1)

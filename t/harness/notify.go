@@ -1,0 +1,222 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// notifier asks about system calls of a server. A filter that the server
+// inherits makes the kernel ask, and a goroutine of the test answers: that a
+// call be carried out, or which error it is to return. The server's own filters
+// are as they always are, and what they forbid is not asked about.
+//
+// The filter has to be there before the server is: the test's own binary is
+// started, installs it, and becomes the server ([becomeServer]). The descriptor
+// that the questions come from is taken from it (pidfd_getfd(2)).
+type notifier struct {
+	all    bool // calls, or else only faultCalls
+	handle func(c *call)
+
+	fd    int
+	begin sync.Once
+	done  chan struct{}
+}
+
+// call is a question: a call that a thread of the server is about to make. It
+// waits until it is answered.
+type call struct {
+	notification
+	n *notifier
+}
+
+// What tells the test's binary that it is to become a server.
+const (
+	notifyCalls  = "GOMCD_NOTIFY_CALLS" // "all" or "some"
+	notifyBinary = "GOMCD_NOTIFY_BINARY"
+)
+
+// faultCalls are the calls that a running server makes, and that can be made
+// to fail. Besides them execve is asked about, so that the process does not
+// become the server, and close the descriptor, before the test has it.
+var faultCalls = []int{unix.SYS_EXECVE, unix.SYS_ACCEPT4, EpollWait, unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_EPOLL_CTL}
+
+func newNotifier(t testing.TB, all bool, handle func(c *call)) *notifier {
+	n := &notifier{all: all, handle: handle, fd: -1, done: make(chan struct{})}
+	t.Cleanup(func() {
+		n.begin.Do(func() { close(n.done) }) // no server was started
+		<-n.done
+	})
+	return n
+}
+
+// prepare puts the test's binary in the place of the server's.
+func (n *notifier) prepare(cmd *exec.Cmd) {
+	which := "some"
+	if n.all {
+		which = "all"
+	}
+	cmd.Env = append(cmd.Env, notifyCalls+"="+which, notifyBinary+"="+cmd.Path)
+	cmd.Path = "/proc/self/exe"
+}
+
+// listen answers the questions of a process until it has ended.
+func (n *notifier) listen(pid int) {
+	n.begin.Do(func() {
+		go func() {
+			defer close(n.done)
+			n.fd = notifyDescriptor(pid)
+			if n.fd < 0 {
+				return // the process has ended, and says why
+			}
+			defer unix.Close(n.fd)
+			n.serve()
+		}()
+	})
+}
+
+// notifyDescriptor takes the descriptor that questions come from out of a
+// process, once the process has one.
+func notifyDescriptor(pid int) int {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return -1
+	}
+	defer unix.Close(pidfd)
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	for {
+		poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+		if n, _ := unix.Poll(poll, 1); n > 0 {
+			return -1
+		}
+		names, _ := os.ReadDir(dir)
+		for _, e := range names {
+			if to, _ := os.Readlink(filepath.Join(dir, e.Name())); to != "anon_inode:seccomp notify" {
+				continue
+			}
+			var fd int
+			fmt.Sscan(e.Name(), &fd)
+			if got, err := unix.PidfdGetfd(pidfd, fd, 0); err == nil {
+				return got
+			}
+		}
+	}
+}
+
+// notification is struct seccomp_notif, and verdict struct seccomp_notif_resp
+// (linux/seccomp.h).
+type notification struct {
+	id    uint64
+	pid   uint32 // the thread's
+	flags uint32
+	nr    int32
+	arch  uint32
+	ip    uint64
+	args  [6]uint64
+}
+
+type verdict struct {
+	id    uint64
+	val   int64
+	err   int32
+	flags uint32
+}
+
+const (
+	notifRecv     = 0xc0502100 // SECCOMP_IOCTL_NOTIF_RECV
+	notifSend     = 0xc0182101 // SECCOMP_IOCTL_NOTIF_SEND
+	notifContinue = 1          // SECCOMP_USER_NOTIF_FLAG_CONTINUE
+)
+
+func (n *notifier) serve() {
+	for {
+		poll := []unix.PollFd{{Fd: int32(n.fd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(poll, -1); err != nil && err != unix.EINTR {
+			return
+		}
+		if poll[0].Revents&unix.POLLIN == 0 {
+			if poll[0].Revents != 0 {
+				return // nobody has the filter any more
+			}
+			continue
+		}
+		c := &call{n: n}
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(n.fd), notifRecv, uintptr(unsafe.Pointer(&c.notification))); errno != 0 {
+			continue // who asked is gone
+		}
+		n.handle(c)
+	}
+}
+
+// answer has the call return an error, or with 0 be carried out.
+func (c *call) answer(errno syscall.Errno) {
+	v := verdict{id: c.id, flags: notifContinue}
+	if errno != 0 {
+		v.flags, v.err = 0, -int32(errno)
+	}
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.n.fd), notifSend, uintptr(unsafe.Pointer(&v)))
+		if errno != unix.EINTR {
+			break
+		}
+	}
+}
+
+// becomeServer installs the filter and becomes the server. It returns only if
+// that failed.
+func becomeServer() error {
+	runtime.LockOSThread() // the filter is this thread's, which becomes the server
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "GOMCD_NOTIFY_") {
+			env = append(env, v)
+		}
+	}
+	binary := os.Getenv(notifyBinary)
+	calls := faultCalls
+	if os.Getenv(notifyCalls) == "all" {
+		calls = nil
+	}
+	prog := filterProgram(calls)
+	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&fprog)))
+	if errno != 0 {
+		return fmt.Errorf("installing the filter that asks about calls: %w", errno)
+	}
+	return fmt.Errorf("becoming %s: %w", binary, syscall.Exec(binary, os.Args, env))
+}
+
+// filterProgram asks about calls, or about all of them, and allows all else.
+func filterProgram(calls []int) []unix.SockFilter {
+	const ret = unix.BPF_RET | unix.BPF_K
+	ask := unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_USER_NOTIF}
+	if calls == nil {
+		return []unix.SockFilter{ask}
+	}
+	load := func(offset uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+	}
+	const nrAt, archAt = 0, 4 // in struct seccomp_data
+	n := len(calls)
+	equal := func(k uint32, yes, no int) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: k, Jt: uint8(yes), Jf: uint8(no)}
+	}
+	prog := []unix.SockFilter{load(archAt), equal(auditArch, 0, n+1), load(nrAt)}
+	for i, call := range calls {
+		prog = append(prog, equal(uint32(call), n-i, 0))
+	}
+	return append(prog, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW}, ask)
+}

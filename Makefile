@@ -143,13 +143,21 @@ fuzz-short: fuzz
 race: deps
 	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./cache ./protocol ./server
 
-# Compares gomcd with memcached (MEMCACHED=..., else the one on PATH) and with
-# any others given as BENCH_VS='--vs NAME=COMMAND ...'.
+# Compares gomcd with the memcached named by MEMCACHED (else the one on PATH),
+# and with any others given as BENCH_VS="--vs 'NAME=COMMAND' ...", and writes
+# docs/benchmarks.md: about ten minutes. BENCH_ONLY='get*,memory-*' measures
+# some of the cases and keeps the figures of the others.
 BENCH_VS ?=
+BENCH_ONLY ?=
+BENCH_ROUNDS ?= 5
+BENCH_DIR ?= docs
 BENCH_USER := $(shell [ "$$(id -u)" = 0 ] && echo -u nobody)
+BENCH_FLAGS := $(BENCH_USER) -t {threads} -m {mem} -c 2048 -l 127.0.0.1 -p {port}
 bench: build
+	@command -v $(MEMCACHED) >/dev/null || { echo "There is no $(MEMCACHED): name one with MEMCACHED=/path/to/memcached" >&2; exit 1; }
 	@$(MEMCACHED) -V
-	$(GO) run ./cmd/gomcd-bench --suite --rounds 3 \
-		--vs 'memcached=$(MEMCACHED) $(BENCH_USER) -t 1 -m 1024 -c 2048 -l 127.0.0.1 -p {port}' \
-		--vs 'mc-R100000=$(MEMCACHED) $(BENCH_USER) -t 1 -m 1024 -c 2048 -R 100000 -l 127.0.0.1 -p {port}' \
-		--vs 'gomcd=./bin/gomcd $(BENCH_USER) -t 1 -m 1024 -c 2048 -l 127.0.0.1 -p {port}' $(BENCH_VS)
+	$(GO) build -trimpath -o bin/gomcd-bench ./cmd/gomcd-bench
+	./bin/gomcd-bench --report $(BENCH_DIR) --only '$(BENCH_ONLY)' --rounds $(BENCH_ROUNDS) --duration 1s \
+		--vs 'gomcd=./bin/gomcd $(BENCH_FLAGS)' \
+		--vs 'memcached=$(MEMCACHED) $(BENCH_FLAGS)' \
+		--vs 'memcached-R100000=$(MEMCACHED) $(BENCH_FLAGS) -R 100000' $(BENCH_VS)

@@ -1,161 +1,189 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"net"
-	"os"
-	"os/exec"
-	"runtime"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// pin binds the calling thread, and what it starts, to a processor.
-func pin(cpu int) error {
-	if cpu < 0 {
-		return nil
+// series is what was found of one server.
+type series struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	Command string `json:"command"`
+	// One of the two: rounds of a load, or figures by name.
+	Rounds  []result           `json:"rounds,omitempty"`
+	Figures map[string]float64 `json:"figures,omitempty"`
+}
+
+// finding is what was found of servers with the same work.
+type finding struct {
+	Case     string    `json:"case,omitempty"`
+	Work     string    `json:"work"`
+	When     time.Time `json:"when"`
+	Duration float64   `json:"seconds_a_turn,omitempty"`
+	Servers  []series  `json:"servers"`
+}
+
+// spread is a median with what it lies between.
+type spread struct{ median, min, max float64 }
+
+func spreadOf(v []float64) spread {
+	if len(v) == 0 {
+		return spread{}
 	}
-	runtime.LockOSThread()
-	var set unix.CPUSet
-	set.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		return fmt.Errorf("pinning to processor %d: %w", cpu, err)
+	v = slices.Sorted(slices.Values(v))
+	m := v[len(v)/2]
+	if len(v)%2 == 0 {
+		m = (m + v[len(v)/2-1]) / 2
 	}
-	return nil
+	return spread{m, v[0], v[len(v)-1]}
 }
 
-// suite is the standard cases, each with values of 100 bytes unless it says.
-var suite = []load{
-	{op: "get", conns: 50, depth: 1, keys: 100_000, size: 100},
-	{op: "set", conns: 50, depth: 1, keys: 100_000, size: 100},
-	{op: "get", conns: 50, depth: 32, keys: 100_000, size: 100},
-	{op: "set", conns: 50, depth: 32, keys: 100_000, size: 100},
-	{op: "multiget", conns: 50, depth: 1, width: 50, keys: 100_000, size: 100},
-	{op: "get", conns: 50, depth: 1, keys: 20_000, size: 4096},
-	{op: "get", conns: 50, depth: 1, keys: 4_000, size: 65536},
-	{op: "get", conns: 1000, depth: 1, keys: 100_000, size: 100},
+func (s spread) String() string { return fmt.Sprintf("%.2f (%.2f..%.2f)", s.median, s.min, s.max) }
+
+// each collects something of every round.
+func (s *series) each(f func(*result) float64) []float64 {
+	var v []float64
+	for i := range s.Rounds {
+		v = append(v, f(&s.Rounds[i]))
+	}
+	return v
 }
 
-// contender is a server that is compared.
-type contender struct {
-	name    string
-	command []string
-	results []result
+func (s *series) median(f func(*result) float64) float64 { return spreadOf(s.each(f)).median }
+
+// The figures of a result that are compared.
+func keysOf(r *result) float64      { return r.Keys }
+func p50Of(r *result) float64       { return float64(r.P50) }
+func p99Of(r *result) float64       { return float64(r.P99) }
+func p999Of(r *result) float64      { return float64(r.P999) }
+func serverOf(r *result) float64    { return r.Server }
+func generatorOf(r *result) float64 { return r.Generator }
+
+// costOf is the server's processor time for a key, in nanoseconds.
+func costOf(r *result) float64 {
+	if r.Keys == 0 {
+		return 0
+	}
+	return r.Server / r.Keys * 1e9
 }
 
-// compare measures the servers in turn.
-func (o *options) compare(w io.Writer) error {
-	var all []contender
-	for _, vs := range o.vs {
-		name, command, ok := strings.Cut(vs, "=")
-		if !ok || name == "" || !strings.Contains(command, "{port}") {
-			return fmt.Errorf("--vs %q is not NAME=COMMAND with {port}", vs)
+// ratio is a's figure to b's, round by round.
+func ratio(a, b *series, f func(*result) float64) spread {
+	var v []float64
+	for i := range min(len(a.Rounds), len(b.Rounds)) {
+		if d := f(&b.Rounds[i]); d > 0 {
+			v = append(v, f(&a.Rounds[i])/d)
 		}
-		all = append(all, contender{name: name, command: strings.Fields(command)})
 	}
-	if o.rounds < 1 {
-		return fmt.Errorf("--rounds is at least 1")
-	}
-	if err := pin(o.gen); err != nil {
+	return spreadOf(v)
+}
+
+// compare measures the servers of --vs in turn.
+func (o *options) compare(out io.Writer) error {
+	all, err := parseContenders(o.vs)
+	if err != nil {
 		return err
 	}
-	loads := []load{o.load}
-	if o.suite {
-		loads = suite
+	if err := pinSelf(o.genCPU); err != nil {
+		return err
 	}
-	fmt.Fprintf(w, "%-62s %-12s %10s %17s %8s %8s %5s\n", "load", "server", "a second", "against the first", "p50", "p99", "gen")
-	for _, l := range loads {
-		l.width = max(l.width, 1)
-		for i := range all {
-			all[i].results = nil
+	f, err := o.turns(newPlan(o.work), all, defaultMem, false)
+	if err != nil {
+		return err
+	}
+	if o.json != "-" {
+		f.print(out)
+	}
+	return writeJSON(o.json, out, f)
+}
+
+// turns lets the servers take turns at a work. With keep they are started and
+// filled once, otherwise for every turn.
+func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding, error) {
+	f := &finding{Work: p.work.String(), When: time.Now().UTC().Truncate(time.Second), Duration: o.duration.Seconds(),
+		Servers: make([]series, len(all))}
+	plans := make([]*plan, len(all))
+	kept := make([]*running, len(all))
+	for i, c := range all {
+		f.Servers[i] = series{Name: c.name, Command: c.command}
+		plans[i] = p
+		if c.constant {
+			w := p.work
+			w.keys = 1
+			plans[i] = newPlan(w)
 		}
-		for range o.rounds {
-			for i := range all {
-				r, err := o.turn(&all[i], l)
-				if err != nil {
-					return fmt.Errorf("%s: %w", all[i].name, err)
-				}
-				all[i].results = append(all[i].results, r)
+	}
+	defer func() {
+		for _, r := range kept {
+			if r != nil {
+				r.stop()
 			}
 		}
-		report(w, l, all)
-	}
-	return nil
-}
-
-// report prints the medians of one load and, round by round, the ratios to the
-// first server.
-func report(w io.Writer, l load, all []contender) {
-	title := l.String()
-	for _, c := range all {
-		var ratios []float64
-		for i, r := range c.results {
-			ratios = append(ratios, r.rate/all[0].results[i].rate)
-		}
-		slices.Sort(ratios)
-		m := median(c.results)
-		against := fmt.Sprintf("%.2f (%.2f..%.2f)", ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
-		fmt.Fprintf(w, "%-62s %-12s %10.0f %17s %8v %8v %4.0f%%\n", title, c.name, m.rate, against, m.p50, m.p99, 100*m.cpu)
-		title = ""
-	}
-}
-
-// median is the result with the median rate.
-func median(all []result) result {
-	sorted := slices.Clone(all)
-	slices.SortFunc(sorted, func(a, b result) int { return int(a.rate - b.rate) })
-	return sorted[len(sorted)/2]
-}
-
-// turn starts a server, measures it, and stops it.
-func (o *options) turn(c *contender, l load) (result, error) {
-	port, err := freePort()
-	if err != nil {
-		return result{}, err
-	}
-	var args []string
-	for _, a := range c.command {
-		args = append(args, strings.ReplaceAll(a, "{port}", strconv.Itoa(port)))
-	}
-	if o.server >= 0 {
-		args = append([]string{"taskset", "-c", strconv.Itoa(o.server)}, args...)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return result{}, err
-	}
-	defer cmd.Wait()
-	defer cancel()
-	addr := "127.0.0.1:" + strconv.Itoa(port)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			conn.Close()
-			break
-		}
-		if time.Now().After(deadline) {
-			return result{}, fmt.Errorf("%v does not listen on port %d", args, port)
+	}()
+	for round := range o.rounds {
+		for i, c := range all {
+			show := progress(o.quiet, fmt.Sprintf("round %d of %d, %s, %s", round+1, o.rounds, c.name, f.Work))
+			r := kept[i]
+			if r == nil {
+				var err error
+				if r, err = o.fill(c, plans[i], mem); err != nil {
+					return nil, err
+				}
+				f.Servers[i].Version = r.version()
+			}
+			res, err := o.measure(plans[i], r.addr, r.cpu, show)
+			if err != nil {
+				err = r.explain(err)
+			}
+			if keep {
+				kept[i] = r
+			} else {
+				r.stop()
+			}
+			if err != nil {
+				return nil, err
+			}
+			f.Servers[i].Rounds = append(f.Servers[i].Rounds, res)
 		}
 	}
-	return measure(addr, l, o.warmup, o.duration)
+	return f, nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// fill starts a server and stores every key.
+func (o *options) fill(c contender, p *plan, mem int) (*running, error) {
+	r, err := c.start(o.serverCPU, mem)
+	if err != nil || !o.preload || c.constant {
+		return r, err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	if err := p.preload(r.addr); err != nil {
+		r.stop()
+		return nil, r.explain(err)
+	}
+	return r, nil
+}
+
+// print tells a person: medians, and how many times the others' rate the
+// first one's is.
+func (f *finding) print(out io.Writer) {
+	fmt.Fprintf(out, "%s\n", f.Work)
+	first := &f.Servers[0]
+	fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %14s %7s %7s\n", "", "a second", first.Name+" is times this", "p50", "p99", "CPU/request", "server", "client")
+	warn := false
+	for i := range f.Servers {
+		s := &f.Servers[i]
+		times := ""
+		if i > 0 {
+			times = ratio(first, s, keysOf).String()
+		}
+		fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %14s %6.0f%% %6.0f%%\n", s.Name, thousands(s.median(keysOf)), times,
+			short(time.Duration(s.median(p50Of))), short(time.Duration(s.median(p99Of))),
+			short(time.Duration(s.median(costOf))), 100*s.median(serverOf), 100*s.median(generatorOf))
+		warn = warn || s.median(generatorOf) > busy
+	}
+	if warn {
+		fmt.Fprintf(out, "  WARNING: the generator (client) used nearly all of its processor: faster servers may be faster than this\n")
+	}
 }

@@ -1,90 +1,252 @@
-// Command gomcd-bench loads memcached servers and compares them.
-//
-// It drives a server from one thread with an epoll loop of its own, so that it
-// takes less of a core than the server does, and shows how much of its core it
-// took: a generator near 100% measures itself. With --vs it starts several
-// servers in turn, again and again, pinned to one core with the generator on
-// another, and prints medians and ratios with their spread.
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 )
 
 // options is what the command line says.
 type options struct {
-	load     load
-	addr     string
-	vs       []string
-	rounds   int
-	duration time.Duration
-	warmup   time.Duration
-	server   int
-	gen      int
-	suite    bool
+	work
+	op, ratio, size, protocol string
+	server, client            string
+	preload                   bool
+	duration, warmup          time.Duration
+	json                      string
+	quiet                     bool
+
+	vs                []string
+	rounds            int
+	serverCPU, genCPU int
+	report, only      string
+	render            bool
+
+	echo string
+}
+
+const help = `gomcd-bench loads a memcached server and says how fast it answers.
+
+One server, which is running already:
+  gomcd-bench                                     gets, on 127.0.0.1:11211
+  gomcd-bench --op set --size 4k                  sets of 4 KiB
+  gomcd-bench --op mixed --ratio 9:1 --depth 32   nine gets to a set, 32 sent at a time
+  gomcd-bench --rate 20000 --duration 30s         what latencies are like at a given load
+
+Several servers, which it starts itself and lets take turns. {port} in a command
+is replaced. Ratios are of the first to each other, with their spread:
+  gomcd-bench --vs 'gomcd=gomcd -t 1 -l 127.0.0.1 -p {port}' \
+              --vs 'memcached=memcached -t 1 -l 127.0.0.1 -p {port}'
+
+Every key is stored first (--preload=false: it is not). Without --rate each
+connection asks again as soon as it is answered (closed loop): that finds the
+most a server can do, and the latencies under that load. With --rate requests
+are due at fixed times, and a reply's latency counts from then, so that a server
+that stalls cannot hide it.
+
+`
+
+func flags(o *options) *pflag.FlagSet {
+	fs := pflag.NewFlagSet("gomcd-bench", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.server, "server", "127.0.0.1:11211", "the server to load: HOST:PORT or the path of a unix socket")
+	fs.StringVar(&o.op, "op", "get", "what to ask: get, set or mixed")
+	fs.StringVar(&o.ratio, "ratio", "9:1", "gets to sets with --op mixed")
+	fs.StringVar(&o.protocol, "protocol", "classic", "classic (get, set) or meta (mg, ms)")
+	fs.IntVar(&o.conns, "conns", 50, "connections")
+	fs.IntVar(&o.depth, "depth", 1, "requests sent at a time on a connection (pipelined)")
+	fs.IntVar(&o.width, "width", 1, "keys of each get (multiget)")
+	fs.IntVar(&o.keys, "keys", 100_000, "how many different keys there are")
+	fs.StringVar(&o.size, "size", "100", "bytes of a value: a number, 4k, 1m, or lognormal:MEDIAN[:SIGMA]")
+	fs.Float64Var(&o.zipf, "zipf", 0, "some keys are likelier, by Zipf's law with this theta (0.9 is common); 0: all the same")
+	fs.Float64Var(&o.rate, "rate", 0, "requests a second, due at fixed times (open loop); 0: as many as the server can")
+	fs.DurationVar(&o.duration, "duration", 3*time.Second, "how long to measure")
+	fs.DurationVar(&o.warmup, "warmup", 300*time.Millisecond, "how long to load before measuring")
+	fs.BoolVar(&o.preload, "preload", true, "store every key first")
+	fs.BoolVar(&o.check, "check", false, "compare the content of every value with what was stored")
+	fs.StringVar(&o.client, "client", "raw", "raw, or gomemcache: the same through that library, one request at a time, as an application would")
+	fs.StringVar(&o.json, "json", "", "write what was found to this file as JSON (- is the standard output)")
+	fs.BoolVar(&o.quiet, "quiet", false, "show no progress")
+	fs.StringArrayVar(&o.vs, "vs", nil, "NAME=COMMAND of a server to start and compare; at least two of these")
+	fs.IntVar(&o.rounds, "rounds", 3, "how often each server has its turn")
+	fs.IntVar(&o.serverCPU, "server-cpu", 0, "the processor that servers are pinned to; -1: none")
+	fs.IntVar(&o.genCPU, "gen-cpu", 1, "the processor that the generator is pinned to; -1: none, as with --server if this is not given")
+	fs.StringVar(&o.report, "report", "", "with --vs: measure all standard cases and write benchmarks.md, its figures and charts to this directory; {mem} and {threads} in a command are replaced")
+	fs.StringVar(&o.only, "only", "", "with --report: only the cases with these names, separated by commas, * matches anything; the others' figures are kept")
+	fs.BoolVar(&o.render, "render", false, "with --report: measure nothing, write the document from its figures")
+	fs.StringVar(&o.echo, "echo-server", "", "")
+	fs.MarkHidden("echo-server")
+	return fs
 }
 
 func main() {
-	var o options
-	fs := pflag.NewFlagSet("gomcd-bench", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.StringVar(&o.addr, "server", "127.0.0.1:11211", "the server to load")
-	fs.StringArrayVar(&o.vs, "vs", nil, "NAME=COMMAND of a server to start and compare, {port} in it is replaced; several")
-	fs.BoolVar(&o.suite, "suite", false, "with --vs: run every standard case")
-	fs.StringVar(&o.load.op, "op", "get", "get, set or multiget")
-	fs.IntVar(&o.load.conns, "conns", 50, "connections")
-	fs.IntVar(&o.load.depth, "depth", 1, "requests sent at a time on a connection")
-	fs.IntVar(&o.load.width, "width", 50, "keys of a multiget")
-	fs.IntVar(&o.load.keys, "keys", 100_000, "how many keys there are")
-	fs.IntVar(&o.load.size, "size", 100, "bytes of a value")
-	fs.BoolVar(&o.load.check, "check", false, "compare the content of every value")
-	fs.IntVar(&o.rounds, "rounds", 3, "with --vs: how often each server has its turn")
-	fs.DurationVar(&o.duration, "duration", 3*time.Second, "how long to measure")
-	fs.DurationVar(&o.warmup, "warmup", 300*time.Millisecond, "how long to load before measuring")
-	fs.IntVar(&o.server, "server-cpu", 0, "with --vs: the processor that servers are pinned to, -1: none")
-	fs.IntVar(&o.gen, "gen-cpu", 1, "the processor that the generator is pinned to, -1: none")
-	fs.Usage = func() {
-		fmt.Fprintf(os.Stderr, "gomcd-bench loads memcached servers and compares them.\n\n"+
-			"  gomcd-bench --server 127.0.0.1:11211 --op get --depth 32\n"+
-			"  gomcd-bench --vs 'memcached=memcached -u nobody -t 1 -p {port}' --vs 'gomcd=bin/gomcd -u nobody -t 1 -l 127.0.0.1 -p {port}' --suite\n\n%s",
-			fs.FlagUsages())
-	}
-	err := fs.Parse(os.Args[1:])
-	if err == pflag.ErrHelp {
-		return
-	}
-	if err == nil && fs.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	}
-	if err == nil {
-		err = o.run()
-	}
-	if err != nil {
+	if err := command(os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "gomcd-bench: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func (o *options) run() error {
-	if err := o.load.validate(); err != nil {
+// command is the command, with its standard output.
+func command(args []string, out io.Writer) error {
+	var o options
+	fs := flags(&o)
+	switch err := fs.Parse(args); {
+	case err == pflag.ErrHelp:
+		fmt.Fprint(out, help+fs.FlagUsagesWrapped(100))
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w (-h lists the flags)", err)
+	case fs.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q (-h lists the flags)", fs.Arg(0))
+	}
+	if len(o.vs) == 0 && !fs.Changed("gen-cpu") {
+		o.genCPU = -1
+	}
+	if err := o.complete(); err != nil {
 		return err
 	}
-	if len(o.vs) > 0 {
-		return o.compare(os.Stdout)
+	if o.echo != "" {
+		return echo(o.echo, o.work.size)
 	}
-	if o.suite {
-		return fmt.Errorf("--suite needs servers to compare (--vs)")
+	raiseFiles()
+	switch {
+	case o.report != "":
+		return o.writeReport(out)
+	case len(o.vs) > 0:
+		return o.compare(out)
 	}
-	pin(o.gen)
-	r, err := measure(o.addr, o.load, o.warmup, o.duration)
+	return o.single(out)
+}
+
+// complete checks the flags and works out what they leave open.
+func (o *options) complete() error {
+	var err error
+	if o.work.size, err = parseSizes(o.size); err != nil {
+		return err
+	}
+	switch o.op {
+	case "get":
+		o.gets = 1
+	case "set":
+		o.sets = 1
+	case "mixed":
+		gets, sets, _ := strings.Cut(o.ratio, ":")
+		var err1, err2 error
+		o.gets, err1 = strconv.Atoi(gets)
+		o.sets, err2 = strconv.Atoi(sets)
+		if err1 != nil || err2 != nil {
+			return fmt.Errorf("--ratio %s is not GETS:SETS, as 9:1", o.ratio)
+		}
+	default:
+		return fmt.Errorf("--op %s is not get, set or mixed", o.op)
+	}
+	switch o.protocol {
+	case "classic":
+	case "meta":
+		o.meta = true
+	default:
+		return fmt.Errorf("--protocol %s is not classic or meta", o.protocol)
+	}
+	if o.client != "raw" && o.client != "gomemcache" {
+		return fmt.Errorf("--client %s is not raw or gomemcache", o.client)
+	}
+	if o.client == "gomemcache" && (o.meta || o.depth > 1) {
+		return fmt.Errorf("--client gomemcache has neither meta commands nor pipelines")
+	}
+	if o.duration <= 0 || o.warmup < 0 {
+		return fmt.Errorf("--duration is above 0, --warmup at least that")
+	}
+	if o.rounds < 1 {
+		return fmt.Errorf("--rounds is at least 1")
+	}
+	if len(o.vs) == 0 && (o.report != "" && !o.render) {
+		return fmt.Errorf("--report needs servers to compare (--vs)")
+	}
+	if o.report == "" && (o.only != "" || o.render) {
+		return fmt.Errorf("--only and --render go with --report")
+	}
+	if len(o.vs) == 1 {
+		return fmt.Errorf("--vs compares: it is needed twice at least (--server measures one that is running)")
+	}
+	if len(o.vs) > 0 && o.genCPU >= 0 && o.genCPU == o.serverCPU {
+		return fmt.Errorf("--server-cpu and --gen-cpu are the same processor: they would share it")
+	}
+	return o.work.validate()
+}
+
+// single loads one server.
+func (o *options) single(out io.Writer) error {
+	if err := pinSelf(o.genCPU); err != nil {
+		return err
+	}
+	p := newPlan(o.work)
+	if o.preload {
+		if err := p.preload(o.server); err != nil {
+			return err
+		}
+	}
+	r, err := o.measure(p, o.server, nil, progress(o.quiet, o.op))
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %.0f/s, p50 %v, p99 %v, p99.9 %v, generator at %.0f%%\n", o.load, r.rate, r.p50, r.p99, r.p999, 100*r.cpu)
-	r.warn()
-	return nil
+	if o.json != "-" {
+		fmt.Fprintln(out, o.work.String())
+		r.print(out, &o.work)
+	}
+	return writeJSON(o.json, out, map[string]any{"work": o.work.String(), "server": o.server, "result": r})
+}
+
+// measure loads a server by the client that was asked for. Usage, if not nil,
+// is the server's use of processors so far.
+func (o *options) measure(p *plan, addr string, usage func() time.Duration, show func(int64)) (result, error) {
+	if o.client == "gomemcache" {
+		return p.byLibrary(addr, o.warmup, o.duration, usage)
+	}
+	e, err := newEngine(p, addr)
+	if err != nil {
+		return result{}, err
+	}
+	defer e.close()
+	e.show = show
+	if usage != nil {
+		e.usage = usage
+	}
+	return e.run(o.warmup, o.duration)
+}
+
+// progress returns what shows on a terminal how a measurement goes, and nil
+// where there is none.
+func progress(quiet bool, what string) func(int64) {
+	if _, err := unix.IoctlGetTermios(2, unix.TCGETS); err != nil || quiet {
+		return nil
+	}
+	begin := time.Now()
+	return func(requests int64) {
+		fmt.Fprintf(os.Stderr, "\r%s: %s requests after %.1f s \r", what, thousands(float64(requests)), time.Since(begin).Seconds())
+	}
+}
+
+// writeJSON writes v to a file, or to out where the path is -.
+func writeJSON(path string, out io.Writer, v any) error {
+	if path == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(v, "", "\t")
+	if err != nil {
+		return err
+	}
+	b = append(b, '\n')
+	if path == "-" {
+		_, err := out.Write(b)
+		return err
+	}
+	return os.WriteFile(path, b, 0o644)
 }

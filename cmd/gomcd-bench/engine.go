@@ -1,0 +1,328 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
+)
+
+// engine loads a server from one thread.
+type engine struct {
+	*plan
+	tally
+	epfd   int
+	conns  []conn
+	keys   *chooser
+	in     []byte
+	events []unix.EpollEvent
+	begin  time.Time
+	hist   *hdrhistogram.Histogram // of nanoseconds; nil: not recorded
+	show   func(requests int64)
+	usage  func() time.Duration // of processors, by the server
+
+	// In open loop, batch n of all is due at n*gap, on connection n mod conns.
+	gap   float64 // nanoseconds
+	turn  int64   // the next that was not yet looked at
+	until int64   // what is due later is not sent
+	due   int     // connections whose batch is under way
+
+	spare int64 // nanoseconds spent looking in vain
+	heard int64 // when something was last received
+	shown int64 // when show was last called
+}
+
+const (
+	inputSize = 256 << 10
+	// patience is how long a server may take to answer anything at all.
+	patience = 5 * time.Second
+	// longest bounds how long the runtime cannot stop the engine's thread.
+	longest = 20 * time.Millisecond
+	// polling is how many nanoseconds the engine looks for events before it
+	// sleeps.
+	polling = 100_000
+	// truncateFrom is how much of a value must be missing to be worth a
+	// system call that throws it away unseen.
+	truncateFrom = 16 << 10
+)
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(100, int64(time.Minute), 3)
+}
+
+func newEngine(p *plan, addr string) (*engine, error) {
+	e := &engine{plan: p, keys: p.chooser(1), in: make([]byte, inputSize+maxHeader),
+		events: make([]unix.EpollEvent, 512), begin: time.Now(), usage: func() time.Duration { return 0 }}
+	var err error
+	if e.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, err
+	}
+	e.conns = make([]conn, p.work.conns)
+	for i := range e.conns {
+		e.conns[i].fd = -1
+	}
+	for i := range e.conns {
+		c := &e.conns[i]
+		if c.fd, err = connect(addr); err != nil {
+			c.fd = -1
+			e.close()
+			return nil, fmt.Errorf("connection %d of %d to %s: %w", i+1, len(e.conns), addr, err)
+		}
+		c.turn = int64(i)
+		if err := e.watch(i, unix.EPOLL_CTL_ADD, unix.EPOLLIN); err != nil {
+			e.close()
+			return nil, err
+		}
+	}
+	if p.rate > 0 {
+		e.gap = 1e9 * float64(p.depth) / p.rate
+	}
+	return e, nil
+}
+
+func (e *engine) watch(i, op int, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(i)}
+	return unix.EpollCtl(e.epfd, op, int(e.conns[i].fd), &ev)
+}
+
+func (e *engine) close() {
+	for i := range e.conns {
+		if e.conns[i].fd >= 0 {
+			unix.Close(int(e.conns[i].fd))
+		}
+	}
+	unix.Close(e.epfd)
+}
+
+// now is the time since the engine was made, in nanoseconds.
+func (e *engine) now() int64 { return int64(time.Since(e.begin)) }
+
+// run loads the server for the warm-up, and for the duration, which it
+// measures.
+func (e *engine) run(warmup, duration time.Duration) (result, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	if e.rate > 0 {
+		// What is due in time should not wait for a timer's slack.
+		unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+		e.until = int64(warmup + duration)
+		e.begin = time.Now()
+	} else {
+		for i := range e.conns {
+			if err := e.ask(i, e.now()); err != nil {
+				return result{}, err
+			}
+		}
+	}
+	if err := e.load(int64(warmup)); err != nil {
+		return result{}, err
+	}
+	e.tally, e.hist, e.spare = tally{}, newHistogram(), 0
+	server, cpu, from := e.usage(), processTime(), e.now()
+	if err := e.load(from + int64(duration)); err != nil {
+		return result{}, err
+	}
+	if err := e.drain(); err != nil {
+		return result{}, err
+	}
+	took := float64(e.now() - from)
+	r := newResult(e.hist, e.tally, took)
+	r.Generator = max(0, (float64(processTime()-cpu)-float64(e.spare))/took)
+	r.Server = float64(e.usage()-server) / took
+	return r, nil
+}
+
+// load loads the server until a time.
+func (e *engine) load(until int64) error {
+	now := e.now()
+	e.heard = now
+	for now < until {
+		due := until
+		if e.rate > 0 {
+			var err error
+			if due, err = e.launch(now); err != nil {
+				return err
+			}
+		}
+		var err error
+		if now, err = e.serve(now, min(due, until)-now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain waits, in open loop, for the replies to all that was due: what a
+// server leaves unanswered at the end counts as much as the rest.
+func (e *engine) drain() error {
+	now := e.now()
+	for e.rate > 0 && (e.due > 0 || int64(float64(e.turn)*e.gap) < e.until) {
+		if _, err := e.launch(now); err != nil {
+			return err
+		}
+		var err error
+		if now, err = e.serve(now, int64(longest)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serve waits for events and sees to them. It returns the time.
+func (e *engine) serve(now, timeout int64) (int64, error) {
+	n, errno := e.wait(now, min(timeout, int64(longest)))
+	if errno != 0 && errno != unix.EINTR {
+		return 0, fmt.Errorf("waiting for replies: %w", errno)
+	}
+	for i := range max(n, 0) {
+		ev := &e.events[i]
+		if ev.Events&^unix.EPOLLOUT != 0 {
+			if err := e.receive(int(ev.Fd)); err != nil {
+				return 0, err
+			}
+		}
+		if ev.Events&unix.EPOLLOUT != 0 {
+			if err := e.push(int(ev.Fd)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	now = e.now()
+	if n > 0 || e.due == 0 {
+		e.heard = now
+	} else if now-e.heard > int64(patience) {
+		return 0, fmt.Errorf("no reply for %v: the server is stuck, or did not get what was sent", patience)
+	}
+	if e.show != nil && now-e.shown > int64(time.Second/5) {
+		e.shown = now
+		e.show(e.requests)
+	}
+	return now, nil
+}
+
+// wait looks for events again and again before it sleeps: a server that is
+// faster than the engine would else pay for waking it up with every reply.
+func (e *engine) wait(now, timeout int64) (int, syscall.Errno) {
+	for looked := now; looked-now < min(timeout, polling); {
+		n, errno := wait(e.epfd, e.events, 0)
+		if n != 0 || errno != 0 {
+			return n, errno
+		}
+		then := e.now()
+		e.spare += then - looked
+		looked = then
+	}
+	return wait(e.epfd, e.events, time.Duration(timeout))
+}
+
+// launch sends what is due in open loop. It returns when the next batch is.
+func (e *engine) launch(now int64) (int64, error) {
+	for {
+		due := int64(float64(e.turn) * e.gap)
+		if due > now || due >= e.until {
+			return due, nil
+		}
+		i := int(e.turn % int64(len(e.conns)))
+		// A connection that still waits for replies sends later, and counts
+		// from when it should have.
+		if c := &e.conns[i]; c.answered() && c.turn == e.turn {
+			if err := e.ask(i, due); err != nil {
+				return 0, err
+			}
+		}
+		e.turn++
+	}
+}
+
+// ask sends the next requests of a connection, which count from began.
+func (e *engine) ask(i int, began int64) error {
+	c := &e.conns[i]
+	c.ask(e.plan, e.keys)
+	c.began = began
+	c.turn += int64(len(e.conns))
+	e.due++
+	return e.push(i)
+}
+
+// push sends what of the requests is not sent yet.
+func (e *engine) push(i int) error {
+	c := &e.conns[i]
+	for c.sent < len(c.req) {
+		n, errno := send(c.fd, c.req[c.sent:])
+		switch errno {
+		case 0:
+			c.sent += n
+		case unix.EINTR:
+		case unix.EAGAIN:
+			if !c.blocked {
+				c.blocked = true
+				return e.watch(i, unix.EPOLL_CTL_MOD, unix.EPOLLIN|unix.EPOLLOUT)
+			}
+			return nil
+		default:
+			return fmt.Errorf("sending: %w", errno)
+		}
+	}
+	if c.blocked {
+		c.blocked = false
+		return e.watch(i, unix.EPOLL_CTL_MOD, unix.EPOLLIN)
+	}
+	return nil
+}
+
+// receive takes what has come of replies, and asks again when all have.
+func (e *engine) receive(i int) error {
+	c := &e.conns[i]
+	if c.left > truncateFrom && !e.check {
+		// Of a large value nobody looks at, nothing is copied but the end.
+		n, errno := recv(c.fd, e.in[:min(c.left-2, inputSize)], unix.MSG_TRUNC)
+		if n <= 0 || errno != 0 {
+			return e.failed(n, int(errno))
+		}
+		c.left -= n
+		if c.left > 2 {
+			return nil
+		}
+	}
+	kept := copy(e.in, c.rest)
+	n, errno := recv(c.fd, e.in[kept:], 0)
+	if n <= 0 || errno != 0 {
+		return e.failed(n, int(errno))
+	}
+	before := e.requests
+	rest, err := c.take(e.plan, e.in[:kept+n], &e.tally)
+	if err != nil {
+		return err
+	}
+	c.rest = append(c.rest[:0], rest...)
+	now := e.now()
+	if done := e.requests - before; done > 0 && e.hist != nil {
+		e.hist.RecordValues(max(now-c.began, 1), done)
+	}
+	if !c.answered() || c.sent < len(c.req) {
+		return nil
+	}
+	e.due--
+	if e.rate == 0 {
+		return e.ask(i, now)
+	}
+	if due := int64(float64(c.turn) * e.gap); due <= now && due < e.until {
+		return e.ask(i, due)
+	}
+	return nil
+}
+
+func (e *engine) failed(n, errno int) error {
+	switch errno := unix.Errno(errno); {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		return nil
+	case errno != 0:
+		return fmt.Errorf("receiving: %w", errno)
+	}
+	return fmt.Errorf("the server closed a connection")
+}

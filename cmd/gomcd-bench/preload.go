@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// preload stores every key, the last one first, so that nothing is read in the
+// order in which it was stored.
+func (p *plan) preload(addr string) error {
+	c, err := dial(addr)
+	if err != nil {
+		return fmt.Errorf("storing the keys: %w", err)
+	}
+	defer c.Close()
+	w := conn{}
+	// One batch is on its way while the replies to the one before are read.
+	owed := 0
+	for key := p.keys; key > 0; {
+		w.req = w.req[:0]
+		n := 0
+		for ; key > 0 && n < 1000 && len(w.req) < 64<<10; n++ {
+			key--
+			w.set(p, uint32(key))
+		}
+		w.script = w.script[:0]
+		c.SetDeadline(time.Now().Add(patience))
+		if _, err := c.Write(w.req); err != nil {
+			return fmt.Errorf("storing the keys: %w", err)
+		}
+		if err := allStored(c, owed, p.meta); err != nil {
+			return err
+		}
+		owed = n
+	}
+	return allStored(c, owed, p.meta)
+}
+
+// allStored reads the replies to n sets.
+func allStored(c net.Conn, n int, meta bool) error {
+	line := lines[stored]
+	if meta {
+		line = lines[metaStored]
+	}
+	replies := make([]byte, n*len(line))
+	got, err := io.ReadFull(c, replies)
+	for rest := string(replies[:got]); rest != ""; {
+		if !strings.HasPrefix(rest, line) && !strings.HasPrefix(line, rest) {
+			return fmt.Errorf("storing the keys: the server says %.80q", rest)
+		}
+		rest = rest[min(len(line), len(rest)):]
+	}
+	if err != nil {
+		return fmt.Errorf("storing the keys: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// result is what one measurement found. Latencies are from sending to the last
+// byte of the reply, in open loop from when the request should have been sent.
+type result struct {
+	Requests float64       `json:"requests_per_second"`
+	Keys     float64       `json:"keys_per_second"` // each key of a get, and each set
+	Hits     int64         `json:"hits"`
+	Misses   int64         `json:"misses"`
+	P50      time.Duration `json:"p50_ns"`
+	P90      time.Duration `json:"p90_ns"`
+	P99      time.Duration `json:"p99_ns"`
+	P999     time.Duration `json:"p999_ns"`
+	Max      time.Duration `json:"max_ns"`
+	// Of one processor each, 1 is all of it. Server is 0 where it is unknown.
+	Generator float64 `json:"generator_cpu"`
+	Server    float64 `json:"server_cpu,omitempty"`
+}
+
+// newResult sums up a measurement of so many nanoseconds.
+func newResult(h *hdrhistogram.Histogram, t tally, took float64) result {
+	at := func(q float64) time.Duration { return time.Duration(h.ValueAtQuantile(q)) }
+	sets := t.requests - t.gets
+	return result{
+		Requests: float64(t.requests) / took * 1e9, Keys: float64(t.hits+t.misses+sets) / took * 1e9,
+		Hits: t.hits, Misses: t.misses,
+		P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: time.Duration(h.Max()),
+	}
+}
+
+// busy is from which use of its processor on the generator may be what is
+// measured.
+const busy = 0.9
+
+// print tells a person.
+func (r *result) print(w io.Writer, l *work) {
+	fmt.Fprintf(w, "  %s requests a second", thousands(r.Requests))
+	if l.width > 1 {
+		fmt.Fprintf(w, ", %s keys", thousands(r.Keys))
+	}
+	if r.Hits+r.Misses > 0 {
+		fmt.Fprintf(w, "; %.4g%% of gets hit", 100*float64(r.Hits)/float64(r.Hits+r.Misses))
+	}
+	fmt.Fprintf(w, "\n  latency: half within %s, 90%% within %s, 99%% within %s, 99.9%% within %s, worst %s\n",
+		short(r.P50), short(r.P90), short(r.P99), short(r.P999), short(r.Max))
+	if l.rate > 0 {
+		fmt.Fprintf(w, "  each request counts from when it was due, not from when it could be sent\n")
+	}
+	fmt.Fprintf(w, "  the generator used %.0f%% of a processor\n", 100*r.Generator)
+	if r.Generator > busy {
+		fmt.Fprintf(w, "  WARNING: that is nearly all of it: the server may be faster than this\n")
+	}
+	if l.rate > 0 && r.Requests < 0.99*l.rate {
+		fmt.Fprintf(w, "  WARNING: the server did not keep up with %s requests a second\n", thousands(l.rate))
+	}
+}
+
+// short writes a duration with three digits.
+func short(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return fmt.Sprintf("%.3g s", d.Seconds())
+	case d >= time.Millisecond:
+		return fmt.Sprintf("%.3g ms", float64(d)/1e6)
+	}
+	return fmt.Sprintf("%.3g µs", float64(d)/1e3)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// contender is a server that is compared.
+type contender struct {
+	name    string
+	command string // with {port} and, perhaps, {mem} and {threads}
+	threads int    // 0: 1
+	// constant: it answers everything with the reply for the only key there is.
+	constant bool
+}
+
+// parseContender understands NAME=COMMAND.
+func parseContender(vs string) (contender, error) {
+	name, command, ok := strings.Cut(vs, "=")
+	if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(name, " {/") {
+		return contender{}, fmt.Errorf("--vs %q is not NAME=COMMAND", vs)
+	}
+	if !strings.Contains(command, "{port}") {
+		return contender{}, fmt.Errorf("--vs %s: the command has no {port} that could be replaced: %s", name, command)
+	}
+	return contender{name: name, command: command}, nil
+}
+
+func parseContenders(all []string) ([]contender, error) {
+	var out []contender
+	for _, vs := range all {
+		c, err := parseContender(vs)
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range out {
+			if other.name == c.name {
+				return nil, fmt.Errorf("--vs has two servers with the name %s", c.name)
+			}
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// defaultMem is what {mem} is replaced by where a case does not say, in
+// megabytes.
+const defaultMem = 1024
+
+// running is a server that was started.
+type running struct {
+	contender
+	addr  string
+	cmd   *exec.Cmd
+	said  bytes.Buffer
+	ended chan struct{}
+}
+
+// start starts the server on a processor and waits until it listens.
+func (c contender) start(cpu, mem int) (*running, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	r := &running{contender: c, addr: "127.0.0.1:" + strconv.Itoa(port), ended: make(chan struct{})}
+	args := strings.Fields(strings.NewReplacer("{port}", strconv.Itoa(port), "{mem}", strconv.Itoa(mem),
+		"{threads}", strconv.Itoa(max(c.threads, 1))).Replace(c.command))
+	r.cmd = exec.Command(args[0], args[1:]...)
+	r.cmd.Stdout, r.cmd.Stderr = &r.said, &r.said
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := pinned(cpu, r.cmd.Start); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", c.name, err)
+	}
+	go func() {
+		r.cmd.Wait()
+		close(r.ended)
+	}()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial("tcp", r.addr)
+		if err == nil {
+			conn.Close()
+			return r, nil
+		}
+		select {
+		case <-r.ended:
+			return nil, fmt.Errorf("%s ended (%v) before it listened: %q said: %s", c.name, r.cmd.ProcessState, args, bytes.TrimSpace(r.said.Bytes()))
+		default:
+		}
+		if time.Now().After(deadline) {
+			r.stop()
+			return nil, fmt.Errorf("%s does not listen on port %d: %q said: %s", c.name, port, args, bytes.TrimSpace(r.said.Bytes()))
+		}
+	}
+}
+
+// stop ends the server.
+func (r *running) stop() {
+	r.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-r.ended:
+	case <-time.After(5 * time.Second):
+		r.cmd.Process.Kill()
+		<-r.ended
+	}
+}
+
+// cpu is the processor time that the server's threads have used.
+func (r *running) cpu() time.Duration {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", r.cmd.Process.Pid))
+	var total time.Duration
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		first, _, _ := strings.Cut(string(b), " ")
+		ns, _ := strconv.ParseInt(first, 10, 64)
+		total += time.Duration(ns)
+	}
+	return total
+}
+
+// resident is how much memory the server has touched, in bytes.
+func (r *running) resident() int64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
+}
+
+// version is what the server calls itself.
+func (r *running) version() string {
+	c, err := dial(r.addr)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	c.Write([]byte("version\r\n"))
+	b := make([]byte, 200)
+	n, _ := c.Read(b)
+	return strings.TrimPrefix(strings.TrimSpace(string(b[:n])), "VERSION ")
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// explain adds to an error which server it is about, and how it ended if it
+// did.
+func (r *running) explain(err error) error {
+	select {
+	case <-r.ended:
+		return fmt.Errorf("%s: %w; it has ended (%v) and said: %s", r.name, err, r.cmd.ProcessState, bytes.TrimSpace(r.said.Bytes()))
+	default:
+		return fmt.Errorf("%s: %w", r.name, err)
+	}
+}

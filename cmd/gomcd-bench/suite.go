@@ -1,0 +1,238 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"time"
+)
+
+// trial is one standard case.
+type trial struct {
+	name  string
+	title string // in the document's tables
+	short string // in its charts
+	work  work
+	mem   int // megabytes, 0: defaultMem
+	// against makes the servers that take part, of all those given.
+	against func(o *options, all []contender) []contender
+	// keep: filling takes so long that servers are kept for all rounds.
+	keep bool
+	// latency: the load is below what the servers can do, so that what is
+	// compared is how long replies take.
+	latency bool
+	// memory, if not nil, is what is done instead of a load.
+	memory func(o *options, r *running, p *plan) (map[string]float64, error)
+	// aims are what gomcd's rate should be at least, as multiples of the
+	// others' by name.
+	aims map[string]float64
+}
+
+// The names that the Makefile gives to servers, which aims are for.
+const (
+	nameMemcached  = "memcached"
+	nameMemcachedR = "memcached-R100000"
+	namePogocache  = "pogocache"
+	nameEcho       = "no-parsing"
+	nameOpen       = "sandbox-off"
+)
+
+func aims(memcached, withR, pogocache float64) map[string]float64 {
+	m := map[string]float64{nameMemcached: memcached}
+	if withR > 0 {
+		m[nameMemcachedR] = withR
+	}
+	if pogocache > 0 {
+		m[namePogocache] = pogocache
+	}
+	return m
+}
+
+// everyone, and the first two alone.
+func everyone(_ *options, all []contender) []contender { return all }
+func firstTwo(_ *options, all []contender) []contender { return all[:2] }
+
+// withoutSandbox is the first server with its sandbox and without.
+func withoutSandbox(_ *options, all []contender) []contender {
+	off := all[0]
+	off.name, off.command = nameOpen, off.command+" --sandbox=off"
+	return []contender{all[0], off}
+}
+
+// withEcho is the first server, and one that does not look at what it
+// receives.
+func withEcho(o *options, all []contender) []contender {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	return []contender{all[0], {name: nameEcho, command: self + " --echo-server {port} --size 100", constant: true}}
+}
+
+// fourThreads is the first two servers with four threads.
+func fourThreads(_ *options, all []contender) []contender {
+	two := []contender{all[0], all[1]}
+	for i := range two {
+		two[i].threads = 4
+	}
+	return two
+}
+
+func gets(conns, depth, width, keys, size int) work {
+	return work{gets: 1, width: width, conns: conns, depth: depth, keys: keys, size: sizes{fixed: size}}
+}
+
+func sets(conns, depth, keys, size int) work {
+	return work{sets: 1, width: 1, conns: conns, depth: depth, keys: keys, size: sizes{fixed: size}}
+}
+
+// atRate is the same in open loop.
+func atRate(w work, rate float64) work {
+	w.rate = rate
+	return w
+}
+
+const (
+	fewKeys  = 100_000
+	manyKeys = 5_000_000
+)
+
+// trials are the standard cases.
+var trials = []trial{
+	{name: "get", title: "get", short: "get", work: gets(50, 1, 1, fewKeys, 100), against: everyone, aims: aims(1.2, 1.2, 1.2)},
+	{name: "set", title: "set", short: "set", work: sets(50, 1, fewKeys, 100), against: everyone, aims: aims(1.15, 1.15, 1.1)},
+	{name: "get-32", title: "get, 32 pipelined", short: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: everyone, aims: aims(5, 3, 2)},
+	{name: "set-32", title: "set, 32 pipelined", short: "set, 32 pipelined", work: sets(50, 32, fewKeys, 100), against: everyone, aims: aims(4, 2.5, 1.4)},
+	{name: "multiget-50", title: "get of 50 keys", short: "get of 50 keys", work: gets(50, 1, 50, fewKeys, 100), against: everyone, aims: aims(3, 3, 2)},
+	{name: "get-4k", title: "get, values of 4 KiB", short: "get, 4 KiB", work: gets(50, 1, 1, 20_000, 4<<10), against: everyone, aims: aims(1.1, 1.1, 1.1)},
+	{name: "get-64k", title: "get, values of 64 KiB", short: "get, 64 KiB", work: gets(50, 1, 1, 4_000, 64<<10), against: everyone, aims: aims(1.1, 1.1, 1.1)},
+	{name: "conns-1000", title: "get, 1,000 connections", short: "get, 1,000 connections", work: gets(1000, 1, 1, fewKeys, 100), against: everyone, aims: aims(1.1, 1.1, 1.05)},
+	{name: "keys-5m-get", title: "get, 5 million keys", short: "get, 5 million keys", work: gets(50, 1, 1, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(1.6, 0, 0)},
+	{name: "keys-5m-get-32", title: "get, 32 pipelined, 5 million keys", short: "32 pipelined, 5 million", work: gets(50, 32, 1, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(5, 0, 0)},
+	{name: "keys-5m-multiget-50", title: "get of 50 keys, 5 million keys", short: "get of 50, of 5 million", work: gets(50, 1, 50, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(3.5, 0, 0)},
+	{name: "threads-4", title: "get, 32 pipelined, four threads on the one core", short: "32 pipelined, 4 threads", work: gets(50, 32, 1, fewKeys, 100), against: fourThreads, aims: aims(1, 0, 0)},
+
+	{name: "sandbox-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withoutSandbox, aims: map[string]float64{nameOpen: 0.98}},
+	{name: "sandbox-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withoutSandbox, aims: map[string]float64{nameOpen: 0.98}},
+	{name: "limit-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withEcho, aims: map[string]float64{nameEcho: 0.92}},
+
+	{name: "latency-get", title: "get, 40,000 a second", short: "get", work: atRate(gets(50, 1, 1, fewKeys, 100), 40_000), latency: true, against: firstTwo},
+	{name: "latency-set", title: "set, 40,000 a second", short: "set", work: atRate(sets(50, 1, fewKeys, 100), 40_000), latency: true, against: firstTwo},
+	{name: "latency-multiget-50", title: "get of 50 keys, 10,000 a second", short: "get of 50 keys", work: atRate(gets(50, 1, 50, fewKeys, 100), 10_000), latency: true, against: firstTwo},
+
+	{name: "memory-items", mem: 64, memory: itemsHeld, against: firstTwo, work: work{keys: 600_000, size: sizes{median: 100, sigma: 0.85}}},
+	{name: "memory-hit-ratio", mem: 64, memory: hitRatio, against: firstTwo, work: work{keys: 1_200_000, zipf: 0.9, size: sizes{median: 100, sigma: 0.85}}},
+	{name: "memory-idle", mem: 64, memory: idleConnections, against: firstTwo, work: work{keys: 1}},
+	{name: "memory-rest", mem: 64, memory: atRest, against: firstTwo, work: work{keys: 1}},
+}
+
+// wanted says whether a name is among those that --only gives.
+func wanted(only, name string) (bool, error) {
+	if only == "" {
+		return true, nil
+	}
+	for p := range strings.SplitSeq(only, ",") {
+		ok, err := path.Match(strings.TrimSpace(p), name)
+		if err != nil {
+			return false, fmt.Errorf("--only %s: %w", p, err)
+		}
+		if ok {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// choose returns the trials that --only names.
+func choose(only string) ([]*trial, error) {
+	var out []*trial
+	var names []string
+	for i := range trials {
+		names = append(names, trials[i].name)
+		ok, err := wanted(only, trials[i].name)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, &trials[i])
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("--only %s names no case; there are %s", only, strings.Join(names, ", "))
+	}
+	return out, nil
+}
+
+// writeReport measures the standard cases and writes their document.
+func (o *options) writeReport(out io.Writer) error {
+	chosen, err := choose(o.only)
+	if err != nil {
+		return err
+	}
+	book, err := openBook(o.report)
+	if err != nil {
+		return err
+	}
+	if o.render {
+		return book.write()
+	}
+	all, err := parseContenders(o.vs)
+	if err != nil {
+		return err
+	}
+	if err := pinSelf(o.genCPU); err != nil {
+		return err
+	}
+	book.Machine = thisMachine()
+	begin := time.Now()
+	var p *plan
+	for i, t := range chosen {
+		if p == nil || p.work != t.work {
+			p = newPlan(t.work)
+		}
+		fmt.Fprintf(out, "[%d of %d, %v] %s\n", i+1, len(chosen), time.Since(begin).Round(time.Second), t.name)
+		f, err := o.try(t, p, all)
+		if err != nil {
+			return fmt.Errorf("%s: %w (--only %s repeats it; what was found before is kept)", t.name, err, t.name)
+		}
+		f.Case = t.name
+		if t.memory != nil {
+			f.printFigures(out)
+		} else {
+			f.print(out)
+		}
+		// After each, so that nothing is lost when the next one fails.
+		if err := book.add(f); err != nil {
+			return err
+		}
+	}
+	return book.write()
+}
+
+// try measures one case.
+func (o *options) try(t *trial, p *plan, all []contender) (*finding, error) {
+	mem := t.mem
+	if mem == 0 {
+		mem = defaultMem
+	}
+	all = t.against(o, all)
+	if t.memory == nil {
+		return o.turns(p, all, mem, t.keep)
+	}
+	f := &finding{When: time.Now().UTC().Truncate(time.Second), Servers: make([]series, len(all))}
+	for i, c := range all {
+		r, err := c.start(o.serverCPU, mem)
+		if err != nil {
+			return nil, err
+		}
+		f.Servers[i] = series{Name: c.name, Version: r.version(), Command: c.command}
+		f.Servers[i].Figures, err = t.memory(o, r, p)
+		r.stop()
+		if err != nil {
+			return nil, r.explain(err)
+		}
+	}
+	return f, nil
+}

@@ -16,15 +16,21 @@ type crawler struct {
 	// The state of each class's walks.
 	state [MaxClasses]crawlState
 
-	wanted  atomic.Bool // a flush asks for a walk of everything
+	wanted  atomic.Uint64 // classes that others ask to be walked
+	asked   atomic.Bool   // a walk that a client asked for is under way
 	running atomic.Bool
 	starts  atomic.Uint64
 }
+
+// AllClasses is the set of all slab classes. In a set, bit N is class N.
+const AllClasses = 1<<MaxClasses - 1
 
 // crawlState is what the last walk of a class found, from which follows when
 // it is walked again: see schedule.
 type crawlState struct {
 	next, wait  uint32 // when the next walk is due; how long to wait after one
+	at          place  // where a walk that was limited goes on; page 0: at the beginning
+	given       uint32 // what page that was
 	complete    bool   // a walk ended and was not looked at by schedule
 	seen, noexp uint64
 	reclaimed   uint64
@@ -40,20 +46,39 @@ const (
 	crawlStep = 1000
 )
 
-func (c *crawler) init(*Store) {}
+// request asks for a walk of every class soon, if the crawler is on.
+func (c *crawler) request(s *Store) {
+	if s.tune.Crawler.Load() {
+		c.start(AllClasses)
+	}
+}
 
-// request asks for a walk of every class soon.
-func (c *crawler) request(*Store) { c.wanted.Store(true) }
+func (c *crawler) start(classes uint64) {
+	c.starts.Add(1)
+	c.wanted.Or(classes)
+}
 
-// CrawlStarts is how many walks were started; CrawlRunning says whether one is
-// under way.
+// CrawlStarts is how many walks were started.
 func (s *Store) CrawlStarts() uint64 { return s.crawl.starts.Load() }
 
-// CrawlRunning says whether a walk is under way.
-func (s *Store) CrawlRunning() bool { return s.crawl.running.Load() }
+// CrawlRunning says whether a walk is under way, or asked for.
+func (s *Store) CrawlRunning() bool { return s.crawl.running.Load() || s.crawl.wanted.Load() != 0 }
 
-// CrawlAll starts a walk of every class.
-func (s *Store) CrawlAll() { s.crawl.request(s) }
+// StartCrawl starts a walk of a set of classes. It fails while another one
+// that was started so is under way.
+func (s *Store) StartCrawl(classes uint64) bool {
+	c := &s.crawl
+	if !c.asked.CompareAndSwap(false, true) {
+		return false
+	}
+	if classes&(1<<s.largest) != 0 {
+		// The items of the largest class that are in several chunks have
+		// their headers in pages of any class.
+		classes = AllClasses
+	}
+	c.start(classes)
+	return true
+}
 
 // Crawl is called again and again by a housekeeping thread. It looks at a
 // bounded number of items and returns how long to wait before the next call in
@@ -61,19 +86,21 @@ func (s *Store) CrawlAll() { s.crawl.request(s) }
 func (h *Handle) Crawl() uint32 {
 	s := h.s
 	c := &s.crawl
-	if c.wanted.Swap(false) {
+	if c.wanted.Load() != 0 {
+		c.running.Store(true) // before nothing is wanted any more
+		classes := c.wanted.Swap(0)
 		for id := uint8(1); id <= s.largest; id++ {
-			c.todo[id] = true
+			c.todo[id] = c.todo[id] || classes&(1<<id) != 0
 		}
 	}
 	if c.class == 0 && !c.begin(s) {
-		c.running.Store(false)
+		c.end()
 		return 0
 	}
 	for range crawlStep {
 		if !h.crawlOne() {
 			if !c.begin(s) {
-				c.running.Store(false)
+				c.end()
 				return 0
 			}
 		}
@@ -89,6 +116,7 @@ func (h *Handle) CrawlSchedule() {
 	s := h.s
 	c := &s.crawl
 	now := s.Now()
+	due := false
 	for id := uint8(1); id <= s.largest; id++ {
 		st := &c.state[id]
 		if st.complete {
@@ -97,8 +125,13 @@ func (h *Handle) CrawlSchedule() {
 		}
 		if now > st.next && id != c.class {
 			st.next = now + minCrawlWait
-			c.todo[id] = s.classes[id].pages > 0
+			if s.classes[id].pages > 0 {
+				c.todo[id], due = true, true
+			}
 		}
+	}
+	if due {
+		c.starts.Add(1)
 	}
 }
 
@@ -132,22 +165,30 @@ func (c *crawler) begin(s *Store) bool {
 		}
 		c.todo[id] = false
 		cl := &s.classes[id]
+		st := &c.state[id]
 		cl.lock.lock()
-		first := cl.firstPage
+		at := place{page: cl.firstPage}
+		if p := &s.pages[st.at.page]; st.at.page != 0 && p.class == id && p.given == st.given {
+			at = st.at // it was not moved away
+		}
 		cl.lock.unlock()
-		if first == 0 {
+		if at.page == 0 {
 			continue
 		}
-		st := &c.state[id]
 		*st = crawlState{next: st.next, wait: st.wait}
-		c.class, c.at = id, place{page: first}
+		c.class, c.at = id, at
 		c.left = s.tune.CrawlToCrawl.Load()
 		c.limited = c.left > 0
 		c.running.Store(true)
-		c.starts.Add(1)
 		return true
 	}
 	return false
+}
+
+// end notes that there is nothing to walk any more.
+func (c *crawler) end() {
+	c.asked.Store(false)
+	c.running.Store(false)
 }
 
 // crawlOne looks at one chunk. It returns false at the end of the class.
@@ -187,6 +228,8 @@ func (h *Handle) crawlOne() bool {
 	h.freeDeferred()
 	if c.limited {
 		if c.left--; c.left == 0 {
+			// What is left has its turn next time.
+			st.at, st.given = c.at, s.pages[c.at.page].given
 			c.finish(st)
 			return false
 		}

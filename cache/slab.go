@@ -34,7 +34,8 @@ type list struct {
 // page says whom a page belongs to, and what comes after it in its class.
 type page struct {
 	next  uint32
-	class uint8 // 0: the global pool, or not in use
+	given uint32 // which time it was that any page was given to a class
+	class uint8  // 0: the global pool, or not in use
 }
 
 // initClasses chooses chunk sizes as memcached does, in multiples of 8 bytes
@@ -134,7 +135,8 @@ func (s *Store) addPage(id uint8) bool {
 		s.poolLock.unlock()
 		return false
 	}
-	s.pages[n] = page{class: id}
+	s.given++
+	s.pages[n] = page{class: id, given: s.given}
 	s.poolLock.unlock()
 	if c.lastPage != 0 {
 		s.pages[c.lastPage].next = n

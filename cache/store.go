@@ -30,6 +30,7 @@ type Store struct {
 	nextPage     uint32 // the first page never used
 	spare        uint32 // list of pages in the global pool
 	spares       uint32
+	given        uint32 // how often a page was given to a class
 	limitReached bool
 	memLimit     atomic.Int64
 	malloced     atomic.Int64
@@ -77,6 +78,7 @@ type Handle struct {
 	s    *Store
 	C    *Counters
 	view View
+	walk walking
 	// unreported counts linked items that the table was not told of yet.
 	unreported int64
 	// deferred lists items to be freed when no class is locked.
@@ -130,7 +132,6 @@ func New(cfg Config) (*Store, error) {
 	s.tune.WarmFactor.Store(2000)
 	s.tune.CrawlSleep.Store(100)
 	s.maint.init()
-	s.crawl.init(s)
 	return s, nil
 }
 

@@ -308,7 +308,7 @@ func TestCrawlerReclaimsWhatNobodyAsksFor(t *testing.T) {
 	}
 	before := verify(t, s)
 	s.SetNow(120)
-	s.CrawlAll()
+	s.StartCrawl(AllClasses)
 	for h.Crawl(); s.CrawlRunning(); {
 		h.Crawl()
 	}
@@ -383,13 +383,16 @@ func TestManyThreads(t *testing.T) {
 	done := make(chan struct{})
 	var house sync.WaitGroup
 	house.Go(func() {
-		for {
+		for walk := (Walk{}); ; {
 			select {
 			case <-done:
 				return
 			default:
 				h0.Maintain()
 				h0.Crawl()
+				if !h0.walkSome(t, &walk, 100, map[string]int{}) {
+					walk = Walk{}
+				}
 			}
 		}
 	})

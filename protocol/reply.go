@@ -99,3 +99,18 @@ func AppendMetaWord(dst, word []byte) []byte {
 	dst = append(dst, ' ')
 	return append(dst, word...)
 }
+
+// AppendURI appends b as a URI has it: letters, digits and -._~ as they are,
+// all other bytes as %XX.
+func AppendURI(dst, b []byte) []byte {
+	const hex = "0123456789ABCDEF"
+	for _, c := range b {
+		switch {
+		case c-'0' < 10, c|0x20-'a' < 26, c == '-', c == '.', c == '_', c == '~':
+			dst = append(dst, c)
+		default:
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return dst
+}

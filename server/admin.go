@@ -151,43 +151,6 @@ func (w *worker) lru(o *op, _ *staged, c *conn) {
 	}
 }
 
-// lru_crawler enable|disable|tocrawl <n>|sleep <microseconds>
-func (w *worker) lruCrawler(o *op, _ *staged, c *conn) {
-	c.lastCmd = w.store.Now()
-	cmd := o.cmd
-	tune := w.store.Tune()
-	sub := cmd.Arg(1)
-	switch {
-	case cmd.Args() == 3 && abbreviates(sub, "tocrawl"):
-		n, ok := protocol.ParseUint32(cmd.Arg(2))
-		if !ok {
-			w.reply(o, badFormat)
-			return
-		}
-		tune.CrawlToCrawl.Store(n)
-		w.reply(o, "OK")
-	case cmd.Args() == 3 && abbreviates(sub, "sleep"):
-		us, ok := protocol.ParseUint32(cmd.Arg(2))
-		switch {
-		case !ok:
-			w.reply(o, badFormat)
-		case us > 1000000:
-			w.reply(o, "CLIENT_ERROR sleep must be one second or less")
-		default:
-			tune.CrawlSleep.Store(us)
-			w.reply(o, "OK")
-		}
-	case cmd.Args() == 2 && abbreviates(sub, "enable"):
-		tune.Crawler.Store(true)
-		w.reply(o, "OK")
-	case cmd.Args() == 2 && abbreviates(sub, "disable"):
-		tune.Crawler.Store(false)
-		w.reply(o, "OK")
-	default:
-		w.reply(o, "ERROR")
-	}
-}
-
 // debugtime p|r|<seconds>: stops, starts and moves the clock, for tests.
 func (w *worker) debugTime(o *op, st *staged, c *conn) {
 	if !w.srv.cfg.TestPrivileges {

@@ -3,6 +3,7 @@ package server
 import (
 	"net/netip"
 
+	"gomcd/cache"
 	"gomcd/protocol"
 )
 
@@ -12,6 +13,11 @@ type dump struct {
 	kind   dumpKind
 	pos    int32
 	opaque uint32 // of the packet that asked, in the binary protocol
+
+	// Of items.
+	walk    cache.Walk
+	classes uint64 // a set
+	left    uint32 // how many more, of a list; 0: all
 }
 
 type dumpKind uint8
@@ -21,52 +27,74 @@ const (
 	dumpConns
 	dumpSizes
 	dumpPrefixes
+	dumpList // stats cachedump
+	dumpMeta // lru_crawler metadump
+	dumpMG   // lru_crawler mgdump
 )
 
-// dumpPiece is how much of a dump is made before it is offered to the socket.
-const dumpPiece = 32 << 10
+const (
+	// dumpPiece is how much of a dump is made before it is offered to the
+	// socket.
+	dumpPiece = 32 << 10
+	// dumpSteps is how many steps are made for that at most: descriptors,
+	// sizes, prefixes, buckets of items.
+	dumpSteps = 4096
+)
 
 // resumeDump makes the next part of a connection's dump. While it lasts, the
-// connection's further commands are put off.
+// connection's further commands are put off, and other connections have their
+// turn after each part.
 func (w *worker) resumeDump(st *staged, c *conn) {
 	kind, opaque := c.dump.kind, c.dump.opaque
-	for c.dump.kind != dumpNone {
+	for {
 		from := len(w.out)
-		for len(w.out)-from < dumpPiece && c.dump.kind != dumpNone {
-			switch c.dump.kind {
+		for steps := 0; steps < dumpSteps && len(w.out)-from < dumpPiece && c.dump.kind != dumpNone; steps++ {
+			switch kind {
 			case dumpConns:
 				w.dumpConns(c)
 			case dumpSizes:
 				w.dumpSizes(c)
 			case dumpPrefixes:
 				w.dumpPrefixes(c)
+			default:
+				w.dumpItems(c)
 			}
 		}
+		c.lastCmd = w.store.Now()
 		done := c.dump.kind == dumpNone
-		if done {
+		switch {
+		case done && kind == dumpMG:
+			w.out = append(w.out, "EN\r\n"...)
+		case done:
 			w.end()
 		}
-		if c.proto == protoBinary {
+		if c.proto == protoBinary && len(w.out) > from {
 			w.packDump(from, kind, opaque, done)
 		}
-		if done {
+		switch {
+		case done:
 			return
-		}
-		if w.udp != nil {
-			if len(w.out) > outSoft {
-				// A response must be complete before it is sent.
-				c.dump = dump{}
-				if w.out = w.out[:st.outFrom]; c.proto != protoBinary {
-					w.out = protocol.AppendLine(w.out, "SERVER_ERROR out of memory writing stats")
-				}
-				return
+		case w.udp == nil:
+			w.flushOne(st, false)
+			st.stopped = true
+			return
+		case len(w.out) > outSoft:
+			// A response must be complete before it is sent.
+			w.endDump(c)
+			if w.out = w.out[:st.outFrom]; c.proto != protoBinary {
+				w.out = protocol.AppendLine(w.out, "SERVER_ERROR out of memory writing stats")
 			}
-			continue
-		}
-		if w.flushOne(st, false); st.stopped {
 			return
 		}
 	}
+}
+
+// endDump ends a connection's dump.
+func (w *worker) endDump(c *conn) {
+	if c.dump.kind >= dumpMeta {
+		w.srv.dumps.Add(-1)
+	}
+	c.dump = dump{}
 }
 
 // packDump turns a part of a dump into packets. Prefixes are told as text, in

@@ -13,14 +13,15 @@ func (s *Server) housekeeper() {
 				s.store.SetNow(now)
 			}
 			s.updateUsage()
-			if s.store.Tune().Crawler.Load() {
+			if s.cfg.LRUMaintainer && s.store.Tune().Crawler.Load() {
 				h.CrawlSchedule()
 			}
 		}
 		if s.cfg.LRUMaintainer {
 			sleep = min(sleep, h.Maintain())
 		}
-		if s.store.Tune().Crawler.Load() {
+		// A walk that has begun is gone on with, whatever is switched off.
+		if s.store.Tune().Crawler.Load() || s.store.CrawlRunning() {
 			if us := h.Crawl(); s.store.CrawlRunning() {
 				sleep = min(sleep, max(us, 1))
 			}

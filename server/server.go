@@ -50,6 +50,8 @@ type Server struct {
 	disabledTime                              atomic.Uint64 // microseconds
 	paused                                    atomic.Bool   // not accepting
 	highestFD                                 atomic.Int32
+	dumps                                     atomic.Int32 // of metadump and mgdump, under way
+	dumpStarts                                atomic.Uint64
 	userTime, systemTime                      atomic.Int64 // microseconds
 	// base is what `stats reset` subtracts.
 	base struct{ totalConns, rejectedConns, listenDisabled atomic.Uint64 }

@@ -122,8 +122,8 @@ var generalStats = []stat{
 	num("hash_power_level", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.HashPower) }),
 	num("hash_bytes", func(_ *worker, s *snapshot) uint64 { return s.mem.HashBytes }),
 	num("hash_is_expanding", func(_ *worker, s *snapshot) uint64 { return b2u(s.mem.HashGrowing) }),
-	num("lru_crawler_running", func(w *worker, _ *snapshot) uint64 { return b2u(w.store.CrawlRunning()) }),
-	num("lru_crawler_starts", func(w *worker, _ *snapshot) uint64 { return w.store.CrawlStarts() }),
+	num("lru_crawler_running", func(w *worker, _ *snapshot) uint64 { return b2u(w.store.CrawlRunning() || w.srv.dumps.Load() > 0) }),
+	num("lru_crawler_starts", func(w *worker, _ *snapshot) uint64 { return w.store.CrawlStarts() + w.srv.dumpStarts.Load() }),
 	num("lru_maintainer_juggles", func(w *worker, _ *snapshot) uint64 { return w.store.Juggles() }),
 	always("malloc_fails", "0"),
 	always("unexpected_napi_ids", "0"),
@@ -147,7 +147,7 @@ var generalStats = []stat{
 	num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped }),
 }
 
-// stats [reset|settings|items|slabs|sizes|conns|detail|sandbox]
+// stats [reset|detail|settings|cachedump|conns|items|slabs|sizes|sandbox]
 func (w *worker) stats(o *op, st *staged, c *conn) {
 	c.lastCmd = w.store.Now()
 	sub := o.cmd.Arg(1)
@@ -165,6 +165,8 @@ func (w *worker) stats(o *op, st *staged, c *conn) {
 	case abbreviates(sub, "settings"):
 		w.appendStats(settingStats)
 		w.end()
+	case abbreviates(sub, "cachedump"):
+		w.cacheDump(o, st, c)
 	case string(sub) == "sandbox":
 		w.sandboxStats()
 		w.end()

@@ -162,6 +162,8 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 		"error":      "nonsense\r\n",
 		"bad":        "set a b c d\r\nlru tune 1 2 x y\r\n",
 		"stats":      "stats\r\nstats settings\r\nstats items\r\nstats slabs\r\nstats sizes\r\nstats conns\r\n",
+		"dumps":      "lru_crawler metadump all\r\n",
+		"list":       "stats cachedump 1 0\r\nlru_crawler crawl 1\r\n",
 		"flush":      "flush_all 100\r\n",
 	} {
 		r := []byte(req)
@@ -257,6 +259,9 @@ func TestClosedConnectionLeavesNothing(t *testing.T) {
 	b := newBench(t, testConfig())
 	value := strings.Repeat("x", 900_000)
 	b.expect("set big 0 0 900000\n"+value+"\n", "STORED\n")
+	for i := range 20_000 {
+		b.exchange([]byte("set key" + itoa(i) + " 0 0 1 noreply\r\nx\r\n"))
+	}
 	for name, half := range map[string]string{
 		"half a line":      "get bi",
 		"half a value":     "set a 0 0 100\r\nabc",
@@ -264,6 +269,7 @@ func TestClosedConnectionLeavesNothing(t *testing.T) {
 		"half a skip":      "set a 0 0 2000000\r\n" + value[:100_000],
 		"half a key list":  "get" + strings.Repeat(" key", 20_000),
 		"replies not read": strings.Repeat("get big\r\n", 100),
+		"half a dump":      "lru_crawler metadump all\r\n",
 	} {
 		send(int32(b.client), []byte(half), false)
 		b.turns()
@@ -278,6 +284,9 @@ func TestClosedConnectionLeavesNothing(t *testing.T) {
 	if n := b.s.currConns.Load(); n != 1 {
 		t.Errorf("%d connections are counted, not 1", n)
 	}
+	if n := b.s.dumps.Load(); n != 0 {
+		t.Errorf("%d dumps are counted that nobody waits for", n)
+	}
 }
 
 // FuzzConnection feeds a connection bytes in two pieces and in one: the
@@ -286,6 +295,7 @@ func FuzzConnection(f *testing.F) {
 	for _, s := range []string{
 		"set a 0 0 1\r\nx\r\nget a\r\n", "ms a 2 T0 c\r\nxy\r\nmg a v t\r\nma a\r\nmd a q\r\nmn\r\n",
 		"get a b c d\r\ngat 0 a\r\ngets a\r\n", "stats\r\nversion\r\nflush_all\r\nverbosity 1\r\n", "set a 0 0 -1\r\n\r\n\n",
+		"mn\r\nlru_crawler mgdump hash\r\nstats cachedump 1 3\r\nlru_crawler crawl all\r\n",
 		"cas a 0 0 1 1\r\nx\r\nincr a 1\r\nappend a 0 0 1\r\n1\r\n", "mg YQ== b k\r\nms YQ== 1 b\r\nx\r\n",
 	} {
 		f.Add([]byte(s), 3)

@@ -399,6 +399,7 @@ func (w *worker) close(c *conn) {
 	if c.upload.Held() {
 		w.h.Discard(&c.upload)
 	}
+	w.endDump(c)
 	if w.srv.verbose() > 1 && !refused {
 		w.logConn(c.fd, "connection closed.")
 	}

@@ -124,18 +124,13 @@ var rules = []rule{
 	},
 	{
 		name: "commands that are not there",
-		skip: func(s Stream, all []byte, answer string) bool {
-			for line := range bytes.SplitSeq(all, []byte("\n")) {
-				words := bytes.FieldsFunc(line, func(r rune) bool { return r <= ' ' })
-				if len(words) > 1 && string(words[0]) == "stats" {
-					words = words[1:]
-				}
-				if len(words) > 0 && slices.Contains(absent, string(words[0])) {
-					return true
-				}
-			}
-			return false
-		},
+		skip: func(_ Stream, all []byte, _ string) bool { return anyStarts(all, absent) },
+	},
+	{
+		// Keys are listed in the order of the table, and memcached's crawler
+		// may be busy.
+		name: "lists of keys",
+		skip: func(_ Stream, all []byte, _ string) bool { return anyStarts(all, listing) },
 	},
 	{
 		// gomcd answers the keys of a line that is longer than its buffer as
@@ -153,7 +148,25 @@ var rules = []rule{
 }
 
 // absent are words after which memcached looks further than gomcd does.
-var absent = []string{"detail", "cachedump", "slabs", "lru_crawler", "extstore", "watch"}
+var absent = []string{"detail", "slabs", "extstore", "watch"}
+
+// listing are words of commands that list keys.
+var listing = []string{"cachedump", "lru_crawler"}
+
+// anyStarts says whether any line begins with one of the words, or with stats
+// and one of them.
+func anyStarts(all []byte, with []string) bool {
+	for line := range bytes.SplitSeq(all, []byte("\n")) {
+		words := bytes.FieldsFunc(line, func(r rune) bool { return r <= ' ' })
+		if len(words) > 1 && string(words[0]) == "stats" {
+			words = words[1:]
+		}
+		if len(words) > 0 && slices.Contains(with, string(words[0])) {
+			return true
+		}
+	}
+	return false
+}
 
 // apply applies the rules to a line.
 func (n *normalizer) apply(line []byte) []byte {

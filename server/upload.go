@@ -64,6 +64,7 @@ func (w *worker) receiveBody(c *conn) bool {
 
 // receiveSome receives the next part of a data block.
 func (w *worker) receiveSome(c *conn) (int, bool) {
+	c.lastCmd = w.store.Now()
 	if c.swallow > 0 {
 		n, ok := w.receive(c, w.discard[:min(c.swallow, int64(len(w.discard)))])
 		if ok {

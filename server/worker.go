@@ -239,9 +239,12 @@ func (w *worker) serve(c *conn) {
 	if c.blocked {
 		return
 	}
-	if c.owes() && !w.sendOwed(c) {
-		w.fate(c)
-		return
+	if c.owes() {
+		c.lastCmd = w.store.Now()
+		if !w.sendOwed(c) {
+			w.fate(c)
+			return
+		}
 	}
 	if c.state == connClosing {
 		w.fate(c)
@@ -414,7 +417,8 @@ func (w *worker) close(c *conn) {
 }
 
 // kickIdle closes connections that were idle for too long, looking once a
-// second.
+// second. One whose client goes on sending a value, or taking a reply, is not
+// idle.
 func (w *worker) kickIdle() {
 	timeout := w.srv.idleTimeout
 	now := w.store.Now()
@@ -424,7 +428,7 @@ func (w *worker) kickIdle() {
 	w.idleScan = now
 	for fd := w.srv.firstClient; fd < len(w.conns); fd++ {
 		c := &w.conns[fd]
-		if c.state == connOpen && w.srv.ownerOf(int32(fd)) == w.id && now-c.lastCmd > timeout {
+		if c.state == connOpen && w.srv.ownerOf(int32(fd)) == w.id && now > c.lastCmd && now-c.lastCmd > timeout {
 			w.h.C.IdleKicks++
 			w.close(c)
 		}

@@ -43,6 +43,8 @@ type stat struct {
 	name  string
 	value func(w *worker, s *snapshot) uint64
 	text  func(w *worker, dst []byte) []byte
+	// when says whether there is the line, if not nil.
+	when func(s *Server) bool
 }
 
 // num is a stat whose value is a number, text one whose value is not.
@@ -55,6 +57,18 @@ func text(name string, f func(w *worker, dst []byte) []byte) stat { return stat{
 func always(name, value string) stat {
 	return text(name, func(_ *worker, dst []byte) []byte { return append(dst, value...) })
 }
+
+// only is a stat that there is with some setting alone.
+func only(when func(s *Server) bool, st stat) stat {
+	st.when = when
+	return st
+}
+
+// crawling is the setting that statistics of the crawler go with.
+func crawling(s *Server) bool { return s.store.Tune().Crawler.Load() }
+
+// maintained is the setting that many statistics of LRUs go with.
+func maintained(s *Server) bool { return s.cfg.LRUMaintainer }
 
 // generalStats are the lines of `stats`, in memcached's order.
 var generalStats = []stat{
@@ -70,9 +84,9 @@ var generalStats = []stat{
 	num("max_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.cfg.MaxConns) }),
 	num("curr_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.currConns.Load()) + w.srv.udpConns() }),
 	num("total_connections", func(w *worker, _ *snapshot) uint64 { return w.srv.totalConns.Load() - w.srv.base.totalConns.Load() }),
-	num("rejected_connections", func(w *worker, _ *snapshot) uint64 {
+	only(func(s *Server) bool { return s.cfg.MaxConnsFast }, num("rejected_connections", func(w *worker, _ *snapshot) uint64 {
 		return w.srv.rejectedConns.Load() - w.srv.base.rejectedConns.Load()
-	}),
+	})),
 	num("connection_structures", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.connStructs.Load()) + w.srv.udpConns() }),
 	num("response_obj_oom", func(w *worker, _ *snapshot) uint64 { return w.srv.pool.oom.Load() }),
 	num("response_obj_count", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.used.Load()) }),
@@ -108,7 +122,7 @@ var generalStats = []stat{
 	num("store_no_memory", func(_ *worker, s *snapshot) uint64 { return s.StoreNoMemory }),
 	num("auth_cmds", func(_ *worker, s *snapshot) uint64 { return s.AuthCmds }),
 	num("auth_errors", func(_ *worker, s *snapshot) uint64 { return s.AuthErrors }),
-	num("idle_kicks", func(_ *worker, s *snapshot) uint64 { return s.IdleKicks }),
+	only(func(s *Server) bool { return s.idleTimeout > 0 }, num("idle_kicks", func(_ *worker, s *snapshot) uint64 { return s.IdleKicks })),
 	num("bytes_read", func(_ *worker, s *snapshot) uint64 { return s.BytesRead }),
 	num("bytes_written", func(_ *worker, s *snapshot) uint64 { return s.BytesWritten }),
 	num("limit_maxbytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.Limit) }),
@@ -122,9 +136,9 @@ var generalStats = []stat{
 	num("hash_power_level", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.HashPower) }),
 	num("hash_bytes", func(_ *worker, s *snapshot) uint64 { return s.mem.HashBytes }),
 	num("hash_is_expanding", func(_ *worker, s *snapshot) uint64 { return b2u(s.mem.HashGrowing) }),
-	num("lru_crawler_running", func(w *worker, _ *snapshot) uint64 { return b2u(w.store.CrawlRunning() || w.srv.dumps.Load() > 0) }),
-	num("lru_crawler_starts", func(w *worker, _ *snapshot) uint64 { return w.store.CrawlStarts() + w.srv.dumpStarts.Load() }),
-	num("lru_maintainer_juggles", func(w *worker, _ *snapshot) uint64 { return w.store.Juggles() }),
+	only(crawling, num("lru_crawler_running", func(w *worker, _ *snapshot) uint64 { return b2u(w.store.CrawlRunning() || w.srv.dumps.Load() > 0) })),
+	only(crawling, num("lru_crawler_starts", func(w *worker, _ *snapshot) uint64 { return w.store.CrawlStarts() + w.srv.dumpStarts.Load() })),
+	only(maintained, num("lru_maintainer_juggles", func(w *worker, _ *snapshot) uint64 { return w.store.Juggles() })),
 	always("malloc_fails", "0"),
 	always("unexpected_napi_ids", "0"),
 	always("round_robin_fallback", "0"),
@@ -134,17 +148,17 @@ var generalStats = []stat{
 	num("slab_global_page_pool", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.SparePages) }),
 	num("expired_unfetched", func(_ *worker, s *snapshot) uint64 { return s.lru.ExpiredUnfetched }),
 	num("evicted_unfetched", func(_ *worker, s *snapshot) uint64 { return s.lru.EvictedUnfetched }),
-	num("evicted_active", func(_ *worker, s *snapshot) uint64 { return s.lru.EvictedActive }),
+	only(maintained, num("evicted_active", func(_ *worker, s *snapshot) uint64 { return s.lru.EvictedActive })),
 	num("evictions", func(_ *worker, s *snapshot) uint64 { return s.lru.Evicted }),
 	num("reclaimed", func(_ *worker, s *snapshot) uint64 { return s.lru.Reclaimed }),
 	num("crawler_reclaimed", func(_ *worker, s *snapshot) uint64 { return s.lru.CrawlerReclaimed }),
 	num("crawler_items_checked", func(_ *worker, s *snapshot) uint64 { return s.lru.CrawlerChecked }),
 	num("lrutail_reflocked", func(_ *worker, s *snapshot) uint64 { return s.lru.TailReflocked }),
-	num("moves_to_cold", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesToCold }),
-	num("moves_to_warm", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesToWarm }),
-	num("moves_within_lru", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesWithin }),
-	num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims }),
-	num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped }),
+	only(maintained, num("moves_to_cold", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesToCold })),
+	only(maintained, num("moves_to_warm", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesToWarm })),
+	only(maintained, num("moves_within_lru", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesWithin })),
+	only(maintained, num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims })),
+	only(maintained, num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped })),
 }
 
 // stats [reset|detail|settings|cachedump|conns|items|slabs|sizes|sandbox]
@@ -198,6 +212,9 @@ func (w *worker) end() { w.out = append(w.out, "END\r\n"...) }
 func (w *worker) appendStats(stats []stat) {
 	for i := range stats {
 		s := &stats[i]
+		if s.when != nil && !s.when(w.srv) {
+			continue
+		}
 		w.out = append(w.out, "STAT "...)
 		w.out = append(w.out, s.name...)
 		w.out = append(w.out, ' ')
@@ -225,7 +242,7 @@ func (w *worker) classStat(prefix string, id int, name string, v uint64) {
 // itemStats answers `stats items`: each class that has items.
 func (w *worker) itemStats() {
 	w.snap.take(w.store)
-	maintained := w.srv.cfg.LRUMaintainer
+	maintained := maintained(w.srv)
 	for id := 1; id <= w.store.Largest(); id++ {
 		info := &w.snap.class
 		w.store.ClassInfo(id, info)

@@ -1,0 +1,33 @@
+package t
+
+import (
+	"testing"
+
+	"gomcd/t/harness"
+)
+
+// TestStatisticsGoWithFlags: memcached shows some statistics only with the
+// flags that they belong to, and so tools take their absence for an answer.
+func TestStatisticsGoWithFlags(t *testing.T) {
+	for name, flags := range map[string][2]string{
+		// Shown with the first flags, and not with the second.
+		"rejected_connections":   {"maxconns_fast", "no_maxconns_fast"},
+		"idle_kicks":             {"idle_timeout=100", "idle_timeout=0"},
+		"lru_crawler_running":    {"lru_crawler", "no_lru_crawler"},
+		"lru_crawler_starts":     {"lru_crawler", "no_lru_crawler"},
+		"lru_maintainer_juggles": {"lru_maintainer", "no_lru_maintainer"},
+		"evicted_active":         {"lru_maintainer", "no_lru_maintainer"},
+		"moves_to_cold":          {"lru_maintainer", "no_lru_maintainer"},
+		"lru_bumps_dropped":      {"lru_maintainer", "no_lru_maintainer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for i, with := range flags {
+				s := harness.Start(t, harness.Production(), "-o", with)
+				if _, there := s.Dial(t).Stats("")[name]; there != (i == 0) {
+					t.Errorf("with -o %s: %v", with, there)
+				}
+			}
+		})
+	}
+}

@@ -92,6 +92,7 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 		need := cmd.VLen + 2
 		if len(rest) < n+need {
 			if n+need <= bufSize {
+				c.inBody = true
 				return false // the rest of it will fit
 			}
 			return w.parseUpload(i, st, c, n)

@@ -37,8 +37,9 @@ type conn struct {
 	lastCmd uint32 // when the last command came, on the store's clock
 
 	// Input that is not a whole command yet.
-	in    uint32 // buffer
-	inLen int32
+	in     uint32 // buffer
+	inLen  int32
+	inBody bool // it is all of a command but the end of its data block
 
 	// Output that is owed: first the buffers, then the pinned value, then its
 	// line end.

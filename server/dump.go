@@ -215,7 +215,7 @@ func stateName(other, asking *conn) string {
 		return "conn_mwrite"
 	case other.swallow > 0:
 		return "conn_swallow"
-	case other.upload.Held():
+	case other.inBody, other.upload.Held():
 		return "conn_nread"
 	}
 	return "conn_read"

@@ -343,7 +343,7 @@ func (w *worker) received(c *conn, b []byte, n int, errno syscall.Errno) (int, b
 func (w *worker) releaseInput(c *conn) {
 	if c.in != 0 {
 		w.srv.pool.put(c.in)
-		c.in, c.inLen = 0, 0
+		c.in, c.inLen, c.inBody = 0, 0, false
 	}
 }
 

@@ -1,6 +1,8 @@
 package t
 
 import (
+	"maps"
+	"strings"
 	"testing"
 
 	"gomcd/t/harness"
@@ -30,4 +32,26 @@ func TestStatisticsGoWithFlags(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStatesOfConnections has a connection in each state that stats conns
+// tells of.
+func TestStatesOfConnections(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-t", "2")
+	asking := s.Dial(t)
+	waiting := s.Dial(t)
+	waiting.Ask("mn", "MN")
+	for _, half := range []string{"set a 0 0 6\r\nabc", "set a 0 0 600000\r\nabc"} {
+		s.Dial(t).SendBytes([]byte(half))
+	}
+	want := map[string]int{"conn_listening": 1, "conn_parse_cmd": 1, "conn_read": 1, "conn_nread": 2}
+	harness.Eventually(t, "connections are in the states they were brought to", func() bool {
+		got := map[string]int{}
+		for name, value := range asking.Stats("conns") {
+			if strings.HasSuffix(name, ":state") {
+				got[value]++
+			}
+		}
+		return maps.Equal(got, want)
+	})
 }

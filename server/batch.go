@@ -42,7 +42,7 @@ func (w *worker) parse(i int) {
 		w.begin(i)
 		w.endUpload(c)
 	}
-	for st.parsed < st.end && !st.stopped && c.state == connOpen {
+	for done := 0; st.parsed < st.end && !st.stopped && c.state == connOpen; {
 		more := true
 		switch {
 		case w.nops == batchSize || w.ncmds == batchSize:
@@ -51,10 +51,17 @@ func (w *worker) parse(i int) {
 			more = w.parseKeys(i, st, c)
 		case c.proto != protoText:
 			more = w.parseOther(i, st, c)
+			done++
 		default:
 			more = w.parseCommand(i, st, c)
+			done++
 		}
 		if !more {
+			return
+		}
+		if done == w.srv.turnLimit && c.keys == 0 && st.parsed < st.end {
+			w.h.C.ConnYields++
+			st.yields = true
 			return
 		}
 	}

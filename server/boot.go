@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -57,6 +58,9 @@ const headroom = 64
 
 // open makes everything that will be needed: descriptors and memory.
 func (s *Server) open() error {
+	if s.turnLimit = s.cfg.ReqsPerEvent; !s.cfg.ReqsGiven {
+		s.turnLimit = math.MaxInt
+	}
 	if err := writePID(s.cfg.PIDFile, s.pid); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	// Work.
 	Threads      int    // -t, 4
 	ReqsPerEvent int    // -R, 20
+	ReqsGiven    bool   // -R was given: else a connection's turn is what fits its buffer
 	Verbose      int    // -v, 0..3
 	Protocol     string // -B: "auto-negotiate", "ascii", "binary"
 

@@ -37,6 +37,7 @@ type Server struct {
 	wakeFD       int32 // readable when the server stops
 	wakeEnd      int   // its other end
 	idleTimeout  uint32
+	turnLimit    int   // commands that a connection may have carried out in a turn
 	auth         *auth // nil: everybody may do everything
 	sandboxed    bool
 	box          *sandbox.Sandbox

@@ -89,6 +89,7 @@ type staged struct {
 	outTo   int
 	stopped bool // its further operations are put off
 	resumes bool // and parsed says where they begin
+	yields  bool // it has had its turn, and there is input left
 }
 
 func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
@@ -269,6 +270,9 @@ func (w *worker) fate(c *conn) {
 	case c.state == connClosing:
 		w.close(c)
 	case c.ready && !c.blocked:
+		if !c.ended {
+			w.h.C.ConnYields++ // there was more than fits a turn
+		}
 		w.again(c)
 	}
 }
@@ -375,11 +379,11 @@ func (w *worker) finish() {
 			w.close(c)
 			continue
 		}
-		if st.stopped && !c.blocked && c.state == connOpen {
+		if (st.stopped || st.yields) && !c.blocked && c.state == connOpen {
 			w.again(c) // it has input that was put off
 			continue
 		}
-		if c.eof && !st.stopped {
+		if c.eof && !st.stopped && !st.yields {
 			c.state = connClosing
 		}
 		w.fate(c)

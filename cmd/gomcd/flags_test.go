@@ -53,7 +53,7 @@ var accepted = []struct {
 	{"-Dab", func(cfg *server.Config) { cfg.PrefixDelim, cfg.DetailEnabled = 'a', true }},
 	{"-t 1", func(cfg *server.Config) { cfg.Threads = 1 }},
 	{"-t 100", func(cfg *server.Config) { cfg.Threads = 100 }},
-	{"-R 100000", func(cfg *server.Config) { cfg.ReqsPerEvent = 100000 }},
+	{"-R 100000", func(cfg *server.Config) { cfg.ReqsPerEvent, cfg.ReqsGiven = 100000, true }},
 	{"-C", func(cfg *server.Config) { cfg.UseCAS = false }},
 	{"-b 8675", func(cfg *server.Config) { cfg.Backlog = 8675 }},
 	{"-B auto", func(*server.Config) {}},

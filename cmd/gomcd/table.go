@@ -86,8 +86,11 @@ var flags = []flag{
 			return nil
 		}},
 	{long: "threads", short: "t", arg: "<num>", help: "worker threads (default: 4)", set: (*command).threads},
-	{long: "max-reqs-per-event", short: "R", arg: "<num>", help: "accepted; a connection has its turn with up to 16 KiB of requests\n(default: 20)",
-		set: positive("Number of requests per event", func(cfg *server.Config) *int { return &cfg.ReqsPerEvent })},
+	{long: "max-reqs-per-event", short: "R", arg: "<num>", help: "requests that a connection has its turn with, before others have theirs\n(default: 20; if not given, as many as fit in 16 KiB)",
+		set: func(c *command, v string) error {
+			c.cfg.ReqsGiven = true
+			return positive("Number of requests per event", func(cfg *server.Config) *int { return &cfg.ReqsPerEvent })(c, v)
+		}},
 	{long: "disable-cas", short: "C", help: "do without CAS",
 		set: sets(func(cfg *server.Config) { cfg.UseCAS = false })},
 	{long: "listen-backlog", short: "b", arg: "<num>", help: "connections that may wait to be accepted (default: 1024)",

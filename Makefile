@@ -18,7 +18,7 @@ LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preempt
 GO := go
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record fuzz fuzz-short race profile drift cross clean
+.PHONY: build run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record upstream-suite fuzz fuzz-short race profile drift cross clean
 
 build: deps
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -123,6 +123,14 @@ differential: deps
 # What memcached answers, for where there is no memcached.
 differential-record: deps
 	RECORD=400 MEMCACHED="$(call which,$(MEMCACHED))" $(GO) test -count=1 -run 'TestRecord$$' -v ./t/differential
+
+# memcached's own test suite, of a checkout of it that was built, against gomcd.
+# UPSTREAM_TESTS='lru.t stats.t' runs only those.
+MEMCACHED_SRC ?=
+UPSTREAM_TESTS ?=
+upstream-suite: build
+	@[ -n "$(MEMCACHED_SRC)" ] || { echo "upstream-suite: MEMCACHED_SRC=/path/to/a/built/checkout of memcached is missing" >&2; exit 2; }
+	@t/upstream-suite.sh "$(MEMCACHED_SRC)" bin/gomcd $(UPSTREAM_TESTS)
 
 # Fuzzing of everything that takes hostile bytes, and of the store: each target
 # for FUZZTIME, or for so many inputs (20000x).

@@ -20,6 +20,10 @@ type Config struct {
 	SmallestClass int     // bytes of the smallest chunk beyond ChunkSize, 0: 48
 }
 
+// SlotSize is what an item takes of the hash table, in bytes. memcached has
+// that in the item, and counts it with the item's size.
+const SlotSize = 8
+
 // PageSize is the size of a slab page in bytes.
 const PageSize = 1 << 20
 

@@ -142,7 +142,7 @@ var generalStats = []stat{
 	always("malloc_fails", "0"),
 	always("unexpected_napi_ids", "0"),
 	always("round_robin_fallback", "0"),
-	num("bytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.Bytes) }),
+	num("bytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.Bytes + s.Items*cache.SlotSize) }),
 	num("curr_items", func(_ *worker, s *snapshot) uint64 { return uint64(s.Items) }),
 	num("total_items", func(_ *worker, s *snapshot) uint64 { return s.TotalItems }),
 	num("slab_global_page_pool", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.SparePages) }),
@@ -251,7 +251,7 @@ func (w *worker) itemStats() {
 		var total cache.ClassStats
 		for i := range info.LRU {
 			count += info.LRU[i].Count
-			requested += info.LRU[i].Bytes
+			requested += info.LRU[i].Bytes + uint64(info.LRU[i].Count)*cache.SlotSize
 			total.Add(&info.LRU[i].ClassStats)
 		}
 		if count == 0 {

@@ -17,6 +17,7 @@ type Config struct {
 	SlabReassign  bool    // pages may move between classes
 	PrefixDelim   byte    // between a key's prefix and the rest
 	StartTime     uint32  // the store's clock at start, seconds
+	Malloced      int64   // bytes that count as taken from the start, for tests of limits
 	SmallestClass int     // bytes of the smallest chunk beyond ChunkSize, 0: 48
 }
 

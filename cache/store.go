@@ -121,6 +121,7 @@ func New(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("hash table: %w", err)
 	}
 	s.memLimit.Store(cfg.MemLimit)
+	s.malloced.Store(cfg.Malloced)
 	s.now.Store(cfg.StartTime)
 	s.casID.Store(1)
 	s.tune.Evict.Store(true)

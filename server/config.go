@@ -96,6 +96,7 @@ type Config struct {
 	Sandbox        string   // --sandbox: "enforce", "kill", "audit" or "off", or ROLE=MODE pairs after a comma
 	SandboxAllow   []string // --sandbox-allow=ROLE:SYSCALL
 	TestPrivileges bool     // --test-privileges, -o relaxed_privileges
+	Malloced       int64    // $T_MEMD_INITIAL_MALLOC, with them: item memory that counts as taken
 }
 
 // ListenAddr is one address to listen on, with the tag and protocol that

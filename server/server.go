@@ -102,6 +102,7 @@ func newStore(cfg *Config, now uint32) (*cache.Store, error) {
 		SlabReassign: cfg.SlabReassign,
 		PrefixDelim:  cfg.PrefixDelim,
 		StartTime:    now,
+		Malloced:     cfg.Malloced,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the store: %w", err)

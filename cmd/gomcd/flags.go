@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"gomcd/server"
@@ -80,6 +81,11 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		c.warn("%q is neither a flag nor a flag's value, and ignored", arg)
 	}
 	c.cfg.PortFile = getenv("MEMCACHED_PORT_FILENAME")
+	if c.cfg.TestPrivileges {
+		// As memcached's own tests have it. What is no number is 0.
+		n, _ := strconv.ParseInt(getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
+		c.cfg.Malloced = max(n, 0)
+	}
 	if err := c.check(); err != nil {
 		return nil, err
 	}

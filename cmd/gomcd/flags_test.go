@@ -217,6 +217,16 @@ func TestDaemonAndEnvironment(t *testing.T) {
 	}
 }
 
+// What counts as taken already is for tests of the memory limit alone.
+func TestInitialMalloc(t *testing.T) {
+	env := func(name string) string { return map[string]string{"T_MEMD_INITIAL_MALLOC": "4294967328"}[name] }
+	for flag, want := range map[string]int64{"--test-privileges": 4294967328, "-v": 0} {
+		if c, err := parse([]string{flag}, env); err != nil || c.cfg.Malloced != want {
+			t.Errorf("with %s: %d, %v", flag, c.cfg.Malloced, err)
+		}
+	}
+}
+
 // An authentication file decides on the protocol, and UDP on TCP's port,
 // whether the server can do them or not.
 func TestWhatFollowsFromFlags(t *testing.T) {

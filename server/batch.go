@@ -59,6 +59,10 @@ func (w *worker) parse(i int) {
 		if !more {
 			return
 		}
+		if done > w.srv.replyLimit {
+			w.overflow(st, c)
+			return
+		}
 		if done == w.srv.turnLimit && c.keys == 0 && st.parsed < st.end {
 			w.h.C.ConnYields++
 			st.yields = true
@@ -81,6 +85,14 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 	}
 	if cmd.Kind >= protocol.Get && cmd.Kind <= protocol.Gats {
 		if hasLongKey(cmd) {
+			w.ncmds++
+			w.add(i, protocol.Bad, st.parsed).cmd = cmd
+			st.parsed += n
+			return true
+		}
+		if len(cmd.Key)/2 >= w.srv.replyLimit && w.tooManyKeys(cmd) {
+			w.srv.pool.oom.Add(1)
+			cmd.Kind, cmd.Err = protocol.Bad, "SERVER_ERROR out of memory writing get response"
 			w.ncmds++
 			w.add(i, protocol.Bad, st.parsed).cmd = cmd
 			st.parsed += n
@@ -115,6 +127,24 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 	}
 	st.parsed += n + len(body)
 	return true
+}
+
+// overflow closes a connection that is owed more replies than there is memory
+// for. None of this turn is sent.
+func (w *worker) overflow(st *staged, c *conn) {
+	w.srv.pool.oom.Add(1)
+	w.close(c)
+	st.parsed = st.end
+}
+
+// tooManyKeys says whether a retrieval asks for more than there is memory to
+// answer.
+func (w *worker) tooManyKeys(cmd *protocol.Command) bool {
+	keys := 0
+	for key, tail := protocol.NextKey(cmd.Key); len(key) > 0; key, tail = protocol.NextKey(tail) {
+		keys++
+	}
+	return keys > w.srv.replyLimit
 }
 
 // hasLongKey says whether a retrieval is refused for one of its keys.

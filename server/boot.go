@@ -58,9 +58,7 @@ const headroom = 64
 
 // open makes everything that will be needed: descriptors and memory.
 func (s *Server) open() error {
-	if s.turnLimit = s.cfg.ReqsPerEvent; !s.cfg.ReqsGiven {
-		s.turnLimit = math.MaxInt
-	}
+	s.limitTurns()
 	if err := writePID(s.cfg.PIDFile, s.pid); err != nil {
 		return err
 	}
@@ -134,6 +132,27 @@ func (s *Server) openAuth() error {
 	var err error
 	s.auth, err = newAuth(s.cfg.AuthFile, &s.tune.verbose)
 	return err
+}
+
+// repliesInBuffer is how many replies memcached keeps in a buffer of 16 KiB
+// until they are sent.
+const repliesInBuffer = 13
+
+// limitTurns sets how many commands a connection may have carried out in a
+// turn, and how many of them, or keys of one of them, may be answered: with
+// read_buf_mem_limit, what memcached has memory for. Nothing is kept of a reply
+// here but its bytes; but who sets a limit wants it kept.
+func (s *Server) limitTurns() {
+	s.turnLimit, s.replyLimit = math.MaxInt, math.MaxInt
+	if limit := s.cfg.ReadBufMemLimit; limit > 0 {
+		// One of a thread's buffers is for input.
+		buffers := int(limit)/s.cfg.Threads/bufSize - 1
+		s.replyLimit = max(buffers, 1) * repliesInBuffer
+		s.turnLimit = s.replyLimit
+	}
+	if s.cfg.ReqsGiven {
+		s.turnLimit = s.cfg.ReqsPerEvent
+	}
 }
 
 // openWake makes the pipe that wakes every thread when the server stops: its

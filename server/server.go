@@ -38,6 +38,7 @@ type Server struct {
 	wakeEnd      int   // its other end
 	idleTimeout  uint32
 	turnLimit    int   // commands that a connection may have carried out in a turn
+	replyLimit   int   // replies that a connection may be owed in a turn
 	auth         *auth // nil: everybody may do everything
 	sandboxed    bool
 	box          *sandbox.Sandbox

@@ -1,6 +1,7 @@
 package t
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -66,4 +67,31 @@ func TestConnectionLimitWaiting(t *testing.T) {
 	}
 	open[1].Close()
 	waiting.Expect("MN")
+}
+
+// TestReplyLimit has a limit of memory for replies refuse what is too much to
+// answer at once, and nothing else.
+func TestReplyLimit(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-o", "read_buf_mem_limit=1", "-t", "32")
+	c := s.Dial(t)
+	c.Ask("get"+strings.Repeat(" k", 13), "END")
+	c.Ask("get"+strings.Repeat(" k", 14), "SERVER_ERROR out of memory writing get response")
+	c.Ask("gat 0"+strings.Repeat(" k", 500)+" ", "SERVER_ERROR out of memory writing get response")
+	c.Send("%smn\n", strings.Repeat("mg k v\n", 500))
+	for range 500 {
+		c.Expect("EN")
+	}
+	c.Expect("MN")
+	if n := c.Stats("")["response_obj_oom"]; n != "2" {
+		t.Errorf("response_obj_oom is %s", n)
+	}
+
+	// Asked to answer more in a turn than there is memory for, it gives up.
+	s = harness.Start(t, harness.Production(), "-o", "read_buf_mem_limit=1", "-t", "32", "-R", "500")
+	c = s.Dial(t)
+	c.Send("%s", strings.Repeat("mg k v\n", 500))
+	c.Closed()
+	if n := s.Dial(t).Stats("")["response_obj_oom"]; n != "1" {
+		t.Errorf("response_obj_oom is %s", n)
+	}
 }

@@ -30,7 +30,11 @@ run: build
 # What building takes.
 DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
 # What the tests use besides: real clients.
-DEB_TEST := libmemcached-tools python3-pymemcache php-cli php-memcached strace
+DEB_TEST := libmemcached-tools python3-pymemcache php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl strace
+# And of packages that would start a daemon only what is in them: memcached-tool
+# and a proxy.
+DEB_UNPACK := memcached nutcracker
+TOOLS := bin/tools
 
 # The memcached to compare with, by path or by name.
 MEMCACHED ?= memcached
@@ -56,8 +60,24 @@ endef
 deps:
 	$(call install,$(DEB_BUILD),pkg-config --exists libseccomp && cc --version >/dev/null)
 
-deps-test: deps
-	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && python3 -c 'import pymemcache' && php -m | grep -q memcached)
+deps-test: deps $(TOOLS)/.unpacked $(TOOLS)/.npm
+	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && python3 -c 'import pymemcache' && php -m | grep -q memcached && ruby -e 'require "dalli"')
+
+$(TOOLS)/.unpacked:
+	@rm -rf $(TOOLS)/deb && mkdir -p $(TOOLS)/deb && cd $(TOOLS)/deb; \
+	if command -v apt-get >/dev/null; then \
+		{ apt-get download $(DEB_UNPACK) || { apt-get update && apt-get download $(DEB_UNPACK); }; } >/tmp/gomcd-deps.log 2>&1 \
+		  || { cat /tmp/gomcd-deps.log; exit 1; }; \
+		for p in *.deb; do dpkg-deb -x $$p ..; done; \
+	elif command -v memcached-tool nutcracker >/dev/null; then :; else \
+		echo "Missing here: what the Debian packages $(DEB_UNPACK) have" >&2; exit 1; \
+	fi; touch ../.unpacked
+
+# A client for node, where there is npm.
+$(TOOLS)/.npm:
+	@mkdir -p $(TOOLS); command -v npm >/dev/null || { touch $@; exit 0; }; \
+	npm install --no-save --no-audit --no-fund --prefix $(TOOLS) memjs@1.3.2 >/tmp/gomcd-deps.log 2>&1 || { cat /tmp/gomcd-deps.log; exit 1; }; \
+	touch $@
 
 test: deps-test check build unit drift race fuzz-short
 

@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -239,4 +243,164 @@ func TestPymemcache(t *testing.T) {
 	if out := command(t, "/usr/bin/python3", "-c", pymemcacheSession, s.Addr); strings.TrimSpace(out) != "done" {
 		t.Error(out)
 	}
+}
+
+const dalliSession = `
+require "dalli"
+c = Dalli::Client.new(ARGV[0], namespace: "n", compress: true, value_max_bytes: 2 << 20)
+def check(ok, what) = ok || abort("#{what} failed")
+check(c.set("a", {"x" => [1, 2]}), "set")
+check(c.get("a") == {"x" => [1, 2]}, "get")
+check(!c.add("a", 1), "add")
+check(c.replace("a", 2), "replace")
+check(c.incr("n", 5, 100, 7) == 7 && c.incr("n", 5) == 12 && c.decr("n", 2) == 10, "incr")
+check(c.cas("a") { |v| v + 1 } && c.get("a") == 3, "cas")
+check(c.set("raw", "b", 100, raw: true) && c.append("raw", "c") && c.prepend("raw", "a") && c.get("raw", raw: true) == "abc", "append")
+check(c.touch("a", 100) && c.gat("a", 100) == 3, "touch")
+check(c.fetch("new", 100) { "made" } == "made" && c.get("new") == "made", "fetch")
+all = (0...300).to_h { |i| ["key#{i}", "value#{i}"] }
+c.multi { all.each { |k, v| c.set(k, v) } }
+check(c.get_multi(all.keys + ["none"]) == all, "get_multi")
+big = Random.new(1).bytes(900_000)
+check(c.set("big", big, 0, compress: false) && c.get("big") == big, "a large value")
+check(c.delete("a") && c.get("a").nil?, "delete")
+check(c.stats.values[0]["curr_items"].to_i > 300, "stats")
+check(c.version.values[0].include?("gomcd"), "version")
+check(c.flush && c.get("big").nil?, "flush")
+c.close
+print "done"
+`
+
+func TestDalli(t *testing.T) {
+	s := harness.Start(t, harness.Production())
+	if out := command(t, "ruby", "-e", dalliSession, s.Addr); out != "done" {
+		t.Error(out)
+	}
+}
+
+const memjsSession = `
+const memjs = require(process.argv[1]), assert = require("assert")
+const c = memjs.Client.create(process.argv[2], {timeout: 20, retries: 0})
+const main = async () => {
+	assert(await c.set("a", "1", {expires: 100}))
+	assert.equal((await c.get("a")).value.toString(), "1")
+	assert.equal(await c.add("a", "2", {}), false)
+	assert(await c.replace("a", "3", {}))
+	assert.equal((await c.increment("n", 5, {initial: 7})).value, 7)
+	assert.equal((await c.increment("n", 5, {initial: 7})).value, 12)
+	assert.equal((await c.decrement("n", 2, {})).value, 10)
+	assert(await c.append("a", "x"))
+	assert.equal((await c.get("a")).value.toString(), "3x")
+	assert(await c.touch("a", 100))
+	const big = Buffer.alloc(900000, "z")
+	assert(await c.set("big", big, {}))
+	assert((await c.get("big")).value.equals(big))
+	assert.equal((await c.get("none")).value, null)
+	assert(await c.delete("a") && !(await c.delete("a")))
+	const stats = await new Promise((ok, no) => c.stats((e, server, s) => e ? no(e) : ok(s)))
+	assert(stats.curr_items > 0 && stats.version.includes("gomcd"))
+	assert(await c.flush())
+	assert.equal((await c.get("big")).value, null)
+	c.close()
+	process.stdout.write("done")
+}
+main().catch(e => { console.log(e); process.exit(1) })
+`
+
+// TestMemJS runs where there is npm, which Debian's packages do not stand in
+// for.
+func TestMemJS(t *testing.T) {
+	module, err := filepath.Abs("../bin/tools/node_modules/memjs")
+	if err == nil {
+		_, err = os.Stat(module)
+	}
+	if err != nil {
+		t.Skipf("memjs is not installed: %v", err)
+	}
+	s := harness.Start(t, harness.Production())
+	if out := command(t, "node", "-e", memjsSession, module, s.Addr); out != "done" {
+		t.Error(out)
+	}
+}
+
+// TestNutcracker has a proxy between a client and two servers.
+func TestNutcracker(t *testing.T) {
+	one, two := harness.Start(t, harness.Production()), harness.Start(t, harness.Production())
+	dir := harness.TempDir(t)
+	conf, socket := filepath.Join(dir, "nutcracker.yml"), filepath.Join(dir, "nutcracker.sock")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, `gomcd:
+  listen: %s
+  hash: fnv1a_64
+  distribution: ketama
+  auto_eject_hosts: false
+  servers:
+   - %s:1
+   - %s:1
+`, socket, one.Addr, two.Addr), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path, err := exec.LookPath(unpacked(t, "usr/sbin/nutcracker"))
+	if err != nil {
+		t.Fatalf("nutcracker is not there (make deps-test fetches it): %v", err)
+	}
+	proxy := exec.Command(path, "-c", conf, "-o", filepath.Join(dir, "log"), "-a", "127.0.0.1", "-s", strconv.Itoa(freePort(t)))
+	var said bytes.Buffer
+	proxy.Stdout, proxy.Stderr = &said, &said
+	if err := proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		proxy.Process.Kill()
+		proxy.Wait()
+		if t.Failed() {
+			t.Logf("nutcracker said:\n%s", said.String())
+		}
+	})
+	harness.Eventually(t, "the proxy listens", func() bool {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	c := memcache.New(socket)
+	c.Timeout = harness.Patience
+	var keys []string
+	for i := range 200 {
+		k := fmt.Sprintf("k%d", i)
+		keys = append(keys, k)
+		if err := c.Set(&memcache.Item{Key: k, Value: bytes.Repeat([]byte(k), 1+i*10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := c.GetMulti(append(keys, "none"))
+	if err != nil || len(got) != 200 {
+		t.Fatalf("get of many: %d items, %v", len(got), err)
+	}
+	for i, k := range keys {
+		if !bytes.Equal(got[k].Value, bytes.Repeat([]byte(k), 1+i*10)) {
+			t.Errorf("%s came back as %.20q", k, got[k].Value)
+		}
+	}
+	if err := c.Delete("k7"); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Get("k7"); !errors.Is(err, memcache.ErrCacheMiss) {
+		t.Errorf("get of what was deleted: %v", err)
+	}
+	for _, s := range []*harness.Server{one, two} {
+		if n := s.Dial(t).Stats("")["curr_items"]; n == "0" {
+			t.Error("a server behind the proxy has got nothing")
+		}
+	}
+}
+
+// freePort is a port that nobody listens on.
+func freePort(t *testing.T) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }

@@ -106,14 +106,16 @@ func (p *prefixes) append(dst []byte, slot int) []byte {
 	return dst
 }
 
-// dumpPrefixes appends the next prefix.
+// dumpPrefixes appends the next prefix. Slots with none are no steps of their
+// own: a dump that fits a piece is told in one, and in one packet.
 func (w *worker) dumpPrefixes(c *conn) {
-	if c.dump.pos == prefixSlots {
-		c.dump = dump{}
-		return
+	for from := len(w.out); len(w.out) == from; c.dump.pos++ {
+		if c.dump.pos == prefixSlots {
+			c.dump = dump{}
+			return
+		}
+		w.out = w.srv.prefixes.append(w.out, int(c.dump.pos))
 	}
-	w.out = w.srv.prefixes.append(w.out, int(c.dump.pos))
-	c.dump.pos++
 }
 
 // executors are commands without and with counting by prefix.

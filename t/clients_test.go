@@ -330,7 +330,7 @@ func TestNutcracker(t *testing.T) {
 	conf, socket := filepath.Join(dir, "nutcracker.yml"), filepath.Join(dir, "nutcracker.sock")
 	if err := os.WriteFile(conf, fmt.Appendf(nil, `gomcd:
   listen: %s
-  hash: fnv1a_64
+  hash: md5
   distribution: ketama
   auto_eject_hosts: false
   servers:

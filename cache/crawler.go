@@ -125,7 +125,7 @@ func (h *Handle) CrawlSchedule() {
 		}
 		if now > st.next && id != c.class {
 			st.next = now + minCrawlWait
-			if s.classes[id].pages > 0 {
+			if s.hasPages(id) {
 				c.todo[id], due = true, true
 			}
 		}
@@ -133,6 +133,15 @@ func (h *Handle) CrawlSchedule() {
 	if due {
 		c.starts.Add(1)
 	}
+}
+
+// hasPages says whether a class has ever had an item.
+func (s *Store) hasPages(id uint8) bool {
+	c := &s.classes[id]
+	c.lock.lock()
+	pages := c.pages
+	c.lock.unlock()
+	return pages > 0
 }
 
 // schedule sets the time of the next walk from what the last one saw.

@@ -1,12 +1,14 @@
 package cache
 
+import "sync/atomic"
+
 // maintainer keeps the LRUs in shape: it is what memcached calls the LRU
 // maintainer thread, as a function that a housekeeping thread calls again and
 // again. Each slab class is looked at as often as it has work.
 type maintainer struct {
 	next    [MaxClasses]uint32 // microseconds until a class is looked at
 	backoff [MaxClasses]uint32
-	juggles uint64
+	juggles atomic.Uint64
 	last    uint32 // the last sleep, microseconds
 }
 
@@ -27,7 +29,7 @@ func (h *Handle) Maintain() uint32 {
 	m := &s.maint
 	slept := max(m.last, minSleep)
 	sleep := uint32(maxSleep)
-	m.juggles++
+	m.juggles.Add(1)
 	for id := uint8(1); id <= s.largest; id++ {
 		if m.next[id] > slept {
 			m.next[id] -= slept
@@ -66,7 +68,7 @@ func (s *Store) leastSleep() uint32 {
 }
 
 // Juggles is how often Maintain ran.
-func (s *Store) Juggles() uint64 { return s.maint.juggles }
+func (s *Store) Juggles() uint64 { return s.maint.juggles.Load() }
 
 // juggle keeps HOT and WARM within their shares and their ages of a class.
 func (h *Handle) juggle(id uint8) int {

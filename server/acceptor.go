@@ -116,14 +116,14 @@ func (a *acceptor) handOver(fd int32, listener int, refuse bool) {
 		closeFD(fd) // the limit on descriptors is set so that this cannot be
 		return
 	}
+	w := a.next
+	a.next = (a.next + 1) % len(s.workers)
+	s.owners[fd].Swap(uint32(w + 1)) // whoever had it has let go of it
 	gen := (s.gens[fd] + 1) &^ genRefused
 	if gen == 0 {
 		gen = 1
 	}
 	s.gens[fd] = gen
-	w := a.next
-	a.next = (a.next + 1) % len(s.workers)
-	s.owners[fd] = uint16(w)
 	s.peers[fd].from(&a.addr, listener)
 	s.peers[fd].proto = s.listeners[listener].proto
 	if refuse {
@@ -141,10 +141,12 @@ func (a *acceptor) handOver(fd int32, listener int, refuse bool) {
 		Fd:     fd,
 		Pad:    int32(gen),
 	}
+	s.workers[w].handed.Add(1)
 	if errno := register(s.workers[w].epfd, fd, &a.ev); errno != 0 {
 		if !refuse {
 			s.currConns.Add(-1)
 		}
+		s.owners[fd].Store(0)
 		closeFD(fd)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 
 	"gomcd/sandbox"
 
@@ -209,7 +210,7 @@ func (s *Server) limitFiles() error {
 	s.wakeEnd = end
 	s.conns = make([]conn, files)
 	s.peers = make([]peer, files)
-	s.owners = make([]uint16, files)
+	s.owners = make([]atomic.Uint32, files)
 	s.gens = make([]uint32, files)
 	return nil
 }

@@ -89,6 +89,9 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if p.AsyncPreempt {
 		warn("built without asyncpreemptoff (use make): the Go runtime may signal its own threads")
 	}
+	if sandbox.RaceDetector {
+		warn("built with the race detector: every role may do what that needs; not for production")
+	}
 	for _, u := range s.udps {
 		if !u.addr.Addr().IsLoopback() {
 			warn(u.name + " can be reached from elsewhere: UDP answers more than it is asked, to whomever a request says it is from")

@@ -133,6 +133,8 @@ func (w *worker) dumpSizes(c *conn) {
 // dumpConns appends the lines of the next descriptor: a listener or a
 // connection. What other workers' connections do meanwhile may make a line
 // out of date, never wrong in kind.
+//
+//go:norace
 func (w *worker) dumpConns(c *conn) {
 	fd := int(c.dump.pos)
 	if fd >= len(w.srv.conns) || fd > int(w.srv.highestFD.Load()) {
@@ -203,6 +205,8 @@ func (w *worker) dumpUDP(fd int) bool {
 }
 
 // stateName is a connection's state in memcached's words.
+//
+//go:norace
 func stateName(other, asking *conn) string {
 	switch {
 	case other == asking:

@@ -23,9 +23,9 @@ type Server struct {
 	listeners   []listener
 	conns       []conn // by descriptor
 	peers       []peer
-	owners      []uint16 // which worker has the connection
-	gens        []uint32 // how many connections had the descriptor
-	firstClient int      // descriptors below are the server's own
+	owners      []atomic.Uint32 // which worker has the connection, from 1; 0: none
+	gens        []uint32        // how many connections had the descriptor
+	firstClient int             // descriptors below are the server's own
 	workers     []*worker
 	acceptor    *acceptor
 	udps        []*udp
@@ -65,8 +65,8 @@ const genRefused = 1 << 31
 
 func (s *Server) verbose() int { return int(s.tune.verbose.Load()) }
 
-// ownerOf is the worker that has a connection.
-func (s *Server) ownerOf(fd int32) int { return int(s.owners[fd]) }
+// ownerOf is the worker that has a connection, or -1.
+func (s *Server) ownerOf(fd int32) int { return int(s.owners[fd].Load()) - 1 }
 
 // resetStats zeroes what `stats reset` zeroes besides the store's counters.
 func (s *Server) resetStats() {

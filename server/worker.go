@@ -47,6 +47,11 @@ type worker struct {
 	scratch []byte // a line that is put together
 	discard []byte // where input goes that nobody wants
 
+	// handed counts the connections that the acceptor registered here. The
+	// kernel sees to it that what the acceptor wrote of one is there when epoll
+	// tells of it; Go's memory model knows nothing of epoll, but of this word.
+	handed atomic.Uint32
+
 	snap     snapshot // for `stats`
 	idleScan uint32
 	done     atomic.Bool
@@ -139,6 +144,7 @@ func (w *worker) run() {
 			w.logf("epoll_wait: ", errno)
 			nap(oddity)
 		}
+		w.handed.Load()
 		w.turn(w.events[:max(n, 0)])
 		w.kickIdle()
 	}
@@ -417,6 +423,7 @@ func (w *worker) close(c *conn) {
 		w.srv.currConns.Add(-1)
 	}
 	// From here on the acceptor may give the descriptor to another worker.
+	w.srv.owners[fd].Store(0)
 	closeFD(fd)
 }
 
@@ -431,8 +438,11 @@ func (w *worker) kickIdle() {
 	}
 	w.idleScan = now
 	for fd := w.srv.firstClient; fd < len(w.conns); fd++ {
+		if w.srv.ownerOf(int32(fd)) != w.id {
+			continue
+		}
 		c := &w.conns[fd]
-		if c.state == connOpen && w.srv.ownerOf(int32(fd)) == w.id && now > c.lastCmd && now-c.lastCmd > timeout {
+		if c.state == connOpen && now > c.lastCmd && now-c.lastCmd > timeout {
 			w.h.C.IdleKicks++
 			w.close(c)
 		}
@@ -445,8 +455,11 @@ func (w *worker) drain() {
 	for range 100 {
 		owed := false
 		for fd := w.srv.firstClient; fd < len(w.conns); fd++ {
+			if w.srv.ownerOf(int32(fd)) != w.id {
+				continue
+			}
 			c := &w.conns[fd]
-			if c.state == connFree || w.srv.ownerOf(int32(fd)) != w.id || !c.owes() {
+			if c.state == connFree || !c.owes() {
 				continue
 			}
 			if !w.sendOwed(c) && c.state != connFree {

@@ -168,8 +168,14 @@ fuzz-short: fuzz
 
 # The race detector sees what Go allocated: everything but the store's arena and
 # the buffers, for which there are linearize and soak.
+#
+# A server that is built with it has an overlay of its own in every role, and
+# serves under load.
+RACE_RUN := TestSoak|TestUDP|TestShutdown|TestEveryThread|TestStatsSandbox|TestAuthFile|TestIdle
 race: deps
 	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./cache ./protocol ./server
+	$(GO) build -race -ldflags '$(LDFLAGS)' -o bin/race/gomcd ./cmd/gomcd
+	GOMCD=$(CURDIR)/bin/race/gomcd $(GO) test -count=1 -timeout 5m -run '$(RACE_RUN)' -skip TestUDPWarning ./t
 
 # Compares gomcd with the memcached named by MEMCACHED (else the one on PATH),
 # and with any others given as BENCH_VS="--vs 'NAME=COMMAND' ...", and writes

@@ -4,6 +4,10 @@ package sandbox
 
 import "golang.org/x/sys/unix"
 
+// RaceDetector says whether the process was built with the race detector, and
+// every role therefore has the rules of its overlay.
+const RaceDetector = true
+
 // raceRules is what a build with the race detector needs on every thread, for
 // its runtime keeps a shadow of memory and of each stack.
 func raceRules() []Rule {
@@ -16,6 +20,7 @@ func raceRules() []Rule {
 		AllowIf("madvise", "the race detector gives memory back", Is(2, unix.MADV_DONTNEED, "MADV_DONTNEED")),
 		AllowIf("madvise", "the race detector's shadow memory is of small pages", Is(2, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE")),
 		AllowIf("madvise", "the race detector's shadow memory is not dumped", Is(2, unix.MADV_DONTDUMP, "MADV_DONTDUMP")),
+		Allow("gettimeofday", "the race detector tells of a race"),
 	}
 	for i := range rules {
 		rules[i].Feature = "built with -race"

@@ -67,6 +67,9 @@ func (s *Sandbox) AppendStats(dst []byte, before, after string) []byte {
 		}
 	}
 	a.yesNo("test_privileges", s.params.TestPrivileges)
+	if RaceDetector {
+		a.text("race_detector", "yes")
+	}
 	for i := range s.params.Allow {
 		a.begin("allow:", string(s.params.Allow[i].Role))
 		a.end(s.params.Allow[i].Call)

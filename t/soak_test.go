@@ -67,6 +67,20 @@ func TestSoak(t *testing.T) {
 			}
 		})
 	}
+	operator := &operator{Conn: s.Dial(t)}
+	wg.Go(func() {
+		for failed.Load() == nil {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := operator.look(); err != nil {
+				text := err.Error()
+				failed.CompareAndSwap(nil, &text)
+			}
+		}
+	})
 	var early, late int
 	deadline := time.Now().Add(duration)
 	warm := time.Now().Add(duration / 2)
@@ -94,6 +108,32 @@ func TestSoak(t *testing.T) {
 	}
 	if requests.Load() < int64(connections) || hits.Load() == 0 {
 		t.Error("the server hardly answered")
+	}
+}
+
+// operator is somebody who looks at everything that a server tells of itself.
+type operator struct {
+	*harness.Conn
+	next int
+}
+
+func (o *operator) look() error {
+	words := []string{"", " settings", " items", " slabs", " sizes", " conns", " sandbox", " detail dump"}
+	what := words[o.next%len(words)]
+	o.next++
+	fmt.Fprintf(o, "stats%s\r\n", what)
+	o.SetReadDeadline(time.Now().Add(3 * harness.Patience))
+	for {
+		l, err := o.R.ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("stats%s: %w", what, err)
+		}
+		if l == "END\r\n" {
+			return nil
+		}
+		if !strings.HasPrefix(l, "STAT ") {
+			return fmt.Errorf("stats%s: %q", what, l)
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func TestEveryThreadIsFiltered(t *testing.T) {
 // TestStatsSandbox has the server tell what the test above reads in /proc.
 func TestStatsSandbox(t *testing.T) {
 	s := harness.Start(t, harness.Production(), "-t", "2", "--sandbox-allow=worker:getppid")
-	s.Says = "gomcd: --sandbox-allow adds getppid to role worker\n"
+	s.Says += "gomcd: --sandbox-allow adds getppid to role worker\n"
 	c := s.Dial(t)
 	m := c.Stats("sandbox")
 	for name, want := range map[string]string{

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,10 +13,14 @@ import (
 // its own to the tests as GOMCD_LDFLAGS.
 const ldflags = "-X=runtime.godebugDefault=asyncpreemptoff=1,gcshrinkstackoff=1 -X=gomcd/sandbox.preemption=off"
 
-// The binaries under test and where the first writes its coverage data.
-var binaries struct {
+// binaries are those under test.
+var binaries built
+
+// built are the binaries, and where the first writes its coverage data.
+type built struct {
 	cover, plain string
 	coverage     string
+	race         bool // built with the race detector
 }
 
 // Main builds gomcd twice, with coverage and without, runs the tests, and
@@ -52,7 +57,7 @@ func build(dir string) error {
 	b := &binaries
 	if given := os.Getenv("GOMCD"); given != "" {
 		b.cover, b.plain = given, given
-		return nil
+		return b.inspect()
 	}
 	b.cover, b.plain = filepath.Join(dir, "gomcd-cover"), filepath.Join(dir, "gomcd")
 	b.coverage = filepath.Join(dir, "coverage")
@@ -71,6 +76,20 @@ func build(dir string) error {
 		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("building the server under test: go %q: %w\n%s", args, err, out)
+		}
+	}
+	return nil
+}
+
+// inspect finds out what a given binary was built with.
+func (b *built) inspect() error {
+	info, err := buildinfo.ReadFile(b.plain)
+	if err != nil {
+		return fmt.Errorf("GOMCD: %w", err)
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-race" {
+			b.race = s.Value == "true"
 		}
 	}
 	return nil

@@ -29,6 +29,7 @@ func Privileged() Kind {
 		args: []string{"--test-privileges"},
 		says: "gomcd: test privileges are on: the process may open and write files; not for production\n",
 	}
+	k.says += raceWarning()
 	if binaries.coverage != "" {
 		k.env = []string{"GOCOVERDIR=" + binaries.coverage}
 	}
@@ -37,7 +38,15 @@ func Privileged() Kind {
 
 // Production is gomcd as an operator runs it.
 func Production() Kind {
-	return Kind{Name: "production", Gomcd: true, binary: binaries.plain}
+	return Kind{Name: "production", Gomcd: true, binary: binaries.plain, says: raceWarning()}
+}
+
+// raceWarning is what a server says that was built with the race detector.
+func raceWarning() string {
+	if !binaries.race {
+		return ""
+	}
+	return "gomcd: built with the race detector: every role may do what that needs; not for production\n"
 }
 
 // Memcached is the server whose replies are expected of gomcd, if the

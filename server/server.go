@@ -56,7 +56,7 @@ type Server struct {
 	dumpStarts                                atomic.Uint64
 	userTime, systemTime                      atomic.Int64 // microseconds
 	// base is what `stats reset` subtracts.
-	base struct{ totalConns, rejectedConns, listenDisabled atomic.Uint64 }
+	base struct{ totalConns, rejectedConns, listenDisabled, crawlStarts, juggles atomic.Uint64 }
 }
 
 // genRefused marks, in a connection's generation, one that is over the limit:
@@ -73,9 +73,14 @@ func (s *Server) resetStats() {
 	s.base.totalConns.Store(s.totalConns.Load())
 	s.base.rejectedConns.Store(s.rejectedConns.Load())
 	s.base.listenDisabled.Store(s.listenDisabled.Load())
+	s.base.crawlStarts.Store(s.crawlStarts())
+	s.base.juggles.Store(s.store.Juggles())
 	s.disabledTime.Store(0)
 	s.prefixes.reset()
 }
+
+// crawlStarts is how many walks and dumps of the items were started.
+func (s *Server) crawlStarts() uint64 { return s.store.CrawlStarts() + s.dumpStarts.Load() }
 
 // setFactors sets how old items of HOT and WARM may get, as factors of the age
 // of COLD's tail.

@@ -1,6 +1,7 @@
 package t
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -54,4 +55,42 @@ func TestStatesOfConnections(t *testing.T) {
 		}
 		return maps.Equal(got, want)
 	})
+}
+
+// TestReset has every counter that stats reset is for begin at 0 again, and
+// leaves alone what is there: memcached's, both.
+func TestReset(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-o", "idle_timeout=100", "-m", "2")
+	c := s.Dial(t)
+	for i := range 40 {
+		c.Set(fmt.Sprintf("big%d", i), strings.Repeat("x", 100_000))
+	}
+	c.Set("n", "1")
+	for _, ask := range [][2]string{
+		{"incr n 2", "3"}, {"decr n 1", "2"}, {"touch n 0", "TOUCHED"}, {"cas n 0 0 1 0\nx", "EXISTS"}, {"delete none", "NOT_FOUND"},
+		{"incr none 1", "NOT_FOUND"}, {"get none", "END"}, {"lru_crawler crawl all", "OK"},
+	} {
+		c.Ask(ask[0], ask[1])
+	}
+	counters := strings.Fields("total_connections cmd_get cmd_set cmd_touch get_misses incr_hits decr_hits incr_misses " +
+		"delete_misses cas_badval touch_hits bytes_read total_items evictions evicted_unfetched lru_crawler_starts")
+	before := c.Stats("")
+	for _, name := range counters {
+		if before[name] == "0" {
+			t.Errorf("%s is 0 before: this tests nothing", name)
+		}
+	}
+	c.Ask("stats reset", "RESET")
+	after := c.Stats("")
+	for _, name := range counters {
+		// The question for them is counted since.
+		if was, is := atoi(t, before[name]), atoi(t, after[name]); is >= was || is > 10 {
+			t.Errorf("%s was %d and is %d after a reset", name, was, is)
+		}
+	}
+	for _, name := range []string{"curr_items", "bytes", "curr_connections", "limit_maxbytes"} {
+		if before[name] != after[name] {
+			t.Errorf("%s was %s and is %s after a reset", name, before[name], after[name])
+		}
+	}
 }

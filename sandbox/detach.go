@@ -14,8 +14,8 @@ import (
 // The runtime has other threads start new ones for a thread that is locked, so
 // none inherits the table.
 func OwnDescriptors(keep, end int) error {
-	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
-		return fmt.Errorf("sandbox: leaving the shared descriptor table: %w", err)
+	if err := LeaveDescriptors(); err != nil {
+		return err
 	}
 	const stderr = 2
 	from := 0
@@ -24,6 +24,24 @@ func OwnDescriptors(keep, end int) error {
 			closeRange(from, fd-1)
 		}
 		from = fd + 1
+	}
+	return nil
+}
+
+// LeaveDescriptors gives the calling thread a copy of the descriptor table that
+// it shares with the others, which is its own from then on.
+//
+// It is close_range(2) that can do so, for a range where there is nothing to
+// close: unshare(2), which is the other way, is refused by what container
+// engines let a process do.
+func LeaveDescriptors() error {
+	const last = 1<<31 - 1
+	err := unix.CloseRange(last, last, unix.CLOSE_RANGE_UNSHARE)
+	if err != nil {
+		err = unix.Unshare(unix.CLONE_FILES)
+	}
+	if err != nil {
+		return fmt.Errorf("sandbox: leaving the shared descriptor table: %w", err)
 	}
 	return nil
 }

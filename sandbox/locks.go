@@ -153,7 +153,7 @@ func closeFiles(p LockParams) (int, error) {
 func CloseInherited(keep ...int) (int, error) {
 	names, err := listDir("/proc/self/fd")
 	if err != nil {
-		return 0, fmt.Errorf("sandbox: listing descriptors: %w", err)
+		return 0, fmt.Errorf("sandbox: listing descriptors (is /proc mounted?): %w", err)
 	}
 	closed := 0
 	for _, name := range names {

@@ -118,7 +118,7 @@ func (a *auth) reachable() error {
 // of its own with the directory in it and what comes before what the file is
 // opened as, so that it is always that.
 func (a *auth) settle() error {
-	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+	if err := sandbox.LeaveDescriptors(); err != nil {
 		return fmt.Errorf("giving the reloader descriptors of its own: %w", err)
 	}
 	for fd := 3; fd < a.file; fd++ {

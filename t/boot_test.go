@@ -34,7 +34,7 @@ var more = map[int][]syscall.Errno{
 // others the first and the last one.
 var thorough = []int{
 	unix.SYS_SECCOMP, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_SOCKET, unix.SYS_EPOLL_CREATE1,
-	unix.SYS_LANDLOCK_CREATE_RULESET, unix.SYS_LANDLOCK_ADD_RULE, unix.SYS_PIPE2, unix.SYS_UNSHARE,
+	unix.SYS_LANDLOCK_CREATE_RULESET, unix.SYS_LANDLOCK_ADD_RULE, unix.SYS_PIPE2, unix.SYS_CLOSE_RANGE,
 }
 
 // mayHang are the calls by which libc has other threads of the process do

@@ -24,7 +24,7 @@ command -v perl >/dev/null || die "perl is not installed"
 dir=$(mktemp -d) || die "no temporary directory"
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
-cp -r "$src/t" "$src/timedrun" "$dir" || die "cannot copy $src/t"
+cp -r "$src/t" "$src/doc" "$src/timedrun" "$dir" || die "cannot copy $src"
 printf '#!/bin/sh\nexec %q "$@"\n' "$gomcd" >"$dir/memcached-debug"
 chmod -R a+rX "$dir"
 chmod a+x "$dir/memcached-debug"

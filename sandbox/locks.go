@@ -55,7 +55,7 @@ func Locks(p LockParams) ([]Lock, error) {
 		note("core_files", "no core files", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}))
 		note("dumpable", "not dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 	}
-	note("capabilities", "no capabilities", cap.NewSet().SetProc())
+	note("capabilities", "no capabilities", dropCapabilities())
 	if !errors.Is(bounding, unix.EPERM) {
 		// Who may not empty it has no privileges, and gets none by exec either.
 		note("bounding_set", "no capabilities to be had (bounding set)", bounding)
@@ -74,6 +74,20 @@ func Locks(p LockParams) ([]Lock, error) {
 		}
 	}
 	return locks, nil
+}
+
+// dropCapabilities empties the sets of every thread. A process that has none may
+// not be allowed even that, and does not need it.
+func dropCapabilities() error {
+	none := cap.NewSet()
+	err := none.SetProc()
+	if err == nil {
+		return nil
+	}
+	if differs, unlike := cap.GetProc().Cf(none); unlike == nil && differs == 0 {
+		return nil
+	}
+	return err
 }
 
 // becomeUser drops root, with every supplementary group.

@@ -35,6 +35,7 @@ type Boot struct {
 type BootPlan struct {
 	Call, N int
 	Errno   syscall.Errno // it fails
+	Always  bool          // it fails every time, whatever N
 	Kill    bool          // the process is killed instead
 	Hold    bool          // it waits for [Boot.Release]
 }
@@ -74,6 +75,10 @@ func (b *Boot) decide(c *call) {
 		return
 	}
 	b.seen[nr]++
+	if b.plan.Always && nr == b.plan.Call {
+		c.answer(b.plan.Errno)
+		return
+	}
 	if nr != b.plan.Call || b.seen[nr] != b.plan.N {
 		c.answer(0)
 		return

@@ -30,6 +30,7 @@ type Server struct {
 
 	t      testing.TB
 	cmd    *exec.Cmd
+	inner  int // the server's process, where cmd is one that started it
 	unix   bool
 	udp    string // host:port, with -U
 	stderr buffer
@@ -225,10 +226,21 @@ func (s *Server) network() string {
 }
 
 // PID is the server's process id.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
+func (s *Server) PID() int {
+	if s.inner != 0 {
+		return s.inner
+	}
+	return s.cmd.Process.Pid
+}
 
 // Signal sends the server a signal.
-func (s *Server) Signal(sig os.Signal) { s.cmd.Process.Signal(sig) }
+func (s *Server) Signal(sig os.Signal) {
+	if s.inner != 0 {
+		syscall.Kill(s.inner, sig.(syscall.Signal))
+		return
+	}
+	s.cmd.Process.Signal(sig)
+}
 
 // Stderr is what the server has said so far.
 func (s *Server) Stderr() string { return s.stderr.String() }

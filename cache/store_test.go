@@ -69,11 +69,11 @@ func (h *Handle) get(key string) ([]byte, bool) {
 		return out, true
 	}
 	var p Pin
-	v.Pin(&p)
+	v.Pin(&p, "")
 	v.Release()
 	var out []byte
 	for len(out) < p.Len() {
-		out = append(out, h.s.Piece(&p, len(out))...)
+		out = append(out, h.s.Piece(&p, len(out), 0)...)
 	}
 	h.Unpin(&p)
 	return out, true
@@ -227,7 +227,7 @@ func TestPinnedItemOutlivesItsRemoval(t *testing.T) {
 		h.put("k", want, 0, 0, Terms{})
 		v := h.Acquire(s.Hash([]byte("k")), []byte("k"))
 		var p Pin
-		if !v.Pin(&p) {
+		if !v.Pin(&p, "") {
 			t.Fatalf("a value of %d bytes cannot be pinned", n)
 		}
 		v.Unlink()
@@ -235,7 +235,7 @@ func TestPinnedItemOutlivesItsRemoval(t *testing.T) {
 		h.put("k", pattern("q", n), 0, 0, Terms{})
 		var got []byte
 		for len(got) < n {
-			got = append(got, s.Piece(&p, len(got))...)
+			got = append(got, s.Piece(&p, len(got), 0)...)
 		}
 		if !bytes.Equal(got, want) {
 			t.Error("the pinned value changed")

@@ -189,8 +189,9 @@ func (v *View) put(d *Draft, cas uint64) bool {
 
 // Pin keeps the item's memory and value as they are beyond Release, until
 // Unpin. It fails when the item has too many pins, or is so small that it can
-// have none.
-func (v *View) Pin(p *Pin) bool {
+// have none. The tail is what Piece can give behind the value: always the same,
+// or none.
+func (v *View) Pin(p *Pin, tail string) bool {
 	if !v.it.pinnable() {
 		return false
 	}
@@ -200,5 +201,8 @@ func (v *View) Pin(p *Pin) bool {
 	}
 	*refs++
 	*p = Pin{hash: v.hash, ref: v.ref, length: v.Len()}
+	if tail != "" {
+		v.h.s.putTail(p, v.it, tail)
+	}
 	return true
 }

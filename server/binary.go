@@ -173,7 +173,7 @@ func (w *worker) binaryGet(o *op, st *staged, c *conn, p protocol.Packet, op pro
 		w.out = append(w.out, v.Value()...)
 		v.Release()
 	default:
-		w.largeValue(v, n, st, c)
+		w.largeValue(v, n, 0, st, c)
 	}
 }
 

@@ -92,15 +92,17 @@ func (w *worker) refuse(cmd *protocol.Command, text string) {
 // get serves one key of a retrieval.
 func (w *worker) get(o *op, st *staged, c *conn) {
 	c.lastCmd = w.store.Now()
-	if len(o.key) > 0 {
-		w.getKey(o, st, c)
+	if len(o.key) > 0 && w.getKey(o, st, c) {
+		return
 	}
-	if o.last && !st.resumes {
+	if o.last {
 		w.out = append(w.out, "END\r\n"...)
 	}
 }
 
-func (w *worker) getKey(o *op, st *staged, c *conn) {
+// getKey answers one key. It returns true if there is nothing to be added: the
+// end of the line went with the value, or all of it is put off.
+func (w *worker) getKey(o *op, st *staged, c *conn) bool {
 	counters := w.h.C
 	touches := o.kind == protocol.Gat || o.kind == protocol.Gats
 	v := w.h.Acquire(o.hash, o.key)
@@ -114,9 +116,12 @@ func (w *worker) getKey(o *op, st *staged, c *conn) {
 			counters.GetCmds++
 			counters.GetMisses++
 		}
-		return
+		return false
 	}
 	n := v.Len()
+	if n > copyMax && w.putOffLarge(v, o, st, c) {
+		return true
+	}
 	if o.kind == protocol.Gets || o.kind == protocol.Gats {
 		w.out = protocol.AppendValueHeadCAS(w.out, o.key, v.ClientFlags(), n, v.CAS())
 	} else {
@@ -131,69 +136,24 @@ func (w *worker) getKey(o *op, st *staged, c *conn) {
 		counters.GetCmds++
 		counters.LRUHits[v.Class()]++
 	}
-	if w.value(v, n, st, c) || !o.last {
-		return
+	tail := valueEnd
+	if o.last {
+		tail = len(valueTail)
 	}
-	// The client does not take the value. What follows it is put off: the end
-	// of the line.
-	st.resumes = true
-	st.parsed = int(o.start) + len(o.key)
-	c.keys, c.exptime = o.kind, o.exptime
+	w.value(v, n, tail, st, c)
+	return true
 }
 
-// value appends a value and its line end, or sends it from the item, and
-// releases the view. It returns false if the rest of it has to wait.
-func (w *worker) value(v *cache.View, n int, st *staged, c *conn) bool {
+// value appends a value and so many bytes of valueTail, or sends them, and
+// releases the view.
+func (w *worker) value(v *cache.View, n, tail int, st *staged, c *conn) {
 	if n <= lockedCopyMax && v.Whole() {
 		w.out = append(w.out, v.Value()...)
 		v.Release()
-		w.out = append(w.out, "\r\n"...)
-		return true
+		w.out = append(w.out, valueTail[:tail]...)
+		return
 	}
-	return w.largeValue(v, n, st, c)
-}
-
-// largeValue is value for what is not copied under its lock. Packets have no
-// line end.
-func (w *worker) largeValue(v *cache.View, n int, st *staged, c *conn) bool {
-	var pin cache.Pin
-	pinned := v.Pin(&pin)
-	v.Release()
-	if !pinned {
-		// So many connections are sending this item that its count of them
-		// is at its end: this one has to come back.
-		w.close(c)
-		st.stopped = true
-		return false
-	}
-	if n <= copyMax {
-		for off := 0; off < n; {
-			piece := w.store.Piece(&pin, off)
-			w.out = append(w.out, piece...)
-			off += len(piece)
-		}
-		w.h.Unpin(&pin)
-		if c.proto != protoBinary {
-			w.out = append(w.out, "\r\n"...)
-		}
-		return true
-	}
-	if w.udp != nil {
-		w.udp.value(st, c, &pin)
-		return true
-	}
-	w.flushOne(st, true)
-	if c.state != connOpen {
-		w.h.Unpin(&pin)
-		st.stopped = true
-		return false
-	}
-	c.pin, c.pinOff = pin, 0
-	if st.stopped || !w.sendPinned(c) {
-		st.stopped = true
-		return false
-	}
-	return true
+	w.largeValue(v, n, tail, st, c)
 }
 
 // draft takes memory for a storage command's item. It returns the reply that

@@ -41,12 +41,12 @@ type conn struct {
 	inLen  int32
 	inBody bool // it is all of a command but the end of its data block
 
-	// Output that is owed: first the buffers, then the pinned value, then its
-	// line end.
+	// Output that is owed: first the buffers, then the pinned value from an
+	// offset on, which goes on into what follows the value.
 	out     outQueue
 	pin     cache.Pin
 	pinOff  int32
-	pinTail int32 // bytes of "\r\n" still owed
+	pinTail int32 // how many bytes of valueTail follow it
 
 	// In the middle of a line of keys, if keys is not 0: the rest of the line
 	// follows as input.
@@ -81,7 +81,7 @@ type outQueue struct {
 }
 
 // owes says whether the client is owed output.
-func (c *conn) owes() bool { return c.out.head != 0 || c.pin.Held() || c.pinTail > 0 }
+func (c *conn) owes() bool { return c.out.head != 0 || c.pin.Held() }
 
 // peer is whom a connection is with, for `stats conns`.
 type peer struct {

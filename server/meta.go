@@ -61,6 +61,9 @@ func (w *worker) metaGet(o *op, st *staged, c *conn) {
 	counters := w.h.C
 	from := len(w.out)
 	v := w.h.Acquire(o.hash, o.key)
+	if v.Hit() && v.Len() > copyMax && w.putOffLarge(v, o, st, c) {
+		return
+	}
 	created := false
 	if !v.Hit() && m.Flags.Has('N') {
 		created = v.Create(0, 0, w.casOf(m))
@@ -113,7 +116,7 @@ func (w *worker) metaGet(o *op, st *staged, c *conn) {
 		v.Release()
 		return
 	}
-	w.value(v, n, st, c)
+	w.value(v, n, valueEnd, st, c)
 }
 
 // itemFlags carries out and answers the flags of mg on an item. It returns

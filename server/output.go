@@ -146,47 +146,6 @@ func (w *worker) sendOwed(c *conn) bool {
 	return w.sendPinned(c)
 }
 
-// sendPinned sends a large value from its item, and its line end. It returns
-// true when all of it is gone.
-func (w *worker) sendPinned(c *conn) bool {
-	for c.pin.Held() {
-		if w.large <= 0 {
-			w.again(c)
-			return false
-		}
-		b := w.store.Piece(&c.pin, int(c.pinOff))
-		if len(b) == 0 {
-			w.h.Unpin(&c.pin)
-			if c.proto != protoBinary {
-				c.pinTail = 2
-			}
-			break
-		}
-		more := c.proto != protoBinary || int(c.pinOff)+len(b) < c.pin.Len()
-		n, ok := w.sendSome(c, b, more)
-		if !ok {
-			return false
-		}
-		c.pinOff += int32(n)
-		w.large -= n
-		if n < len(b) {
-			w.wait(c)
-			return false
-		}
-	}
-	if c.pinTail > 0 {
-		n, ok := w.sendSome(c, []byte("\r\n")[2-c.pinTail:], false)
-		if !ok {
-			return false
-		}
-		if c.pinTail -= int32(n); c.pinTail > 0 {
-			w.wait(c)
-			return false
-		}
-	}
-	return true
-}
-
 // dropOutput forgets what a connection is owed.
 func (w *worker) dropOutput(c *conn) {
 	pool := w.srv.pool
@@ -202,5 +161,4 @@ func (w *worker) dropOutput(c *conn) {
 	if c.pin.Held() {
 		w.h.Unpin(&c.pin)
 	}
-	c.pinTail = 0
 }

@@ -139,11 +139,9 @@ func (u *udp) serve(n int) {
 
 // value has the response that is being made contain a large value, which is
 // taken from its item when the response is complete.
-func (u *udp) value(st *staged, c *conn, pin *cache.Pin) {
+func (u *udp) value(st *staged, c *conn, pin *cache.Pin, tail int) {
 	c.pin, u.valueAt = *pin, len(u.w.out)-st.outFrom
-	if c.proto != protoBinary {
-		u.w.out = append(u.w.out, "\r\n"...)
-	}
+	u.w.out = append(u.w.out, valueTail[:tail]...)
 }
 
 // answer sends a response: out, and in it the pinned value if there is one.
@@ -156,7 +154,7 @@ func (u *udp) answer(c *conn, out []byte) {
 	if c.pin.Held() {
 		u.add(out[:u.valueAt])
 		for off := 0; off < c.pin.Len(); {
-			piece := u.w.store.Piece(&c.pin, off)
+			piece := u.w.store.Piece(&c.pin, off, 0)
 			u.add(piece)
 			off += len(piece)
 		}

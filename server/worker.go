@@ -73,16 +73,9 @@ const (
 	// offered to its socket; while the socket refuses, the connection is not
 	// served.
 	connSoft = 64 << 10
-	// copyMax is the longest value that is copied into the output; longer
-	// ones are sent from the item.
-	copyMax = 16 << 10
 	// lockedCopyMax is the longest value that is copied under its lock.
 	lockedCopyMax = cache.PinMin
 	batchSize     = 64
-	// largeBudget is how many bytes of large values one turn sends before all
-	// others get theirs: sockets take megabytes at once, and those of clients
-	// that do not read would take a turn's every millisecond.
-	largeBudget = 1 << 20
 )
 
 // staged is a connection's part in a turn.
@@ -454,6 +447,7 @@ func (w *worker) drain() {
 	w.finish()
 	for range 100 {
 		owed := false
+		w.large = largeBudget
 		for fd := w.srv.firstClient; fd < len(w.conns); fd++ {
 			if w.srv.ownerOf(int32(fd)) != w.id {
 				continue

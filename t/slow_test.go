@@ -40,9 +40,11 @@ func TestSlowReadersCostLittle(t *testing.T) {
 
 func TestRepliesArriveWholeThroughFullSockets(t *testing.T) {
 	for _, k := range harness.Kinds()[:2] {
-		s := harness.Start(t, k)
+		s := harness.Start(t, k, "-I", "2m")
 		c := s.Dial(t)
-		sizes := []int{10, 3000, 20_000, 100_000, 700_000, 900_000}
+		// Among them those where the way of sending changes, and one whose
+		// last chunk has room for nothing behind the value.
+		sizes := []int{10, 3000, 16 << 10, 16<<10 + 1, 32 << 10, 32<<10 + 1, 100_000, 700_000, 2 * (512<<10 - 24), 1_900_000}
 		for _, n := range sizes {
 			c.Set(fmt.Sprintf("k%d", n), strings.Repeat("x", n-1)+"$")
 		}
@@ -54,7 +56,7 @@ func TestRepliesArriveWholeThroughFullSockets(t *testing.T) {
 				}
 				io.WriteString(c, line+"\r\nmn\r\n")
 				for _, n := range sizes {
-					fmt.Fprintf(c, "mg k%d v s\r\n", n)
+					fmt.Fprintf(c, "mg k%d v s\r\nget k%d\r\n", n, n)
 				}
 			}
 		}()
@@ -67,6 +69,9 @@ func TestRepliesArriveWholeThroughFullSockets(t *testing.T) {
 			for _, n := range sizes {
 				c.Expect(fmt.Sprintf("VA %d s%d", n, n))
 				readValue(t, c, n)
+				c.Expect(fmt.Sprintf("VALUE k%d 0 %d", n, n))
+				readValue(t, c, n)
+				c.Expect("END")
 			}
 		}
 	}

@@ -59,12 +59,13 @@ func closeFD(fd int32) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 type pollEvent = unix.EpollEvent
 
 // patience is for how long a thread waits without telling the Go runtime, in
-// milliseconds. A thread that the runtime knows to be in a system call has its
-// processor taken away by the runtime's monitor, which then looks again every
-// 20 us: together that costs a busy worker a tenth of its time. A thread that
-// the runtime believes to be running delays a garbage collection by as long as
-// it waits; for this long that does not matter.
-const patience = 2
+// milliseconds. A thread that the runtime knows to be in a system call for 10 ms
+// has its processor taken away by the runtime's monitor, which then looks again
+// every 20 us, fifty times and more: 5,000 wake-ups a second and a fifth of the
+// processor, where it shares one with a worker. A thread that the runtime
+// believes to be running delays a garbage collection by as long as it waits,
+// and after boot there should be none.
+const patience = 20
 
 // poll waits up to timeout milliseconds (-1: for ever) for events of epfd.
 func poll(epfd int, events []pollEvent, timeout int) (int, syscall.Errno) {
@@ -101,19 +102,26 @@ func register(epfd int, fd int32, ev *pollEvent) syscall.Errno {
 	return errno
 }
 
-// nap sleeps for some microseconds. It waits on a futex that nobody wakes,
-// because the runtime needs futex anyway and nanosleep would be one more call
-// to allow; Go's own timers would bring a poller into the process.
+// nap sleeps for some microseconds, out of patience again and again. It waits
+// on a futex that nobody wakes, because the runtime needs futex anyway and
+// nanosleep would be one more call to allow; Go's own timers would bring a
+// poller into the process.
 func nap(us uint32) {
+	for us > patience*1000 {
+		napOnce(patience * 1000)
+		us -= patience * 1000
+	}
+	napOnce(us)
+}
+
+// napOnce has a prologue, where the thread can be stopped.
+//
+//go:noinline
+func napOnce(us uint32) {
 	var word uint32
 	ts := unix.NsecToTimespec(int64(us) * 1000)
 	const futexWaitPrivate = 0 | 128
-	if us <= patience*1000 {
-		syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), futexWaitPrivate, 0,
-			uintptr(unsafe.Pointer(&ts)), 0, 0)
-		return
-	}
-	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), futexWaitPrivate, 0,
+	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), futexWaitPrivate, 0,
 		uintptr(unsafe.Pointer(&ts)), 0, 0)
 }
 

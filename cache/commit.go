@@ -64,9 +64,20 @@ func (h *Handle) Commit(d *Draft, key []byte, terms Terms) Outcome {
 		out.CAS = v.CAS()
 		d.ref = 0
 	}
+	if s.Watched(Stores) {
+		h.tellStored(v, key, it, terms.Mode, &out)
+	}
 	v.Release()
 	h.Discard(d)
 	return out
+}
+
+// tellStored tells the observer of what became of a draft.
+func (h *Handle) tellStored(v *View, key []byte, it *item, mode Mode, out *Outcome) {
+	if out.Result == Stored {
+		it = v.it // of values that were joined, the new item
+	}
+	h.observer.Stored(key, mode, out.Result, out.Class&classMask, out.Length, it.exptime)
 }
 
 // commitNew stores where there is nothing.

@@ -32,6 +32,7 @@ type crawlState struct {
 	at          place  // where a walk that was limited goes on; page 0: at the beginning
 	given       uint32 // what page that was
 	complete    bool   // a walk ended and was not looked at by schedule
+	began, over uint32 // when the last walk did
 	seen, noexp uint64
 	reclaimed   uint64
 	histogram   [60]uint64 // items by the minutes until they expire
@@ -122,6 +123,9 @@ func (h *Handle) CrawlSchedule() {
 		if st.complete {
 			st.complete = false
 			st.schedule(now)
+			if s.Watched(Crawls) {
+				h.observer.Crawled(st.report(id, now))
+			}
 		}
 		if now > st.next && id != c.class {
 			st.next = now + minCrawlWait
@@ -184,7 +188,7 @@ func (c *crawler) begin(s *Store) bool {
 		if at.page == 0 {
 			continue
 		}
-		*st = crawlState{next: st.next, wait: st.wait}
+		*st = crawlState{next: st.next, wait: st.wait, began: s.Now()}
 		c.class, c.at = id, at
 		c.left = s.tune.CrawlToCrawl.Load()
 		c.limited = c.left > 0
@@ -209,7 +213,7 @@ func (h *Handle) crawlOne() bool {
 	cl.lock.lock()
 	if s.pages[c.at.page].class != c.class { // the page was moved away
 		cl.lock.unlock()
-		c.finish(st)
+		c.finish(s, st)
 		return false
 	}
 	ref := s.next(cl, &c.at)
@@ -217,7 +221,7 @@ func (h *Handle) crawlOne() bool {
 		c.at = place{page: s.pages[c.at.page].next}
 		cl.lock.unlock()
 		if c.at.page == 0 {
-			c.finish(st)
+			c.finish(s, st)
 			return false
 		}
 		return true
@@ -239,7 +243,7 @@ func (h *Handle) crawlOne() bool {
 		if c.left--; c.left == 0 {
 			// What is left has its turn next time.
 			st.at, st.given = c.at, s.pages[c.at.page].given
-			c.finish(st)
+			c.finish(s, st)
 			return false
 		}
 	}
@@ -291,7 +295,21 @@ func (h *Handle) inspect(cl *class, st *crawlState, ref uint32, it *item) {
 	b.lock.unlock()
 }
 
-func (c *crawler) finish(st *crawlState) {
+func (c *crawler) finish(s *Store, st *crawlState) {
 	c.class = 0
-	st.complete = true
+	st.complete, st.over = true, s.Now()
+}
+
+// report is what a watcher is told of a walk, when the next has its time.
+func (st *crawlState) report(id uint8, now uint32) CrawlReport {
+	r := CrawlReport{
+		Class: id, Examined: st.seen, Reclaimed: st.reclaimed, LowMark: (st.seen-st.noexp)/100 + 1,
+		Since: now - st.over, Next: st.next - now, Elapsed: st.over - st.began,
+	}
+	for _, n := range st.histogram {
+		if r.Expected += n; r.Expected > r.LowMark {
+			break
+		}
+	}
+	return r
 }

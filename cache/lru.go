@@ -230,8 +230,8 @@ func (h *Handle) evict(b *bucket, ref uint32, it *item, id uint8) {
 	if it.flags&flagActive != 0 {
 		st.EvictedActive++
 	}
-	if s.OnEvict != nil {
-		s.OnEvict(h, s.key(ref, it), it)
+	if s.Watched(Evictions) {
+		h.observer.Evicted(s.key(ref, it), id, s.valueLen(ref, it), it.exptime, it.time, it.flags&flagFetched != 0)
 	}
 	h.dropLocked(b, ref, it, id)
 }

@@ -35,7 +35,11 @@ type Store struct {
 	memLimit     atomic.Int64
 	malloced     atomic.Int64
 
-	tune   Tunables
+	tune Tunables
+	// watched is a set of Events. Nobody writes it for as long as nobody comes
+	// to watch or leaves.
+	watched atomic.Uint32
+
 	now    atomic.Uint32
 	wiped  atomic.Uint32 // items last accessed up to here are flushed
 	wipeAt atomic.Uint32 // when a delayed flush is due, 0: none
@@ -49,10 +53,6 @@ type Store struct {
 
 	maint maintainer
 	crawl crawler
-
-	// OnEvict, if set before the store is used, sees what is evicted. It
-	// runs under locks and must neither block nor allocate.
-	OnEvict func(h *Handle, key []byte, it *item)
 }
 
 // Tunables are what an operator may change while the store is in use.
@@ -79,6 +79,8 @@ type Handle struct {
 	C    *Counters
 	view View
 	walk walking
+	// observer is told of what is watched.
+	observer Observer
 	// unreported counts linked items that the table was not told of yet.
 	unreported int64
 	// deferred lists items to be freed when no class is locked.

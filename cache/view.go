@@ -29,19 +29,41 @@ func (h *Handle) Acquire(hash uint64, key []byte) *View {
 func (v *View) find() {
 	s := v.h.s
 	v.ref, v.it, v.slot = s.find(v.b, v.hash, v.key)
-	if v.it == nil {
-		return
+	found := v.judge()
+	if s.Watched(Fetches) {
+		v.tellFetched(found)
 	}
-	now := s.Now()
+}
+
+// judge removes the item if it should not be there any more.
+func (v *View) judge() Found {
+	if v.it == nil {
+		return Absent
+	}
+	s := v.h.s
+	found := Present
 	switch {
 	case s.flushed(v.it):
 		v.h.C.GetFlushed++
-	case v.it.exptime != 0 && v.it.exptime <= now:
+		found = Flushed
+	case v.it.exptime != 0 && v.it.exptime <= s.Now():
 		v.h.C.GetExpired++
+		found = Expired
 	default:
-		return
+		return Present
 	}
 	v.Unlink()
+	return found
+}
+
+// tellFetched tells the observer of what was found.
+func (v *View) tellFetched(found Found) {
+	var class uint8
+	var length int
+	if v.it != nil {
+		class, length = v.ClassID(), v.Len()
+	}
+	v.h.observer.Fetched(v.key, found, class, length)
 }
 
 // Release unlocks the bucket.

@@ -51,11 +51,11 @@ func closeClients(p Params) []Rule {
 // inClients allows a call on descriptors from the first client's up. A
 // comparison would look at 64 bits and the kernel only at 32, so that a large
 // number could stand for a small one; blocks of powers of two fix every bit.
-func inClients(p Params, call, reason string) []Rule {
+func inClients(p Params, call, reason string, more ...Cond) []Rule {
 	var rules []Rule
 	for from := uint64(p.FirstClientFD); from < uint64(p.EndClientFD); from *= 2 {
-		rules = append(rules, AllowIf(call, reason,
-			Cond{Arg: 0, Mask: ^(from - 1), Value: from, Text: fmt.Sprintf("%d..%d", from, 2*from-1)}))
+		block := Cond{Arg: 0, Mask: ^(from - 1), Value: from, Text: fmt.Sprintf("%d..%d", from, 2*from-1)}
+		rules = append(rules, AllowIf(call, reason, append([]Cond{block}, more...)...))
 	}
 	return rules
 }

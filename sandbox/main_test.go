@@ -145,6 +145,7 @@ func testParams(o options) Params {
 		Shutdown: o.Shutdown, TestPrivileges: o.TestPrivileges, AsyncPreempt: o.AsyncPreempt,
 		PIDDirFD: -1, SyslogFD: -1, Allow: o.Allow,
 	}
+	p.Watch = true
 	if o.Syslog {
 		p.SyslogFD = 3
 	}
@@ -239,7 +240,7 @@ func boot(o options) *process {
 	}
 	p.box, err = New(params)
 	must(err)
-	names := map[Role]string{Acceptor: "acceptor", Worker: "worker-0", Housekeeper: "housekeeper", UDP: "udp-0"}
+	names := map[Role]string{Acceptor: "acceptor", Worker: "worker-0", Housekeeper: "housekeeper", UDP: "udp-0", Logger: "logger"}
 	if o.Reload != "" {
 		names[Reloader] = "reloader"
 	}
@@ -323,4 +324,4 @@ func tempDir(t *testing.T) string {
 	return dir
 }
 
-var threadRoles = []Role{Acceptor, Worker, Housekeeper, UDP}
+var threadRoles = []Role{Acceptor, Worker, Housekeeper, UDP, Logger}

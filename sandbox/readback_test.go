@@ -56,7 +56,7 @@ func TestReadBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		roles := map[string]Role{"acceptor": Acceptor, "worker-0": Worker, "housekeeper": Housekeeper, "udp-0": UDP, "reporter": Reporter}
+		roles := map[string]Role{"acceptor": Acceptor, "worker-0": Worker, "housekeeper": Housekeeper, "udp-0": UDP, "logger": Logger, "reporter": Reporter}
 		for _, e := range tids {
 			var tid int
 			fmt.Sscan(e.Name(), &tid)

@@ -19,13 +19,14 @@ const (
 	Acceptor    Role = "acceptor"
 	Worker      Role = "worker"
 	Housekeeper Role = "housekeeper"
-	UDP         Role = "udp" // only with -U
+	UDP         Role = "udp"    // only with -U
+	Logger      Role = "logger" // unless -W
 	Reporter    Role = "reporter"
 	Reloader    Role = "reloader" // with -Y only
 )
 
 // Roles lists them all, the baseline first.
-var Roles = []Role{Process, Acceptor, Worker, Housekeeper, UDP, Reporter, Reloader}
+var Roles = []Role{Process, Acceptor, Worker, Housekeeper, UDP, Logger, Reporter, Reloader}
 
 // Mode is what happens on a call that no rule allows.
 type Mode uint8

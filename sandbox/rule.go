@@ -92,6 +92,7 @@ type Params struct {
 
 	PID, MainTID int
 	Shutdown     bool // -A: workers may interrupt the main thread
+	Watch        bool // there is a logger
 	// PIDDirFD is the directory of a pid file that is removed at exit, or -1.
 	PIDDirFD int
 	// ReloadDirFD is the directory of the authentication file and ReloadFileFD
@@ -117,6 +118,9 @@ func roles(p Params) []Profile {
 	profiles := []Profile{acceptor(p), worker(p), housekeeper(p)}
 	if len(p.UDPFDs) > 0 {
 		profiles = append(profiles, udp(p))
+	}
+	if p.Watch {
+		profiles = append(profiles, logger(p))
 	}
 	if p.ReloadDirFD > 0 {
 		profiles = append(profiles, reloader(p))

@@ -162,6 +162,8 @@ func TestAllowedCalls(t *testing.T) {
 		{Worker, unix.SYS_WRITE, [6]uint64{2}, 0},
 		{Acceptor, unix.SYS_ACCEPT4, [6]uint64{testListener, 0, 0, unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC}, unix.EAGAIN},
 		{Acceptor, unix.SYS_EPOLL_CTL, [6]uint64{testEpoll, unix.EPOLL_CTL_ADD, testClient, 0}, unix.EFAULT},
+		{Logger, unix.SYS_SENDTO, [6]uint64{testClient, 0, 0, toWatcher}, 0},
+		{Logger, unix.SYS_SENDTO, [6]uint64{testEnd - 1, 0, 0, toWatcher}, unix.EBADF},
 		{Housekeeper, unix.SYS_GETRUSAGE, [6]uint64{0, 0}, unix.EFAULT},
 		{Process, unix.SYS_CLONE3, [6]uint64{}, unix.ENOSYS},
 		{Process, unix.SYS_GETTID, [6]uint64{}, 0},
@@ -172,5 +174,40 @@ func TestAllowedCalls(t *testing.T) {
 			want = int(c.want)
 		}
 		r.check(t, 0, fmt.Sprintf("errno=%d ", want))
+	}
+}
+
+// toWatcher is how the logger sends.
+const toWatcher = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+
+// A logger that was taken over has clients' connections to send on, and nothing
+// else: it cannot read from one, close one, choose whom to send to, or reach
+// what is not a client's.
+func TestLoggerOnlySends(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		nr   uint64
+		args [6]uint64
+	}{
+		"receive":           {unix.SYS_RECVFROM, [6]uint64{testClient, 0, 0, unix.MSG_DONTWAIT}},
+		"close":             {unix.SYS_CLOSE, [6]uint64{testClient}},
+		"wait for events":   {unix.SYS_EPOLL_PWAIT, [6]uint64{testOwnEpoll}},
+		"register":          {unix.SYS_EPOLL_CTL, [6]uint64{testEpoll, unix.EPOLL_CTL_ADD, testClient}},
+		"accept":            {unix.SYS_ACCEPT4, [6]uint64{testListener, 0, 0, unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC}},
+		"send a datagram":   {unix.SYS_SENDTO, [6]uint64{testUDP, 0, 0, toWatcher}},
+		"send below":        {unix.SYS_SENDTO, [6]uint64{testFirst - 1, 0, 0, toWatcher}},
+		"send above":        {unix.SYS_SENDTO, [6]uint64{testEnd, 0, 0, toWatcher}},
+		"send by low half":  {unix.SYS_SENDTO, [6]uint64{1<<32 | testClient, 0, 0, toWatcher}},
+		"send and wait":     {unix.SYS_SENDTO, [6]uint64{testClient, 0, 0, unix.MSG_NOSIGNAL}},
+		"send out of band":  {unix.SYS_SENDTO, [6]uint64{testClient, 0, 0, toWatcher | unix.MSG_OOB}},
+		"send to":           {unix.SYS_SENDTO, [6]uint64{testClient, 0, 0, toWatcher, 4096, 16}},
+		"send descriptors":  {unix.SYS_SENDMSG, [6]uint64{testClient}},
+		"ask for the usage": {unix.SYS_GETRUSAGE, [6]uint64{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, "call", options{Modes: "enforce", Role: string(Logger), Nr: c.nr, Args: c.args})
+			r.check(t, ExitViolation, "sandbox violation: role=logger thread=logger ")
+		})
 	}
 }

@@ -14,8 +14,14 @@ import (
 
 const badFormat = protocol.ErrBadFormat
 
-func (w *worker) quit(_ *op, st *staged, c *conn) {
-	c.state = connClosing
+func (w *worker) quit(_ *op, st *staged, c *conn) { w.hangUp(st, c, closeNormal) }
+
+// http ends a connection whose client is a browser made to attack the server.
+func (w *worker) http(_ *op, st *staged, c *conn) { w.hangUp(st, c, closeError) }
+
+// hangUp closes a connection when what it is owed was sent.
+func (w *worker) hangUp(st *staged, c *conn, reason closeReason) {
+	c.state, c.reason = connClosing, reason
 	st.stopped, st.resumes = true, true
 	st.parsed = st.end
 }
@@ -81,7 +87,7 @@ func (w *worker) shutdown(o *op, st *staged, c *conn) {
 		w.reply(o, "CLIENT_ERROR invalid shutdown mode")
 		return
 	}
-	w.quit(o, st, c)
+	w.hangUp(st, c, closeShutdown)
 	interrupt(w.srv.pid, w.srv.mainTID, sig)
 }
 

@@ -93,7 +93,7 @@ func (w *worker) binaryRefused(o *op, st *staged, c *conn) {
 		if w.srv.verbose() > 0 {
 			w.logClosing(st.fd, p.Opcode())
 		}
-		w.quit(o, st, c)
+		w.hangUp(st, c, closeError)
 	}
 }
 
@@ -204,7 +204,7 @@ func (w *worker) binaryDelta(o *op, p protocol.Packet, incr bool) {
 	n, reply := initial, ""
 	if v.Hit() || exptime == protocol.NoInitial {
 		n, reply = w.addDelta(v, incr, delta, p.CAS())
-	} else if !v.CreateNumber(n, w.longExpiry(int64(exptime)), w.store.NextCAS()) {
+	} else if !w.createNumber(v, o.key, n, w.longExpiry(int64(exptime)), w.store.NextCAS()) {
 		reply = "Out of memory allocating new item"
 	}
 	var cas uint64
@@ -282,6 +282,9 @@ func (w *worker) binaryDraft(d *cache.Draft, p protocol.Packet, hash uint64, n i
 	err := w.h.Draft(d, hash, p.Key(), clientFlags, exptime, n)
 	if err == nil {
 		return protocol.StatusOK, ""
+	}
+	if op != protocol.OpAppend && op != protocol.OpPrepend {
+		w.log.refused(p.Key(), binaryModes[op], err)
 	}
 	// What the client meant to replace must not be served any more.
 	if op == protocol.OpSet {

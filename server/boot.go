@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"gomcd/cache"
 	"gomcd/sandbox"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,8 @@ func Run(cfg Config, ready func()) error {
 	quietHeap()
 	// A P for every role thread and two for the runtime's own: with fewer,
 	// a thread that returns from epoll_wait has to wait for one. More cost as
-	// much as they bring. (Go 1.25 would follow the cgroup's CPU limit.)
+	// much as they bring, so the logger, which has nothing to do while nobody
+	// watches, takes one of those two when somebody does. (Go 1.25 would follow the cgroup's CPU limit.)
 	runtime.GOMAXPROCS(cfg.Threads + len(cfg.ListenUDP) + 4)
 	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
 	s.tune.verbose.Store(int32(cfg.Verbose))
@@ -102,6 +104,9 @@ func (s *Server) open() error {
 	if s.prefixes, err = newPrefixes(); err != nil {
 		return fail(ExitFailure, "statistics by prefix: %w", err)
 	}
+	if err := s.openLogger(); err != nil {
+		return fail(ExitFailure, "the logger: %w", err)
+	}
 	for i, epfd := range epfds {
 		h, err := s.store.NewHandle()
 		if err != nil {
@@ -123,6 +128,27 @@ func (s *Server) open() error {
 		}
 	}
 	return s.acceptor.watch()
+}
+
+// openLogger makes what serving watchers takes.
+func (s *Server) openLogger() error {
+	if !s.cfg.WatchEnabled {
+		return nil
+	}
+	var err error
+	if s.logger, err = newLogger(s); err != nil {
+		return err
+	}
+	return s.observe(&eventLog{store: s.store}, s.house)
+}
+
+// observe has a thread tell what it does with its handle.
+func (s *Server) observe(l *eventLog, h *cache.Handle) (err error) {
+	if s.logger != nil {
+		l.ring, err = s.logger.newRing()
+		h.Observe(l)
+	}
+	return err
 }
 
 // openAuth reads the authentication file, if there is to be one.
@@ -266,6 +292,9 @@ func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 	for i, u := range s.udps {
 		threads = append(threads, thread{role: sandbox.UDP, name: fmt.Sprintf("udp-%d", i), run: u.run, prepare: u.detach})
 	}
+	if s.logger != nil {
+		threads = append(threads, thread{role: sandbox.Logger, name: "logger", run: s.logger.run})
+	}
 	if s.auth != nil {
 		threads = append(threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: s.auth.settle})
 	}
@@ -361,8 +390,11 @@ func (s *Server) wait(signals <-chan os.Signal) {
 	}
 	s.stopping.Store(true)
 	unix.Close(s.wakeEnd)
+	if s.logger != nil {
+		s.logger.wake()
+	}
 	for range 120 {
-		done := true
+		done := s.logger == nil || s.logger.stopped.Load()
 		for _, w := range s.workers {
 			done = done && w.done.Load()
 		}

@@ -13,7 +13,7 @@ type executor func(w *worker, o *op, st *staged, c *conn)
 var commands = [protocol.NumKinds]executor{
 	protocol.Unknown: (*worker).unknown,
 	protocol.Bad:     (*worker).bad,
-	protocol.HTTP:    (*worker).quit,
+	protocol.HTTP:    (*worker).http,
 
 	protocol.Get:  (*worker).get,
 	protocol.Gets: (*worker).get,
@@ -42,7 +42,7 @@ var commands = [protocol.NumKinds]executor{
 	protocol.Quit:    (*worker).quit,
 	protocol.Version: (*worker).version,
 	protocol.Stats:   (*worker).stats,
-	protocol.Watch:   (*worker).unknown,
+	protocol.Watch:   (*worker).watch,
 
 	protocol.FlushAll:      (*worker).flushAll,
 	protocol.Verbosity:     (*worker).verbosity,
@@ -161,12 +161,13 @@ func (w *worker) value(v *cache.View, n, tail int, st *staged, c *conn) {
 func (w *worker) draft(d *cache.Draft, cmd *protocol.Command, hash uint64) string {
 	counters := w.h.C
 	var exptime uint32
+	mode := classicMode[cmd.Kind]
 	if cmd.Kind == protocol.MetaSet {
 		if cmd.Meta.Flags.Has('T') {
 			exptime = w.expiry(cmd.Meta.Exptime)
 		}
-		mode, ok := setMode(cmd)
-		if !ok {
+		var ok bool
+		if mode, ok = setMode(cmd); !ok {
 			return protocol.ErrModeSet
 		}
 		if mode == cache.AppendVivify || mode == cache.PrependVivify {
@@ -186,6 +187,7 @@ func (w *worker) draft(d *cache.Draft, cmd *protocol.Command, hash uint64) strin
 	} else {
 		counters.StoreNoMemory++
 	}
+	w.log.refused(cmd.Key, mode, err)
 	// What the client meant to replace must not be served any more.
 	if cmd.Kind == protocol.Set || cmd.Kind == protocol.MetaSet {
 		v := w.h.Acquire(hash, cmd.Key)
@@ -262,6 +264,7 @@ func (w *worker) delete(o *op, _ *staged, c *conn) {
 		return
 	}
 	w.h.C.DeleteHits[v.ClassID()]++
+	w.log.deleted(v, o.key, deletedClassic)
 	v.Unlink()
 	v.Release()
 	w.reply(o, "DELETED")
@@ -323,6 +326,16 @@ func (w *worker) addDelta(v *cache.View, incr bool, delta, compare uint64) (uint
 		return 0, protocol.ErrDeltaNoMemory
 	}
 	return n, ""
+}
+
+// createNumber stores a number under a view's key, where there is nothing.
+func (w *worker) createNumber(v *cache.View, key []byte, n uint64, exptime uint32, cas uint64) bool {
+	w.log.lookup(v, key)
+	if !v.CreateNumber(n, exptime, cas) {
+		return false
+	}
+	w.log.created(v, key, cache.Add)
+	return true
 }
 
 func (w *worker) touch(o *op, _ *staged, c *conn) {

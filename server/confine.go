@@ -26,6 +26,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 		PID:            s.pid,
 		MainTID:        s.mainTID,
 		Shutdown:       s.cfg.EnableShutdown,
+		Watch:          s.logger != nil,
 		PIDDirFD:       -1,
 		SyslogFD:       -1,
 		TestPrivileges: s.cfg.TestPrivileges,

@@ -33,6 +33,7 @@ type conn struct {
 	blocked bool // it has output that the socket does not take
 
 	strained bool // the kernel had no memory for output
+	reason   closeReason
 
 	lastCmd uint32 // when the last command came, on the store's clock
 

@@ -307,11 +307,13 @@ func (w *worker) metaDelete(o *op, _ *staged, c *conn) {
 			if m.Flags.Has('T') {
 				exptime = w.expiry(m.Exptime)
 			}
+			w.log.lookup(v, o.key)
 			if !v.Create(cmd.ClientFlags, exptime, cas) {
 				v.Release()
 				w.metaError(protocol.ErrDeltaNoMemory)
 				return
 			}
+			w.log.created(v, o.key, cache.Set)
 		}
 		switch {
 		case m.Flags.Has('I'):
@@ -322,6 +324,7 @@ func (w *worker) metaDelete(o *op, _ *staged, c *conn) {
 			v.SetCAS(w.casOf(m))
 		default:
 			counters.DeleteHits[v.ClassID()]++
+			w.log.deleted(v, o.key, deletedMeta)
 			if !m.Flags.Has('x') {
 				v.Unlink()
 			}
@@ -356,7 +359,7 @@ func (w *worker) metaArithmetic(o *op, _ *staged, c *conn) {
 	status, created := "", false
 	n := m.Initial
 	if !v.Hit() && m.Flags.Has('N') {
-		if created = v.CreateNumber(n, 0, w.casOf(m)); !created {
+		if created = w.createNumber(v, o.key, n, 0, w.casOf(m)); !created {
 			v.Release()
 			w.metaError("SERVER_ERROR Out of memory allocating new item")
 			return

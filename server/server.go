@@ -19,6 +19,7 @@ type Server struct {
 	pool  *pool
 
 	prefixes *prefixes
+	logger   *logger // nil with -W
 
 	listeners   []listener
 	conns       []conn // by descriptor
@@ -70,6 +71,7 @@ func (s *Server) ownerOf(fd int32) int { return int(s.owners[fd].Load()) - 1 }
 
 // resetStats zeroes what `stats reset` zeroes besides the store's counters.
 func (s *Server) resetStats() {
+	s.resetLogCounts()
 	s.base.totalConns.Store(s.totalConns.Load())
 	s.base.rejectedConns.Store(s.rejectedConns.Load())
 	s.base.listenDisabled.Store(s.listenDisabled.Load())

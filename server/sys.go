@@ -200,3 +200,12 @@ func inet4(a *unix.RawSockaddrAny) *unix.RawSockaddrInet4 {
 func inet6(a *unix.RawSockaddrAny) *unix.RawSockaddrInet6 {
 	return (*unix.RawSockaddrInet6)(unsafe.Pointer(a))
 }
+
+// futexRest waits, for some microseconds and not longer than patience, until
+// the word is woken, unless it does not have the value any more.
+func futexRest(word *atomic.Uint32, value, us uint32) {
+	ts := unix.NsecToTimespec(int64(us) * 1000)
+	const futexWaitPrivate = 0 | 128
+	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value),
+		uintptr(unsafe.Pointer(&ts)), 0, 0)
+}

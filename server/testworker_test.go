@@ -28,7 +28,7 @@ func testConfig() Config {
 		ItemSizeMax: 1 << 20, SlabPageSize: 1 << 20, SlabChunkMax: 512 << 10,
 		LRUMaintainer: true, LRUSegmented: true, HotLRUPct: 20, WarmLRUPct: 40,
 		HotMaxFactor: 0.2, WarmMaxFactor: 2, TemporaryTTL: 61, LRUCrawler: true, CrawlerSleep: 100,
-		FlushEnabled: true, DumpEnabled: true, PrefixDelim: ':', Version: "test", Sandbox: "off",
+		FlushEnabled: true, DumpEnabled: true, WatchEnabled: true, WatcherLogBuf: 256 << 10, WorkerLogBuf: 64 << 10, PrefixDelim: ':', Version: "test", Sandbox: "off",
 	}
 }
 

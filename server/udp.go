@@ -129,6 +129,7 @@ func (u *udp) serve(n int) {
 	w.endOutput()
 	w.flush()
 	w.staged, w.sent = w.staged[:0], 0
+	w.attendWatchers()
 	w.releaseInput(c)
 	if c.upload.Held() {
 		w.h.Discard(&c.upload)

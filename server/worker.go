@@ -25,6 +25,9 @@ type worker struct {
 	store *cache.Store
 	conns []conn // of the whole server, by descriptor
 
+	log     eventLog // where it tells what watchers want to know
+	leaving int      // watchers that the logger is to let go of
+
 	events []pollEvent
 	next   []int32 // connections that still have input, for the next turn
 	now    []int32 // those of this turn
@@ -120,6 +123,10 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 		return nil, err
 	}
 	w.next, w.now = w.next[:0], w.now[:0]
+	w.log = eventLog{store: w.store, w: w}
+	if err := srv.observe(&w.log, h); err != nil {
+		return nil, err
+	}
 	w.staged = make([]staged, 0, maxEvents)
 	w.scratch = make([]byte, 0, 4096)
 	return w, nil
@@ -129,8 +136,11 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 func (w *worker) run() {
 	for !w.srv.stopping.Load() {
 		timeout := 1000
-		if len(w.next) > 0 {
+		switch {
+		case len(w.next) > 0:
 			timeout = 0
+		case w.leaving > 0:
+			timeout = 1
 		}
 		n, errno := poll(w.epfd, w.events, timeout)
 		if errno != 0 && errno != unix.EINTR {
@@ -169,6 +179,7 @@ func (w *worker) turn(events []pollEvent) {
 		}
 	}
 	w.finish()
+	w.attendWatchers()
 }
 
 // event notes what epoll says of a connection, and takes over a new one.
@@ -185,7 +196,10 @@ func (w *worker) event(ev *pollEvent) {
 		}
 	}
 	if c.state != connOpen && c.state != connClosing {
-		return // closed earlier in this turn
+		if c.state == connWatching {
+			w.watcherEvent(c, ev.Events)
+		}
+		return // or closed earlier in this turn
 	}
 	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.ready = true
@@ -228,6 +242,7 @@ func (w *worker) adopt(c *conn, fd int32, gen uint32) {
 		return
 	}
 	w.srv.connStructs.Add(1)
+	w.connected(fd)
 	if w.srv.verbose() > 1 {
 		w.logConn(fd, c.proto.greeting())
 	}
@@ -308,7 +323,7 @@ func (w *worker) receiveMore(c *conn, b []byte, behind bool) (int, bool) {
 	}
 	n, errno := recv(c.fd, b)
 	if errno == 0 && n == 0 {
-		c.ready, c.eof = false, true
+		c.ready, c.eof, c.reason = false, true, closeNormal
 		return 0, true
 	}
 	return w.received(c, b, n, errno)
@@ -332,6 +347,9 @@ func (w *worker) received(c *conn, b []byte, n int, errno syscall.Errno) (int, b
 		nap(shortage)
 		return 0, true // and again in the next turn
 	case errno != 0 || n == 0:
+		if errno == 0 {
+			c.reason = closeNormal
+		}
 		w.close(c)
 		return 0, false
 	}
@@ -409,9 +427,10 @@ func (w *worker) close(c *conn) {
 	if w.srv.verbose() > 1 && !refused {
 		w.logConn(c.fd, "connection closed.")
 	}
-	fd := c.fd
+	fd, reason := c.fd, c.reason
 	*c = conn{fd: fd, gen: c.gen, queued: c.queued}
 	if !refused {
+		w.closed(fd, reason)
 		w.srv.connStructs.Add(-1)
 		w.srv.currConns.Add(-1)
 	}
@@ -437,6 +456,7 @@ func (w *worker) kickIdle() {
 		c := &w.conns[fd]
 		if c.state == connOpen && now > c.lastCmd && now-c.lastCmd > timeout {
 			w.h.C.IdleKicks++
+			c.reason = closeIdle
 			w.close(c)
 		}
 	}

@@ -19,7 +19,7 @@ func TestEveryThreadIsFiltered(t *testing.T) {
 	for i := range 1000 {
 		c.Set(fmt.Sprintf("k%d", i), "v")
 	}
-	want := map[string]bool{"acceptor": true, "housekeeper": true, "worker-0": true, "worker-1": true, "worker-2": true}
+	want := map[string]bool{"acceptor": true, "housekeeper": true, "logger": true, "worker-0": true, "worker-1": true, "worker-2": true}
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", s.PID()))
 	if err != nil || len(tasks) < len(want) {
 		t.Fatalf("%d threads, %v", len(tasks), err)
@@ -74,7 +74,7 @@ func TestStatsSandbox(t *testing.T) {
 			t.Errorf("nothing is said of %s", lock)
 		}
 	}
-	for name, filters := range map[string]string{"acceptor": "2", "housekeeper": "2", "worker-0": "2", "worker-1": "2", "reporter": "2", "gomcd": "1"} {
+	for name, filters := range map[string]string{"acceptor": "2", "housekeeper": "2", "logger": "2", "worker-0": "2", "worker-1": "2", "reporter": "2", "gomcd": "1"} {
 		found := false
 		for stat, value := range m {
 			if strings.HasPrefix(stat, "thread:"+name+":") && value == filters {
@@ -105,13 +105,52 @@ func TestAuditFindsNothing(t *testing.T) {
 	}
 }
 
+// TestSystemCallsOfAGet counts what a worker asks of the kernel for a request,
+// and sees that it is not more while somebody watches.
 func TestSystemCallsOfAGet(t *testing.T) {
+	for _, watched := range []bool{false, true} {
+		t.Run(map[bool]string{false: "unwatched", true: "watched"}[watched], func(t *testing.T) {
+			const n = 200
+			for try := 1; ; try++ {
+				counts := systemCallsOfAGet(t, watched, n)
+				// One wait, receive and send each, and those that the two
+				// marks share.
+				total, wrong := 0, ""
+				for _, v := range counts {
+					total += v
+				}
+				for _, call := range []string{"epoll_wait", "recvfrom", "sendto"} {
+					if counts[call] < n || counts[call] > n+2 {
+						wrong = call
+					}
+				}
+				if extra := total - counts["epoll_wait"] - counts["recvfrom"] - counts["sendto"]; extra > n/10 {
+					wrong = "other calls"
+				}
+				if wrong == "" {
+					return
+				}
+				// On a busy machine a worker waits longer for the next request,
+				// and then more than once.
+				if try == 5 {
+					t.Fatalf("%s: %d requests took %v", wrong, n, counts)
+				}
+			}
+		})
+	}
+}
+
+func systemCallsOfAGet(t *testing.T, watched bool, n int) map[string]int {
+	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatalf("strace is not installed (make deps-test installs it): %v", err)
 	}
 	s := harness.Start(t, harness.Production(), "-t", "1")
 	c := s.Dial(t)
 	c.Set("a", "1")
+	if watched {
+		watch(t, s, "fetchers mutations")
+	}
 	var tid string
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", s.PID()))
 	for _, task := range tasks {
@@ -131,7 +170,6 @@ func TestSystemCallsOfAGet(t *testing.T) {
 		return strings.Contains(string(b), fmt.Sprintf("TracerPid:\t%d", trace.Process.Pid))
 	})
 	c.Get("a") // the wait that strace came into ends
-	const n = 200
 	c.Ask("mg begin", "EN")
 	for range n {
 		if v, ok := c.Get("a"); !ok || v != "1" {
@@ -157,17 +195,5 @@ func TestSystemCallsOfAGet(t *testing.T) {
 			counts[strings.TrimSpace(name)]++
 		}
 	}
-	// One wait, receive and send each, and those that the two marks share.
-	total := 0
-	for _, v := range counts {
-		total += v
-	}
-	for _, call := range []string{"epoll_wait", "recvfrom", "sendto"} {
-		if counts[call] < n || counts[call] > n+2 {
-			t.Errorf("%s was called %d times for %d requests", call, counts[call], n)
-		}
-	}
-	if extra := total - counts["epoll_wait"] - counts["recvfrom"] - counts["sendto"]; extra > n/10 {
-		t.Errorf("other calls: %v", counts)
-	}
+	return counts
 }

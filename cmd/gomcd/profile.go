@@ -32,6 +32,7 @@ func (c *command) showProfiles(w io.Writer) error {
 		PID: os.Getpid(), MainTID: os.Getpid(), Shutdown: c.cfg.EnableShutdown,
 		PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(),
 	}
+	p.Watch = c.cfg.WatchEnabled
 	if c.cfg.UDPPort != 0 {
 		p.UDPFDs = []int{exampleUDP}
 	}

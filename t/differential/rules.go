@@ -127,6 +127,11 @@ var rules = []rule{
 		skip: func(_ Stream, all []byte, _ string) bool { return anyStarts(all, absent) },
 	},
 	{
+		// A watcher is told of what others do, and when.
+		name: "watchers",
+		skip: func(_ Stream, all []byte, _ string) bool { return anyStarts(all, []string{"watch"}) },
+	},
+	{
 		// Keys are listed in the order of the table, and memcached's crawler
 		// may be busy.
 		name: "lists of keys",
@@ -148,7 +153,7 @@ var rules = []rule{
 }
 
 // absent are words after which memcached looks further than gomcd does.
-var absent = []string{"detail", "slabs", "extstore", "watch"}
+var absent = []string{"detail", "slabs", "extstore"}
 
 // listing are words of commands that list keys.
 var listing = []string{"cachedump", "lru_crawler"}

@@ -15,6 +15,9 @@ FLAGS ?=
 # by the linker, and the sandbox is told that it was.
 GODEBUG_DEFAULT := asyncpreemptoff=1,gcshrinkstackoff=1
 LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preemption=off
+# And with the garbage collector before Green Tea: that one has threads map memory
+# when they are stopped, whatever their role.
+export GOEXPERIMENT := nogreenteagc
 GO := go
 export GOFLAGS := -buildvcs=false
 

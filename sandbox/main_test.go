@@ -34,6 +34,7 @@ type options struct {
 	Shutdown       bool
 	TestPrivileges bool
 	AsyncPreempt   bool
+	GreenTea       bool
 	Locks          bool
 	UID            int
 	Allow          []Allowance
@@ -142,7 +143,7 @@ func testParams(o options) Params {
 		ListenFDs: []int{testListener}, WorkerEpollFDs: []int{testEpoll}, UDPFDs: []int{testUDP},
 		FirstClientFD: testFirst, EndClientFD: testEnd,
 		PID: os.Getpid(), MainTID: unix.Gettid(),
-		Shutdown: o.Shutdown, TestPrivileges: o.TestPrivileges, AsyncPreempt: o.AsyncPreempt,
+		Shutdown: o.Shutdown, TestPrivileges: o.TestPrivileges, AsyncPreempt: o.AsyncPreempt, GreenTea: o.GreenTea,
 		PIDDirFD: -1, SyslogFD: -1, Allow: o.Allow,
 	}
 	p.Watch = true

@@ -108,7 +108,10 @@ type Params struct {
 	// AsyncPreempt says that the binary was built without asyncpreemptoff, so
 	// that the runtime interrupts its own threads.
 	AsyncPreempt bool
-	Allow        []Allowance
+	// GreenTea says that the binary was built with the garbage collector of
+	// that name, which maps memory on whatever thread it finds.
+	GreenTea bool
+	Allow    []Allowance
 
 	Locks []Lock // what became of the locks besides, for the report
 }
@@ -139,6 +142,9 @@ func Profiles(p Params) []Profile {
 			if !covered(profile.Rules, r) {
 				profile.Rules = append(profile.Rules, r)
 			}
+		}
+		if p.GreenTea && profile.Role != Process && profile.Role != Reporter {
+			profile.Rules = append(profile.Rules, greenTeaRule())
 		}
 		if p.TestPrivileges && profile.Role == Process {
 			profile.Rules = append(profile.Rules, testPrivileges()...)

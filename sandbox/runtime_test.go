@@ -82,6 +82,7 @@ func TestRuntimeUnderBaseline(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s/%v%v%v", o.Modes, o.AsyncPreempt, o.Locks, o.TestPrivileges), func(t *testing.T) {
 			t.Parallel()
+			o.GreenTea = GreenTea // where the tests were not built by make
 			cmd := command(t, "busy", o)
 			out, err := cmd.StderrPipe()
 			if err != nil {

@@ -161,7 +161,7 @@ func TestEveryCall(t *testing.T) {
 		{},
 		{Shutdown: true},
 		{Reload: "/"},
-		{TestPrivileges: true, AsyncPreempt: true, Dir: "/"},
+		{TestPrivileges: true, AsyncPreempt: true, GreenTea: true, Dir: "/"},
 		{Allow: []Allowance{{Worker, "getppid"}, {Worker, "recvfrom"}, {Process, "close"}}},
 	} {
 		for _, mode := range []string{"enforce", "kill", "audit"} {

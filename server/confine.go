@@ -31,6 +31,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 		SyslogFD:       -1,
 		TestPrivileges: s.cfg.TestPrivileges,
 		AsyncPreempt:   sandbox.AsyncPreempt(),
+		GreenTea:       sandbox.GreenTea,
 	}
 	for _, l := range s.listeners {
 		p.ListenFDs = append(p.ListenFDs, l.fd)
@@ -92,6 +93,9 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	}
 	if sandbox.RaceDetector {
 		warn("built with the race detector: every role may do what that needs; not for production")
+	}
+	if p.GreenTea {
+		warn("built with the Green Tea garbage collector (use make): every thread may map private memory")
 	}
 	for _, u := range s.udps {
 		if !u.addr.Addr().IsLoopback() {

@@ -30,7 +30,7 @@ func (c *command) showProfiles(w io.Writer) error {
 		Modes: modes, ListenFDs: []int{exampleListener},
 		FirstClientFD: exampleFirstClient, EndClientFD: exampleFirstClient + c.cfg.MaxConns,
 		PID: os.Getpid(), MainTID: os.Getpid(), Shutdown: c.cfg.EnableShutdown,
-		PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(),
+		PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(), GreenTea: sandbox.GreenTea,
 	}
 	p.Watch = c.cfg.WatchEnabled
 	if c.cfg.UDPPort != 0 {

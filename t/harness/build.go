@@ -13,6 +13,9 @@ import (
 // its own to the tests as GOMCD_LDFLAGS.
 const ldflags = "-X=runtime.godebugDefault=asyncpreemptoff=1,gcshrinkstackoff=1 -X=gomcd/sandbox.preemption=off"
 
+// experiment is what the Makefile sets GOEXPERIMENT to.
+const experiment = "GOEXPERIMENT=nogreenteagc"
+
 // binaries are those under test.
 var binaries built
 
@@ -73,7 +76,7 @@ func build(dir string) error {
 		{"build", "-ldflags", flags, "-o", b.plain, "gomcd/cmd/gomcd"},
 	} {
 		cmd := exec.Command("go", args...)
-		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false")
+		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", experiment)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("building the server under test: go %q: %w\n%s", args, err, out)
 		}

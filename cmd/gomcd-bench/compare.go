@@ -24,6 +24,8 @@ type finding struct {
 	When     time.Time `json:"when"`
 	Duration float64   `json:"seconds_a_turn,omitempty"`
 	Servers  []series  `json:"servers"`
+	// Parameters are the work, for programs.
+	Parameters map[string]any `json:"parameters,omitempty"`
 }
 
 // spread is a median with what it lies between.
@@ -61,6 +63,7 @@ func p99Of(r *result) float64       { return float64(r.P99) }
 func p999Of(r *result) float64      { return float64(r.P999) }
 func serverOf(r *result) float64    { return r.Server }
 func generatorOf(r *result) float64 { return r.Generator }
+func othersOf(r *result) float64    { return r.Others }
 
 // costOf is the server's processor time for a key, in nanoseconds.
 func costOf(r *result) float64 {
@@ -103,7 +106,7 @@ func (o *options) compare(out io.Writer) error {
 // turns lets the servers take turns at a work. With keep they are started and
 // filled once, otherwise for every turn.
 func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding, error) {
-	f := &finding{Work: p.work.String(), When: time.Now().UTC().Truncate(time.Second), Duration: o.duration.Seconds(),
+	f := &finding{Work: p.work.String(), Parameters: p.work.parameters(), When: time.Now().UTC().Truncate(time.Second), Duration: o.duration.Seconds(),
 		Servers: make([]series, len(all))}
 	plans := make([]*plan, len(all))
 	kept := make([]*running, len(all))
@@ -125,16 +128,16 @@ func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding,
 	}()
 	for round := range o.rounds {
 		for i, c := range all {
-			show := progress(o.quiet, fmt.Sprintf("round %d of %d, %s, %s", round+1, o.rounds, c.name, f.Work))
+			where := fmt.Sprintf("round %d of %d, %s, %s", round+1, o.rounds, c.name, f.Work)
 			r := kept[i]
 			if r == nil {
 				var err error
-				if r, err = o.fill(c, plans[i], mem); err != nil {
+				if r, err = o.fill(c, plans[i], mem, where); err != nil {
 					return nil, err
 				}
 				f.Servers[i].Version = r.version()
 			}
-			res, err := o.measure(plans[i], r.addr, r.cpu, show)
+			res, err := o.measure(plans[i], r.addr, r.used, progress(o.quiet, where, "requests"))
 			if err != nil {
 				err = r.explain(err)
 			}
@@ -153,12 +156,12 @@ func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding,
 }
 
 // fill starts a server and stores every key.
-func (o *options) fill(c contender, p *plan, mem int) (*running, error) {
-	r, err := c.start(o.serverCPU, mem)
+func (o *options) fill(c contender, p *plan, mem int, where string) (*running, error) {
+	r, err := c.start(o.serverCPU, mem, o.stop)
 	if err != nil || !o.preload || c.constant {
 		return r, err
 	}
-	if err := p.preload(r.addr); err != nil {
+	if err := p.preload(r.addr, progress(o.quiet, where, "keys stored")); err != nil {
 		r.stop()
 		return nil, r.explain(err)
 	}
@@ -170,20 +173,26 @@ func (o *options) fill(c contender, p *plan, mem int) (*running, error) {
 func (f *finding) print(out io.Writer) {
 	fmt.Fprintf(out, "%s\n", f.Work)
 	first := &f.Servers[0]
-	fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %14s %7s %7s\n", "", "a second", first.Name+" is times this", "p50", "p99", "CPU/request", "server", "client")
-	warn := false
+	fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %14s %7s %7s %7s\n", "", "a second", first.Name+" is times this", "p50", "p99", "CPU/key", "server", "client", "others")
+	warn, others := false, 0.0
 	for i := range f.Servers {
 		s := &f.Servers[i]
 		times := ""
 		if i > 0 {
 			times = ratio(first, s, keysOf).String()
 		}
-		fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %14s %6.0f%% %6.0f%%\n", s.Name, thousands(s.median(keysOf)), times,
+		fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %14s %6.0f%% %6.0f%% %6.0f%%\n", s.Name, thousands(s.median(keysOf)), times,
 			short(time.Duration(s.median(p50Of))), short(time.Duration(s.median(p99Of))),
-			short(time.Duration(s.median(costOf))), 100*s.median(serverOf), 100*s.median(generatorOf))
-		warn = warn || s.median(generatorOf) > busy
+			short(time.Duration(s.median(costOf))), 100*s.median(serverOf), 100*s.median(generatorOf), 100*s.median(othersOf))
+		for r := range s.Rounds {
+			warn = warn || s.Rounds[r].limited()
+		}
+		others = max(others, s.median(othersOf))
 	}
 	if warn {
 		fmt.Fprintf(out, "  WARNING: the generator (client) used nearly all of its processor: faster servers may be faster than this\n")
+	}
+	if others > disturbed {
+		fmt.Fprintf(out, "  WARNING: %.0f%% of the time a processor was busy with something else (others): repeat it on an idle machine\n", 100*others)
 	}
 }

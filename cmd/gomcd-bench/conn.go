@@ -224,5 +224,16 @@ func (c *conn) pass(t *tally) {
 	c.at++
 }
 
+// owed is how many requests have no reply yet.
+func (c *conn) owed() int64 {
+	n := int64(0)
+	for _, s := range c.script[c.at:] {
+		if s.last {
+			n++
+		}
+	}
+	return n
+}
+
 // answered says whether every reply has come.
 func (c *conn) answered() bool { return c.at == len(c.script) }

@@ -23,13 +23,16 @@ type engine struct {
 	begin  time.Time
 	hist   *hdrhistogram.Histogram // of nanoseconds; nil: not recorded
 	show   func(requests int64)
-	usage  func() time.Duration // of processors, by the server
+	usage  func() used // of processors, by the server
 
 	// In open loop, batch n of all is due at n*gap, on connection n mod conns.
 	gap   float64 // nanoseconds
 	turn  int64   // the next that was not yet looked at
 	until int64   // what is due later is not sent
 	due   int     // connections whose batch is under way
+	over  bool    // in closed loop: nothing more is asked
+	// grace is how long replies are waited for.
+	grace time.Duration
 
 	spare int64 // nanoseconds spent looking in vain
 	heard int64 // when something was last received
@@ -56,7 +59,7 @@ func newHistogram() *hdrhistogram.Histogram {
 
 func newEngine(p *plan, addr string) (*engine, error) {
 	e := &engine{plan: p, keys: p.chooser(1), in: make([]byte, inputSize+maxHeader),
-		events: make([]unix.EpollEvent, 512), begin: time.Now(), usage: func() time.Duration { return 0 }}
+		events: make([]unix.EpollEvent, 512), begin: time.Now(), grace: patience, usage: func() used { return used{} }}
 	var err error
 	if e.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
@@ -67,7 +70,7 @@ func newEngine(p *plan, addr string) (*engine, error) {
 	}
 	for i := range e.conns {
 		c := &e.conns[i]
-		if c.fd, err = connect(addr); err != nil {
+		if c.fd, err = connect(addr, patience); err != nil {
 			c.fd = -1
 			e.close()
 			return nil, fmt.Errorf("connection %d of %d to %s: %w", i+1, len(e.conns), addr, err)
@@ -123,17 +126,26 @@ func (e *engine) run(warmup, duration time.Duration) (result, error) {
 		return result{}, err
 	}
 	e.tally, e.hist, e.spare = tally{}, newHistogram(), 0
-	server, cpu, from := e.usage(), processTime(), e.now()
+	server, self, from := e.usage(), threadUse(), e.now()
 	if err := e.load(from + int64(duration)); err != nil {
 		return result{}, err
 	}
-	if err := e.drain(); err != nil {
+	if e.rate > 0 {
+		if err := e.drain(); err != nil {
+			return result{}, err
+		}
+	}
+	took, counted, spare := float64(e.now()-from), e.tally, e.spare
+	server, self = e.usage().since(server), threadUse().since(self)
+	if err := e.settle(); err != nil {
 		return result{}, err
 	}
-	took := float64(e.now() - from)
-	r := newResult(e.hist, e.tally, took)
-	r.Generator = max(0, (float64(processTime()-cpu)-float64(e.spare))/took)
-	r.Server = float64(e.usage()-server) / took
+	r := newResult(e.hist, counted, took)
+	r.Unanswered = e.countLate()
+	r.Generator = max(0, float64(self.ran)-float64(spare)) / took
+	r.Processors = 1
+	r.Server = float64(server.ran) / took
+	r.Others = max(server.pushedAside(took), self.pushedAside(took))
 	return r, nil
 }
 
@@ -161,7 +173,7 @@ func (e *engine) load(until int64) error {
 // server leaves unanswered at the end counts as much as the rest.
 func (e *engine) drain() error {
 	now := e.now()
-	for e.rate > 0 && (e.due > 0 || int64(float64(e.turn)*e.gap) < e.until) {
+	for end := now + int64(e.grace); now < end && (e.due > 0 || int64(float64(e.turn)*e.gap) < e.until); {
 		if _, err := e.launch(now); err != nil {
 			return err
 		}
@@ -171,6 +183,42 @@ func (e *engine) drain() error {
 		}
 	}
 	return nil
+}
+
+// settle waits, in closed loop, for the replies that are still owed. They no
+// longer count as work done, but how late they were does, or a server that
+// answers some connections and never the others would look fast.
+func (e *engine) settle() error {
+	e.over = true
+	now := e.now()
+	for e.rate == 0 && e.due > 0 {
+		var err error
+		if now, err = e.serve(now, int64(longest)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countLate records, in open loop, what was due and has no reply yet as being
+// as late as it is by now, and returns how much that is.
+func (e *engine) countLate() int64 {
+	if e.rate == 0 {
+		return 0
+	}
+	now, late := e.now(), int64(0)
+	for i := range e.conns {
+		c := &e.conns[i]
+		if owed := c.owed(); owed > 0 {
+			e.hist.RecordValues(now-c.began, owed)
+			late += owed
+		}
+		for ; float64(c.turn)*e.gap < float64(e.until); c.turn += int64(len(e.conns)) {
+			e.hist.RecordValues(now-int64(float64(c.turn)*e.gap), int64(e.depth))
+			late += int64(e.depth)
+		}
+	}
+	return late
 }
 
 // serve waits for events and sees to them. It returns the time.
@@ -195,8 +243,9 @@ func (e *engine) serve(now, timeout int64) (int64, error) {
 	now = e.now()
 	if n > 0 || e.due == 0 {
 		e.heard = now
-	} else if now-e.heard > int64(patience) {
-		return 0, fmt.Errorf("no reply for %v: the server is stuck, or did not get what was sent", patience)
+	} else if now-e.heard > int64(e.grace) {
+		return 0, fmt.Errorf("no reply for %v to %d of %d connections: the server is stuck, or takes fewer connections (its -c)",
+			e.grace, e.due, len(e.conns))
 	}
 	if e.show != nil && now-e.shown > int64(time.Second/5) {
 		e.shown = now
@@ -308,6 +357,9 @@ func (e *engine) receive(i int) error {
 		return nil
 	}
 	e.due--
+	if e.over {
+		return nil
+	}
 	if e.rate == 0 {
 		return e.ask(i, now)
 	}

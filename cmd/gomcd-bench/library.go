@@ -18,13 +18,14 @@ type caller struct {
 	keys *chooser
 	c    *memcache.Client
 	hist *hdrhistogram.Histogram
+	late int64 // requests that were given up, in open loop
 }
 
 // byLibrary does the plan's work through gomemcache, each connection with a
 // goroutine of its own.
-func (p *plan) byLibrary(addr string, warmup, duration time.Duration, usage func() time.Duration) (result, error) {
+func (p *plan) byLibrary(addr string, warmup, duration time.Duration, usage func() used) (result, error) {
 	if usage == nil {
-		usage = func() time.Duration { return 0 }
+		usage = func() used { return used{} }
 	}
 	client := memcache.New(addr)
 	client.MaxIdleConns = p.work.conns
@@ -34,10 +35,10 @@ func (p *plan) byLibrary(addr string, warmup, duration time.Duration, usage func
 	callers := make([]caller, p.work.conns)
 	errs := make([]error, len(callers))
 	var wg sync.WaitGroup
-	var cpu, server time.Duration
+	var self, server used
 	wg.Go(func() {
 		time.Sleep(warmup)
-		cpu, server = processTime(), usage()
+		self, server = processUse(), usage()
 	})
 	for i := range callers {
 		k := &callers[i]
@@ -46,7 +47,9 @@ func (p *plan) byLibrary(addr string, warmup, duration time.Duration, usage func
 	}
 	wg.Wait()
 	took := time.Since(begin) - warmup
+	self, server = processUse().since(self), usage().since(server)
 	var all tally
+	late := int64(0)
 	hist := newHistogram()
 	for i := range callers {
 		k := &callers[i]
@@ -55,10 +58,12 @@ func (p *plan) byLibrary(addr string, warmup, duration time.Duration, usage func
 		all.hits += k.hits
 		all.misses += k.misses
 		hist.Merge(k.hist)
+		late += k.late
 	}
 	r := newResult(hist, all, float64(took))
-	r.Generator = float64(processTime()-cpu) / float64(took)
-	r.Server = float64(usage()-server) / float64(took)
+	r.Generator, r.Processors = float64(self.ran)/float64(took), processors()
+	r.Server, r.Others = float64(server.ran)/float64(took), server.pushedAside(float64(took))
+	r.Unanswered = late
 	return r, errors.Join(errs...)
 }
 
@@ -76,6 +81,14 @@ func (k *caller) run(begin time.Time, i int, warmup, end time.Duration) error {
 			due = time.Since(begin)
 		}
 		if due >= end {
+			return nil
+		}
+		if now := time.Since(begin); gap > 0 && now > end+patience {
+			// The server does not keep up: what is still due is late.
+			for ; due < end; due += gap {
+				k.hist.RecordValue(int64(now - due))
+				k.late++
+			}
 			return nil
 		}
 		if due < warmup {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -30,6 +33,8 @@ type options struct {
 	render            bool
 
 	echo string
+
+	stop <-chan struct{} // closed: the servers that were started are to end
 }
 
 const help = `gomcd-bench loads a memcached server and says how fast it answers.
@@ -41,7 +46,8 @@ One server, which is running already:
   gomcd-bench --rate 20000 --duration 30s         what latencies are like at a given load
 
 Several servers, which it starts itself and lets take turns. {port} in a command
-is replaced. Ratios are of the first to each other, with their spread:
+is replaced, and it is split at spaces, without a shell. Ratios are of the first
+to each other, with their spread:
   gomcd-bench --vs 'gomcd=gomcd -t 1 -l 127.0.0.1 -p {port}' \
               --vs 'memcached=memcached -t 1 -l 127.0.0.1 -p {port}'
 
@@ -113,17 +119,63 @@ func command(args []string, out io.Writer) error {
 	if err := o.complete(); err != nil {
 		return err
 	}
+	if err := o.idle(fs.Changed); err != nil {
+		return err
+	}
 	if o.echo != "" {
 		return echo(o.echo, o.work.size)
 	}
 	raiseFiles()
-	switch {
-	case o.report != "":
-		return o.writeReport(out)
-	case len(o.vs) > 0:
-		return o.compare(out)
+	if err := tryJSON(o.json); err != nil {
+		return err
 	}
-	return o.single(out)
+	if len(o.vs) == 0 && !o.render {
+		return o.single(out)
+	}
+	// What it started ends with it.
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(interrupted)
+	stop := make(chan struct{})
+	o.stop = stop
+	done := make(chan error, 1)
+	go func() {
+		if o.report != "" {
+			done <- o.writeReport(out)
+		} else {
+			done <- o.compare(out)
+		}
+	}()
+	select {
+	case err := <-done:
+		return err
+	case s := <-interrupted:
+		close(stop)
+		<-done
+		return fmt.Errorf("%v: the servers are stopped", s)
+	}
+}
+
+// idle refuses flags that would be ignored.
+func (o *options) idle(changed func(string) bool) error {
+	loads := []string{"op", "ratio", "protocol", "conns", "depth", "width", "keys", "size", "zipf", "rate", "preload", "check", "client", "json"}
+	for _, v := range []struct {
+		wrong bool
+		flags []string
+		why   string
+	}{
+		{o.op != "mixed", []string{"ratio"}, "goes with --op mixed"},
+		{o.op == "set", []string{"width"}, "goes with gets: a set has one key"},
+		{len(o.vs) == 0, []string{"rounds", "server-cpu"}, "goes with --vs"},
+		{len(o.vs) > 0, []string{"server"}, "goes without --vs, which starts the servers itself"},
+		{o.report == "", []string{"only", "render"}, "goes with --report"},
+		{o.report != "", loads, "goes without --report, which has works of its own"},
+	} {
+		if i := slices.IndexFunc(v.flags, changed); v.wrong && i >= 0 && o.echo == "" {
+			return fmt.Errorf("--%s %s", v.flags[i], v.why)
+		}
+	}
+	return nil
 }
 
 // complete checks the flags and works out what they leave open.
@@ -170,9 +222,6 @@ func (o *options) complete() error {
 	if len(o.vs) == 0 && (o.report != "" && !o.render) {
 		return fmt.Errorf("--report needs servers to compare (--vs)")
 	}
-	if o.report == "" && (o.only != "" || o.render) {
-		return fmt.Errorf("--only and --render go with --report")
-	}
 	if len(o.vs) == 1 {
 		return fmt.Errorf("--vs compares: it is needed twice at least (--server measures one that is running)")
 	}
@@ -189,11 +238,11 @@ func (o *options) single(out io.Writer) error {
 	}
 	p := newPlan(o.work)
 	if o.preload {
-		if err := p.preload(o.server); err != nil {
+		if err := p.preload(o.server, progress(o.quiet, "storing the keys", "keys")); err != nil {
 			return err
 		}
 	}
-	r, err := o.measure(p, o.server, nil, progress(o.quiet, o.op))
+	r, err := o.measure(p, o.server, nil, progress(o.quiet, o.op, "requests"))
 	if err != nil {
 		return err
 	}
@@ -201,12 +250,12 @@ func (o *options) single(out io.Writer) error {
 		fmt.Fprintln(out, o.work.String())
 		r.print(out, &o.work)
 	}
-	return writeJSON(o.json, out, map[string]any{"work": o.work.String(), "server": o.server, "result": r})
+	return writeJSON(o.json, out, map[string]any{"work": o.work.String(), "parameters": o.work.parameters(), "server": o.server, "result": r})
 }
 
 // measure loads a server by the client that was asked for. Usage, if not nil,
 // is the server's use of processors so far.
-func (o *options) measure(p *plan, addr string, usage func() time.Duration, show func(int64)) (result, error) {
+func (o *options) measure(p *plan, addr string, usage func() used, show func(int64)) (result, error) {
 	if o.client == "gomemcache" {
 		return p.byLibrary(addr, o.warmup, o.duration, usage)
 	}
@@ -222,16 +271,39 @@ func (o *options) measure(p *plan, addr string, usage func() time.Duration, show
 	return e.run(o.warmup, o.duration)
 }
 
-// progress returns what shows on a terminal how a measurement goes, and nil
-// where there is none.
-func progress(quiet bool, what string) func(int64) {
-	if _, err := unix.IoctlGetTermios(2, unix.TCGETS); err != nil || quiet {
+// progress returns what shows on a terminal how something goes, and nil where
+// there is none.
+func progress(quiet bool, what, of string) func(int64) {
+	if quiet {
 		return nil
 	}
-	begin := time.Now()
-	return func(requests int64) {
-		fmt.Fprintf(os.Stderr, "\r%s: %s requests after %.1f s \r", what, thousands(float64(requests)), time.Since(begin).Seconds())
+	return progressOn(os.Stderr, what, of)
+}
+
+// progressOn shows one line and leaves the cursor at its beginning, so that
+// what is written next takes its place.
+func progressOn(f *os.File, what, of string) func(int64) {
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return nil
 	}
+	const line = 78
+	begin := time.Now()
+	return func(n int64) {
+		s := fmt.Sprintf("%s %s after %.1f s: %s", thousands(float64(n)), of, time.Since(begin).Seconds(), what)
+		fmt.Fprintf(f, "\r\x1b[K%.*s\r", line, s)
+	}
+}
+
+// tryJSON sees, before anything is measured, whether the file can be written.
+func tryJSON(path string) error {
+	if path == "" || path == "-" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("--json: %w", err)
+	}
+	return f.Close()
 }
 
 // writeJSON writes v to a file, or to out where the path is -.

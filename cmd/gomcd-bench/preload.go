@@ -9,8 +9,8 @@ import (
 )
 
 // preload stores every key, the last one first, so that nothing is read in the
-// order in which it was stored.
-func (p *plan) preload(addr string) error {
+// order in which it was stored. Show, if not nil, shows how it goes.
+func (p *plan) preload(addr string, show func(int64)) error {
 	c, err := dial(addr)
 	if err != nil {
 		return fmt.Errorf("storing the keys: %w", err)
@@ -18,7 +18,7 @@ func (p *plan) preload(addr string) error {
 	defer c.Close()
 	w := conn{}
 	// One batch is on its way while the replies to the one before are read.
-	owed := 0
+	owed, shown := 0, time.Now()
 	for key := p.keys; key > 0; {
 		w.req = w.req[:0]
 		n := 0
@@ -35,6 +35,10 @@ func (p *plan) preload(addr string) error {
 			return err
 		}
 		owed = n
+		if show != nil && time.Since(shown) > time.Second/5 {
+			shown = time.Now()
+			show(int64(p.keys - key))
+		}
 	}
 	return allStored(c, owed, p.meta)
 }
@@ -49,7 +53,7 @@ func allStored(c net.Conn, n int, meta bool) error {
 	got, err := io.ReadFull(c, replies)
 	for rest := string(replies[:got]); rest != ""; {
 		if !strings.HasPrefix(rest, line) && !strings.HasPrefix(line, rest) {
-			return fmt.Errorf("storing the keys: the server says %.80q", rest)
+			return fmt.Errorf("storing the keys: the server says %.80q", restOfLine(c, rest))
 		}
 		rest = rest[min(len(line), len(rest)):]
 	}
@@ -57,4 +61,15 @@ func allStored(c net.Conn, n int, meta bool) error {
 		return fmt.Errorf("storing the keys: %w", err)
 	}
 	return nil
+}
+
+// restOfLine is the line that has begun.
+func restOfLine(c net.Conn, line string) string {
+	for b := make([]byte, 1); len(line) < 200 && !strings.Contains(line, "\n"); line += string(b) {
+		if _, err := c.Read(b); err != nil {
+			break
+		}
+	}
+	line, _, _ = strings.Cut(line, "\r\n")
+	return line
 }

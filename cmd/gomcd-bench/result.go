@@ -23,6 +23,14 @@ type result struct {
 	// Of one processor each, 1 is all of it. Server is 0 where it is unknown.
 	Generator float64 `json:"generator_cpu"`
 	Server    float64 `json:"server_cpu,omitempty"`
+	// Processors is how many the generator could use.
+	Processors int `json:"generator_processors"`
+	// Others is for how much of the time the server or the generator could
+	// have run and something else had its processor. It is 0 where unknown.
+	Others float64 `json:"others_cpu,omitempty"`
+	// Unanswered is how many requests had no reply long after the end, in open
+	// loop. They count as being as late as they were by then.
+	Unanswered int64 `json:"unanswered,omitempty"`
 }
 
 // newResult sums up a measurement of so many nanoseconds.
@@ -36,9 +44,16 @@ func newResult(h *hdrhistogram.Histogram, t tally, took float64) result {
 	}
 }
 
-// busy is from which use of its processor on the generator may be what is
-// measured.
-const busy = 0.9
+const (
+	// busy is from which use of its processor on the generator may be what is
+	// measured.
+	busy = 0.9
+	// disturbed is from which share on something else is measured besides.
+	disturbed = 0.05
+)
+
+// limited says whether the generator may be what was measured.
+func (r *result) limited() bool { return r.Generator > busy*float64(max(r.Processors, 1)) }
 
 // print tells a person.
 func (r *result) print(w io.Writer, l *work) {
@@ -55,11 +70,18 @@ func (r *result) print(w io.Writer, l *work) {
 		fmt.Fprintf(w, "  each request counts from when it was due, not from when it could be sent\n")
 	}
 	fmt.Fprintf(w, "  the generator used %.0f%% of a processor\n", 100*r.Generator)
-	if r.Generator > busy {
-		fmt.Fprintf(w, "  WARNING: that is nearly all of it: the server may be faster than this\n")
+	if r.limited() {
+		fmt.Fprintf(w, "  WARNING: that is nearly all it could have: the server may be faster than this\n")
+	}
+	if r.Others > disturbed {
+		fmt.Fprintf(w, "  WARNING: %.0f%% of the time its processor was busy with something else\n", 100*r.Others)
 	}
 	if l.rate > 0 && r.Requests < 0.99*l.rate {
 		fmt.Fprintf(w, "  WARNING: the server did not keep up with %s requests a second\n", thousands(l.rate))
+	}
+	if r.Unanswered > 0 {
+		fmt.Fprintf(w, "  WARNING: %s requests were still not answered at the end, and count as late as they were by then\n",
+			thousands(float64(r.Unanswered)))
 	}
 }
 

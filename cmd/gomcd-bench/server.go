@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,8 +63,9 @@ type running struct {
 	ended chan struct{}
 }
 
-// start starts the server on a processor and waits until it listens.
-func (c contender) start(cpu, mem int) (*running, error) {
+// start starts the server on a processor and waits until it listens. It ends
+// when stop is closed, if not before.
+func (c contender) start(cpu, mem int, stop <-chan struct{}) (*running, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -83,10 +83,22 @@ func (c contender) start(cpu, mem int) (*running, error) {
 		r.cmd.Wait()
 		close(r.ended)
 	}()
+	go func() {
+		select {
+		case <-r.ended:
+		case <-stop:
+			r.stop()
+		}
+	}()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := net.Dial("tcp", r.addr)
 		if err == nil {
 			conn.Close()
+			select {
+			case <-r.ended:
+				return nil, fmt.Errorf("%s listens, but what was started has ended: without -d, it could be stopped and pinned: %q", c.name, args)
+			default:
+			}
 			return r, nil
 		}
 		select {
@@ -112,21 +124,8 @@ func (r *running) stop() {
 	}
 }
 
-// cpu is the processor time that the server's threads have used.
-func (r *running) cpu() time.Duration {
-	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", r.cmd.Process.Pid))
-	var total time.Duration
-	for _, path := range stats {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		first, _, _ := strings.Cut(string(b), " ")
-		ns, _ := strconv.ParseInt(first, 10, 64)
-		total += time.Duration(ns)
-	}
-	return total
-}
+// used is the processor time of the server's threads.
+func (r *running) used() used { return usedBy(fmt.Sprintf("/proc/%d/task/*", r.cmd.Process.Pid)) }
 
 // resident is how much memory the server has touched, in bytes.
 func (r *running) resident() int64 {

@@ -223,7 +223,7 @@ func (o *options) try(t *trial, p *plan, all []contender) (*finding, error) {
 	}
 	f := &finding{When: time.Now().UTC().Truncate(time.Second), Servers: make([]series, len(all))}
 	for i, c := range all {
-		r, err := c.start(o.serverCPU, mem)
+		r, err := c.start(o.serverCPU, mem, o.stop)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -44,8 +45,9 @@ func wait(epfd int, events []unix.EpollEvent, timeout time.Duration) (int, sysca
 	return int(n), errno
 }
 
-// connect opens a connection without Go's poller.
-func connect(addr string) (int32, error) {
+// connect opens a connection without Go's poller. It waits so long for the
+// server to have room for it.
+func connect(addr string, patience time.Duration) (int32, error) {
 	sa, family, err := sockaddr(addr)
 	if err != nil {
 		return 0, err
@@ -54,8 +56,13 @@ func connect(addr string) (int32, error) {
 	if err != nil {
 		return 0, err
 	}
+	tv := unix.NsecToTimeval(int64(patience))
+	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
 	if err := unix.Connect(fd, sa); err != nil {
 		unix.Close(fd)
+		if err == unix.EINPROGRESS || err == unix.EAGAIN {
+			return 0, fmt.Errorf("not accepted for %v: the server takes fewer connections (its -c)", patience)
+		}
 		return 0, err
 	}
 	if family != unix.AF_UNIX {
@@ -142,11 +149,48 @@ func pinned(cpu int, f func() error) error {
 	return f()
 }
 
-// processTime is the processor time that this process has used.
-func processTime() time.Duration {
-	var u unix.Rusage
-	unix.Getrusage(unix.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+// used is processor time that threads had, and for how long they could have run
+// and something else did.
+type used struct{ ran, waited time.Duration }
+
+func (u used) since(before used) used { return used{u.ran - before.ran, u.waited - before.waited} }
+
+// pushedAside is for how much of so many nanoseconds something else had the
+// processor. Threads of the same server that wait for one another do not count.
+func (u used) pushedAside(took float64) float64 {
+	return max(0, min(float64(u.waited), took-float64(u.ran))) / took
+}
+
+// usedBy sums up what the kernel's scheduler counted of threads, whose
+// directories in /proc match the pattern.
+func usedBy(pattern string) used {
+	paths, _ := filepath.Glob(pattern + "/schedstat")
+	var u used
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		var ran, waited int64
+		fmt.Sscan(string(b), &ran, &waited)
+		u.ran += time.Duration(ran)
+		u.waited += time.Duration(waited)
+	}
+	return u
+}
+
+// threadUse is that of the calling thread, processUse that of all of this
+// process's.
+func threadUse() used  { return usedBy("/proc/thread-self") }
+func processUse() used { return usedBy("/proc/self/task/*") }
+
+// processors is how many of them the calling thread may run on.
+func processors() int {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(0, &set) != nil {
+		return 1
+	}
+	return set.Count()
 }
 
 // raiseFiles allows as many open files as the system lets this process have.

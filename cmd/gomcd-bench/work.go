@@ -27,6 +27,7 @@ const (
 	maxKeys  = 1_000_000_000
 	maxSize  = 128 << 20
 	maxBatch = 1 << 20 // keys in flight on a connection
+	maxRate  = 10_000_000
 )
 
 func (w *work) validate() error {
@@ -39,12 +40,22 @@ func (w *work) validate() error {
 		return fmt.Errorf("--keys is at most %d", maxKeys)
 	case w.width > maxBatch || w.depth > maxBatch || w.width*w.depth > maxBatch:
 		return fmt.Errorf("--width times --depth is at most %d", maxBatch)
-	case w.zipf < 0 || w.zipf >= 1:
+	case !(w.zipf >= 0 && w.zipf < 1):
 		return fmt.Errorf("--zipf is from 0 (every key is as likely) to below 1")
-	case w.rate < 0:
-		return fmt.Errorf("--rate is a number of requests a second, 0: as many as the server can")
+	case !(w.rate >= 0 && w.rate <= maxRate):
+		return fmt.Errorf("--rate is a number of requests a second, at most %d; 0: as many as the server can", maxRate)
 	}
 	return nil
+}
+
+// parameters are the work as JSON has it.
+func (w *work) parameters() map[string]any {
+	size := map[string]any{"fixed": w.size.fixed}
+	if w.size.median > 0 {
+		size = map[string]any{"lognormal_median": w.size.median, "lognormal_sigma": w.size.sigma}
+	}
+	return map[string]any{"gets": w.gets, "sets": w.sets, "meta": w.meta, "width": w.width, "connections": w.conns,
+		"depth": w.depth, "keys": w.keys, "value_bytes": size, "zipf_theta": w.zipf, "rate": w.rate, "check": w.check}
 }
 
 // String describes the work in a line.

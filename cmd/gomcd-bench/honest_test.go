@@ -1,0 +1,270 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a load generator can be fooled by: servers that are slow, silent or full,
+// and a machine that has other things to do.
+
+// misses serves every request with a miss, each after what pause does. It
+// refuses what is not a get with a line.
+func misses(t *testing.T, pause func(conn, request int)) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for n := 0; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for i := 0; ; i++ {
+					line, err := r.ReadString('\n')
+					if err != nil {
+						return
+					}
+					pause(n, i)
+					if strings.HasPrefix(line, "get ") {
+						io.WriteString(c, "END\r\n")
+					} else {
+						io.WriteString(c, "SERVER_ERROR object too large for cache\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestOverloadIsTold asks for more than the server can: the run must end all
+// the same, and what was not answered must count as late.
+func TestOverloadIsTold(t *testing.T) {
+	addr := misses(t, func(int, int) { time.Sleep(2 * time.Millisecond) })
+	p := newPlan(work{gets: 1, width: 1, conns: 2, depth: 1, keys: 10, rate: 100_000})
+	e, err := newEngine(p, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	e.grace = time.Second
+	r, err := e.run(0, 100*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 10,000 were due, and not a fiftieth of them can have been answered.
+	if r.Unanswered < 9_000 || r.Unanswered+r.Misses != 10_000 || r.P50 < 100*time.Millisecond {
+		t.Errorf("%+v", r)
+	}
+	var out strings.Builder
+	r.print(&out, &p.work)
+	for _, want := range []string{"did not keep up", "still not answered"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not told:\n%s", want, out.String())
+		}
+	}
+}
+
+// TestSilentConnectionIsFound has one of three connections never answered.
+func TestSilentConnectionIsFound(t *testing.T) {
+	for _, rate := range []float64{0, 2000} {
+		addr := misses(t, func(conn, _ int) {
+			if conn == 1 {
+				select {}
+			}
+		})
+		p := newPlan(work{gets: 1, width: 1, conns: 3, depth: 1, keys: 10, rate: rate})
+		e, err := newEngine(p, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.close()
+		e.grace = 500 * time.Millisecond
+		r, err := e.run(0, 50*time.Millisecond)
+		if rate == 0 && (err == nil || !strings.Contains(err.Error(), "to 1 of 3 connections")) {
+			t.Errorf("closed loop: %+v, %v", r, err)
+		}
+		if rate > 0 && err == nil && (r.Unanswered < 30 || r.Max < e.grace/2) {
+			t.Errorf("open loop: %+v", r)
+		}
+	}
+}
+
+// TestFullServerIsTold connects to one that accepts nobody.
+func TestFullServerIsTold(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		t.Fatal(err)
+	}
+	sa, _ := unix.Getsockname(fd)
+	for range 10 {
+		c, err := connect(fmt.Sprintf("127.0.0.1:%d", sa.(*unix.SockaddrInet4).Port), 50*time.Millisecond)
+		if err != nil {
+			if !strings.Contains(err.Error(), "takes fewer connections") {
+				t.Error(err)
+			}
+			return
+		}
+		defer unix.Close(int(c))
+	}
+	t.Error("a backlog of one took ten connections")
+}
+
+func TestRefusedValuesAreTold(t *testing.T) {
+	_, err := run(t, "--server", misses(t, func(int, int) {}), "--keys=1")
+	if err == nil || !strings.Contains(err.Error(), `"SERVER_ERROR object too large for cache"`) {
+		t.Error(err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for _, v := range []struct {
+		r    result
+		want string
+	}{
+		{result{Generator: 0.91, Processors: 1}, "may be faster than this"},
+		{result{Generator: 0.89, Processors: 1}, ""},
+		{result{Generator: 1.5, Processors: 2}, ""},
+		{result{Others: 0.2}, "20% of the time"},
+		{result{Others: 0.01}, ""},
+	} {
+		var one, table strings.Builder
+		v.r.print(&one, &work{})
+		f := &finding{Servers: []series{{Name: "a", Rounds: []result{v.r}}, {Name: "b", Rounds: []result{v.r}}}}
+		f.print(&table)
+		if warns := strings.Contains(one.String(), "WARNING"); warns != (v.want != "") || !strings.Contains(one.String(), v.want) {
+			t.Errorf("%+v: %s", v.r, one.String())
+		}
+		if warns := strings.Contains(table.String(), "WARNING"); warns != (v.want != "") {
+			t.Errorf("%+v: %s", v.r, table.String())
+		}
+	}
+}
+
+// TestOthersAreNoticed has something else run on the generator's processor.
+func TestOthersAreNoticed(t *testing.T) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		t.Fatal(err)
+	}
+	cpu := 0
+	for !set.IsSet(cpu) {
+		cpu++
+	}
+	hog := exec.Command("sh", "-c", "while :; do :; done")
+	if err := pinned(cpu, hog.Start); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		hog.Process.Kill()
+		hog.Wait()
+	}()
+	self := exec.Command(os.Args[0], "--server", fake(t, 0), "--quiet", "--keys=40", "--conns=2", "--duration=500ms",
+		"--json=-", "--gen-cpu", fmt.Sprint(cpu))
+	self.Env = append(os.Environ(), "GOMCD_BENCH_SERVE=main")
+	out, err := self.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var found struct{ Result result }
+	if err := json.Unmarshal(out, &found); err != nil {
+		t.Fatal(err)
+	}
+	if found.Result.Others < disturbed {
+		t.Errorf("%+v", found.Result)
+	}
+}
+
+// TestProgress looks at a terminal.
+func TestProgress(t *testing.T) {
+	m, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := unix.IoctlSetPointerInt(int(m.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(m.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	progressOn(s, "round 1", "requests")(1234)
+	b := make([]byte, 200)
+	k, err := m.Read(b)
+	if shown := string(b[:k]); err != nil || !strings.Contains(shown, "1,234 requests") || !strings.HasSuffix(shown, "\r") {
+		t.Errorf("%q, %v", shown, err)
+	}
+	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if progressOn(file, "round 1", "requests") != nil {
+		t.Error("a file is taken for a terminal")
+	}
+}
+
+// TestInterruptedLeavesNothing interrupts a comparison.
+func TestInterruptedLeavesNothing(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pids")
+	server := os.Args[0] + " {port}"
+	bench := exec.Command(os.Args[0], "--quiet", "--vs", "one="+server, "--vs", "two="+server, "--keys=40", "--conns=2",
+		"--duration=1h", "--server-cpu=-1", "--gen-cpu=-1")
+	bench.Env = append(os.Environ(), "GOMCD_BENCH_SERVE=main", "GOMCD_BENCH_PIDS="+pids)
+	var said strings.Builder
+	bench.Stderr = &said
+	if err := bench.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := 0
+	eventually(t, "a server starts", func() bool {
+		b, _ := os.ReadFile(pids)
+		fmt.Sscan(string(b), &pid)
+		return pid > 0
+	})
+	bench.Process.Signal(syscall.SIGTERM)
+	if err := bench.Wait(); err == nil || !strings.Contains(said.String(), "the servers are stopped") {
+		t.Errorf("%v: %s", err, said.String())
+	}
+	eventually(t, "the server ends", func() bool { return unix.Kill(pid, 0) == unix.ESRCH })
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 20 seconds", what)
+		}
+	}
+}

@@ -527,11 +527,11 @@ func TestDocument(t *testing.T) {
 	}
 	doc := read("benchmarks.md")
 	for _, want := range []string{
-		"| get, 32 pipelined | 2,100 | 3,100 | **1.48** (1.45..1.50), aim 5: not met |", "memcached -R 100000",
-		"1.25 times as many: not met", "benchmarks-speed.svg", "without the sandbox", "answers without parsing", "Linux",
+		"| get, 32 pipelined | 3,100 | 2,100 | 1.48 (1.45..1.50); aim 5 ✗ |", "memcached -R 100000",
+		"1.25 times as many ✗", "- get, 32 pipelined, beside memcached\n", "benchmarks-speed.svg", "without its sandbox", "answers without parsing", "Linux",
 	} {
 		if !strings.Contains(doc, want) {
-			t.Errorf("the document has no %q:\n%s", want, doc)
+			t.Errorf("the document has no %q", want)
 		}
 	}
 	for _, name := range []string{"speed", "latency", "memory"} {

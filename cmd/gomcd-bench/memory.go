@@ -251,13 +251,21 @@ func atRest(_ *options, r *running, p *plan) (map[string]float64, error) {
 		return nil, err
 	}
 	defer c.Close()
-	for range 1000 {
-		if err := c.set(p, []int{0}); err != nil {
-			return nil, err
+	sets := func(n int) error {
+		for range n {
+			if err := c.set(p, []int{0}); err != nil {
+				return err
+			}
 		}
+		time.Sleep(rest)
+		return nil
 	}
-	time.Sleep(rest)
-	return map[string]float64{"rss": float64(before), "rss_later": float64(r.resident())}, nil
+	if err := sets(1000); err != nil {
+		return nil, err
+	}
+	later := r.resident()
+	err = sets(100_000)
+	return map[string]float64{"rss": float64(before), "rss_later": float64(later), "growth": float64(r.resident() - later)}, err
 }
 
 // printFigures tells a person.

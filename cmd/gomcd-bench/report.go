@@ -23,10 +23,14 @@ func (b *book) document() (map[string]string, error) {
 		return nil, err
 	}
 	files := map[string]string{"benchmarks.md": text.String()}
-	for name, c := range map[string]*chart{"speed": b.speedChart(), "latency": b.latencyChart(), "memory": b.memoryChart()} {
-		if len(c.groups) > 0 {
-			files["benchmarks-"+name+".svg"] = c.svg()
-		}
+	if b.SpeedChart() {
+		files["benchmarks-speed.svg"] = b.speedChart().svg()
+	}
+	if b.LatencyChart() {
+		files["benchmarks-latency.svg"] = b.latencyChart().svg()
+	}
+	if b.MemoryChart() {
+		files["benchmarks-memory.svg"] = b.memoryChart().svg()
 	}
 	return files, nil
 }
@@ -70,77 +74,213 @@ func (b *book) rivals(all []*trial) []string {
 	return names
 }
 
-// SpeedTable has a row for each case: rates, and how many times those of each
-// other server the first one's is.
-func (b *book) SpeedTable() string {
-	all := b.found(isSpeed)
-	rivals := b.rivals(all)
-	var s strings.Builder
-	s.WriteString("| | memcached, a second | gomcd, a second |")
-	for _, name := range rivals {
-		fmt.Fprintf(&s, " to %s |", shownName(name))
+// verdict is what came of an aim.
+type verdict string
+
+const (
+	met    verdict = "✓"
+	near   verdict = "≈" // not by the median, but in some rounds
+	missed verdict = "✗"
+	none   verdict = "" // there is no aim
+)
+
+// judge says whether a ratio is at least what is aimed at.
+func judge(r spread, aim float64) verdict {
+	switch {
+	case aim == 0:
+		return none
+	case r.median >= aim:
+		return met
+	case r.max >= aim:
+		return near
 	}
-	s.WriteString("\n|---|--:|--:|" + strings.Repeat("---|", len(rivals)) + "\n")
-	for _, t := range all {
+	return missed
+}
+
+// judgeLate says whether latencies are no worse than the other's.
+func judgeLate(r spread) verdict {
+	switch {
+	case r.median <= 1:
+		return met
+	case r.min <= 1:
+		return near
+	}
+	return missed
+}
+
+// aimed is one aim of the document, and what came of it.
+type aimed struct {
+	what string
+	to   string // beside whom; "": the aim is a number
+	verdict
+}
+
+// aims are all of them.
+func (b *book) aims() []aimed {
+	var all []aimed
+	for _, t := range b.found(func(t *trial) bool { return t.memory == nil }) {
 		f := b.of(t)
-		fmt.Fprintf(&s, "| %s | %s | %s |", t.title, thousands(f.base().median(keysOf)), thousands(f.Servers[0].median(keysOf)))
-		for _, name := range rivals {
-			rival := f.named(name)
-			if rival == nil {
-				s.WriteString(" |")
+		for i := range f.Servers[1:] {
+			s := &f.Servers[i+1]
+			to := shownName(s.Name)
+			if isLimit(t) {
+				all = append(all, aimed{t.title, limitNames[s.Name], judge(ratio(&f.Servers[0], s, keysOf), t.aims[s.Name])})
 				continue
 			}
-			fmt.Fprintf(&s, " %s |", t.cell(ratio(&f.Servers[0], rival, keysOf), name))
+			if !t.latency {
+				all = append(all, aimed{t.title, to, judge(ratio(&f.Servers[0], s, keysOf), t.aims[s.Name])})
+			}
+			all = append(all, aimed{"p99 of " + t.title, to, judgeLate(ratio(&f.Servers[0], s, p99Of))})
+		}
+	}
+	for _, a := range amounts {
+		if g, m, ok := b.figures(a); ok && a.aim != nil {
+			_, yes := a.aim(g, m)
+			v := missed
+			if yes {
+				v = met
+			}
+			all = append(all, aimed{a.title, "", v})
+		}
+	}
+	return all
+}
+
+// Summary counts aims and lists those that are missed.
+func (b *book) Summary() string {
+	var s strings.Builder
+	count := map[verdict]int{}
+	var whats []string
+	whom := map[string][]string{}
+	for _, a := range b.aims() {
+		count[a.verdict]++
+		if a.verdict != missed {
+			continue
+		}
+		if _, known := whom[a.what]; !known {
+			whats = append(whats, a.what)
+			whom[a.what] = nil
+		}
+		if a.to != "" {
+			whom[a.what] = append(whom[a.what], a.to)
+		}
+	}
+	fmt.Fprintf(&s, "Of %d aims %d are met", count[met]+count[near]+count[missed], count[met])
+	if n := count[near]; n > 0 {
+		fmt.Fprintf(&s, ", %d in some rounds and not in others", n)
+	}
+	if n := count[missed]; n > 0 {
+		fmt.Fprintf(&s, ", %d are missed", n)
+	}
+	s.WriteString(".\n")
+	for i, what := range whats {
+		if i == 0 {
+			s.WriteString("\nMissed:\n\n")
+		}
+		fmt.Fprintf(&s, "- %s", what)
+		for j, to := range whom[what] {
+			fmt.Fprintf(&s, "%s%s", []string{", beside ", ", "}[min(j, 1)], to)
 		}
 		s.WriteString("\n")
 	}
 	return s.String()
 }
 
-// cell is a ratio with its spread, and whether it is what is aimed at.
-func (t *trial) cell(r spread, name string) string {
-	cell := fmt.Sprintf("**%.2f** (%.2f..%.2f)", r.median, r.min, r.max)
-	switch aim := t.aims[name]; {
-	case aim == 0:
-	case r.median >= aim:
-		cell += fmt.Sprintf(", aim %v: met", aim)
-	default:
-		cell += fmt.Sprintf(", aim %v: not met", aim)
-	}
-	return cell
+// SpeedTable has a row for each case: rates, and how many times those of each
+// other server the first one's is.
+func (b *book) SpeedTable() string {
+	return b.ratioTable(isSpeed, keysOf, "a second", func(v float64) string { return thousands(v) },
+		func(t *trial, r spread, name string) string {
+			if aim := t.aims[name]; aim > 0 {
+				return fmt.Sprintf("%v; aim %v %s", r, aim, judge(r, aim))
+			}
+			return r.String()
+		})
 }
 
-// LoadTable has latencies under full load and what processors did.
-func (b *book) LoadTable() string {
-	all := b.found(isSpeed)
+// LateTable is the same of the latency of the slowest hundredth.
+func (b *book) LateTable() string {
+	return b.ratioTable(isSpeed, p99Of, "p99", func(v float64) string { return short(time.Duration(v)) },
+		func(_ *trial, r spread, _ string) string { return fmt.Sprintf("%v %s", r, judgeLate(r)) })
+}
+
+// ratioTable has a row for each case, with one figure of gomcd, of memcached,
+// and how many times those of each other server the first one's is.
+func (b *book) ratioTable(match func(*trial) bool, of func(*result) float64, what string, write func(float64) string,
+	cell func(t *trial, r spread, name string) string) string {
+	all := b.found(match)
+	rivals := b.rivals(all)
 	var s strings.Builder
-	s.WriteString("| | p50, memcached | p50, gomcd | p99, memcached | p99, gomcd | p99, gomcd to memcached | server's CPU a key, memcached | gomcd | generator's CPU, memcached | gomcd |\n")
-	s.WriteString("|---|--:|--:|--:|--:|---|--:|--:|--:|--:|\n")
+	fmt.Fprintf(&s, "| | gomcd, %s | memcached, %s |", what, what)
+	for _, name := range rivals {
+		fmt.Fprintf(&s, " gomcd to %s |", shownName(name))
+	}
+	s.WriteString("\n|---|--:|--:|" + strings.Repeat("---|", len(rivals)) + "\n")
 	for _, t := range all {
 		f := b.of(t)
-		g, m := &f.Servers[0], f.base()
-		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %v | %s | %s | %.0f%% | %.0f%% |\n", t.title,
-			took(m, p50Of), took(g, p50Of), took(m, p99Of), took(g, p99Of), ratio(g, m, p99Of),
-			took(m, costOf), took(g, costOf), 100*m.median(generatorOf), 100*g.median(generatorOf))
+		fmt.Fprintf(&s, "| %s | %s | %s |", t.title, write(f.Servers[0].median(of)), write(f.base().median(of)))
+		for _, name := range rivals {
+			if rival := f.named(name); rival != nil {
+				s.WriteString(" " + cell(t, ratio(&f.Servers[0], rival, of), name))
+			}
+			s.WriteString(" |")
+		}
+		s.WriteString("\n")
 	}
 	return s.String()
 }
 
+// CostTable has what processors did, by which the rest can be judged.
+func (b *book) CostTable() string {
+	var s strings.Builder
+	s.WriteString("| | CPU time a key, gomcd | memcached | ratio | generator's core used | by others |\n|---|--:|--:|---|--:|--:|\n")
+	for _, t := range b.found(func(t *trial) bool { return t.memory == nil && !isLimit(t) }) {
+		f := b.of(t)
+		g, m := &f.Servers[0], f.base()
+		fmt.Fprintf(&s, "| %s | %s | %s | %v | %.0f%% | %.0f%% |\n", t.title, took(g, costOf), took(m, costOf), ratio(g, m, costOf),
+			100*f.most(generatorOf), 100*f.most(othersOf))
+	}
+	return s.String()
+}
+
+// most is the largest of the servers' medians.
+func (f *finding) most(of func(*result) float64) float64 {
+	v := 0.0
+	for i := range f.Servers {
+		v = max(v, f.Servers[i].median(of))
+	}
+	return v
+}
+
+// Others warns of a machine that had other things to do.
+func (b *book) Others() string {
+	worst, which := 0.0, ""
+	for _, t := range b.found(func(t *trial) bool { return t.memory == nil }) {
+		if v := b.of(t).most(othersOf); v > worst {
+			worst, which = v, t.title
+		}
+	}
+	if worst <= disturbed {
+		return ""
+	}
+	return fmt.Sprintf("**The machine had other things to do**: they took up to %.0f%% of a core (%s), so the spread is wide.\n", 100*worst, which)
+}
+
 func took(s *series, f func(*result) float64) string { return short(time.Duration(s.median(f))) }
+
+// limitNames are what the other servers of the table of limits are.
+var limitNames = map[string]string{nameOpen: "the same without its sandbox", nameEcho: "a server that answers without parsing"}
 
 // LimitTable compares gomcd with itself without its sandbox, and with a server
 // that does nothing.
 func (b *book) LimitTable() string {
 	var s strings.Builder
-	s.WriteString("| | rates, gomcd to the other | server's CPU a request, gomcd to the other |\n|---|---|---|\n")
+	s.WriteString("| | beside | rates, gomcd to it | CPU time a request, gomcd to it |\n|---|---|---|---|\n")
 	for _, t := range b.found(isLimit) {
 		f := b.of(t)
 		g, other := &f.Servers[0], &f.Servers[1]
-		what := "without the sandbox"
-		if other.Name == nameEcho {
-			what = "a server that answers without parsing"
-		}
-		fmt.Fprintf(&s, "| %s: %s | %s | %v |\n", t.title, what, t.cell(ratio(g, other, keysOf), other.Name), ratio(g, other, costOf))
+		r, aim := ratio(g, other, keysOf), t.aims[other.Name]
+		fmt.Fprintf(&s, "| %s | %s | %v; aim %v %s | %v |\n", t.title, limitNames[other.Name], r, aim, judge(r, aim), ratio(g, other, costOf))
 	}
 	return s.String()
 }
@@ -148,12 +288,13 @@ func (b *book) LimitTable() string {
 // LatencyTable has latencies at a load that both servers can take.
 func (b *book) LatencyTable() string {
 	var s strings.Builder
-	s.WriteString("| | p50, memcached | gomcd | p99, memcached | gomcd | p99.9, memcached | gomcd | p99, gomcd to memcached |\n|---|--:|--:|--:|--:|--:|--:|---|\n")
+	s.WriteString("| | p50, gomcd | memcached | p99, gomcd | memcached | p99.9, gomcd | memcached | p99, gomcd to memcached |\n|---|--:|--:|--:|--:|--:|--:|---|\n")
 	for _, t := range b.found(isLatency) {
 		f := b.of(t)
 		g, m := &f.Servers[0], f.base()
-		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s | %s | %v |\n", t.title, took(m, p50Of), took(g, p50Of),
-			took(m, p99Of), took(g, p99Of), took(m, p999Of), took(g, p999Of), ratio(g, m, p99Of))
+		r := ratio(g, m, p99Of)
+		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s | %s | %v %s |\n", t.title, took(g, p50Of), took(m, p50Of),
+			took(g, p99Of), took(m, p99Of), took(g, p999Of), took(m, p999Of), r, judgeLate(r))
 	}
 	return s.String()
 }
@@ -169,6 +310,7 @@ type amount struct {
 func asCount(v float64) string { return thousands(v) }
 func asRatio(v float64) string { return fmt.Sprintf("%.4f", v) }
 func asMega(v float64) string  { return fmt.Sprintf("%.1f MB", v/1e6) }
+func asKilo(v float64) string  { return fmt.Sprintf("%.0f KiB", v/1024) }
 func asBytes(v float64) string { return thousands(v) + " bytes" }
 
 func aimTimes(times float64) func(g, m float64) (string, bool) {
@@ -189,6 +331,7 @@ var amounts = []amount{
 	{"memory-idle", "connection", "user memory of an idle connection", "idle connection", asBytes, aimBelow("614 bytes", 614)},
 	{"memory-rest", "rss", "memory resident at rest, empty", "resident at rest", asMega, aimBelow("16 MB", 16e6)},
 	{"memory-rest", "rss_later", "the same after 1,000 sets of one key", "", asMega, nil},
+	{"memory-rest", "growth", "what 100,000 more sets of it add", "", asKilo, aimBelow("0", 0)},
 }
 
 // figures are a row's two numbers: gomcd's and memcached's.
@@ -203,7 +346,7 @@ func (b *book) figures(a amount) (g, m float64, ok bool) {
 // MemoryTable has the counts.
 func (b *book) MemoryTable() string {
 	var s strings.Builder
-	s.WriteString("| | memcached | gomcd | aim |\n|---|--:|--:|---|\n")
+	s.WriteString("| | gomcd | memcached | aim |\n|---|--:|--:|---|\n")
 	for _, a := range amounts {
 		g, m, ok := b.figures(a)
 		if !ok {
@@ -211,13 +354,14 @@ func (b *book) MemoryTable() string {
 		}
 		aim := ""
 		if a.aim != nil {
-			text, met := a.aim(g, m)
-			aim = text + ": met"
-			if !met {
-				aim = text + ": not met"
+			text, yes := a.aim(g, m)
+			v := missed
+			if yes {
+				v = met
 			}
+			aim = fmt.Sprintf("%s %s", text, v)
 		}
-		fmt.Fprintf(&s, "| %s | %s | %s | %s |\n", a.title, a.write(m), a.write(g), aim)
+		fmt.Fprintf(&s, "| %s | %s | %s | %s |\n", a.title, a.write(g), a.write(m), aim)
 	}
 	return s.String()
 }
@@ -228,13 +372,15 @@ func (b *book) LatencyChart() bool { return len(b.latencyChart().groups) > 0 }
 func (b *book) MemoryChart() bool  { return len(b.memoryChart().groups) > 0 }
 
 func (b *book) speedChart() *chart {
-	c := &chart{title: "How much one core serves", note: "Requests (keys, of gets of 50) a second; memcached is 1. Lines show the least and the most of all rounds.", line: 1}
+	c := &chart{title: "How much one core serves",
+		note: "Keys a second, as multiples of memcached's. Longer is better. Whiskers: the least and the most of all rounds.",
+		axis: "times as many as memcached", goal: "aim, against memcached"}
 	for _, t := range b.found(isSpeed) {
 		f := b.of(t)
 		base := f.base()
-		g := group{label: t.short}
+		g := group{label: t.short, goal: t.aims[base.Name]}
 		for i := range f.Servers {
-			s := &f.Servers[(i+1)%len(f.Servers)] // gomcd last
+			s := &f.Servers[i]
 			r := ratio(s, base, keysOf)
 			one := bar{name: s.Name, value: r.median, low: r.min, high: r.max, text: fmt.Sprintf("%.2f", r.median)}
 			if s == base {
@@ -247,37 +393,43 @@ func (b *book) speedChart() *chart {
 	return c
 }
 
-func (b *book) latencyChart() *chart {
-	c := &chart{title: "How long replies take", note: "At the same load, which both servers can take. Shorter is better. Lines show the least and the most of all rounds.", each: true}
+func (b *book) latencyChart() *dots {
+	c := &dots{title: "How long replies take",
+		note: "The same load for both, which both can take. Further left is better. Pale: from the least to the most of all rounds."}
 	for _, t := range b.found(isLatency) {
 		f := b.of(t)
-		for _, q := range []struct {
-			label string
-			of    func(*result) float64
-		}{{"half within", p50Of}, {"99% within", p99Of}} {
-			g := group{label: t.short + ": " + q.label}
-			for i := range f.Servers {
-				s := &f.Servers[(i+1)%len(f.Servers)]
-				v := spreadOf(s.each(q.of))
-				g.bars = append(g.bars, bar{s.Name, v.median, v.min, v.max, short(time.Duration(v.median))})
-			}
-			c.groups = append(c.groups, g)
+		g := dotGroup{label: t.short}
+		for i := range f.Servers {
+			s := &f.Servers[i]
+			g.rows = append(g.rows, dotRow{s.Name, spreadOf(s.each(p50Of)), spreadOf(s.each(p99Of)), spreadOf(s.each(p999Of))})
 		}
+		c.groups = append(c.groups, g)
 	}
 	return c
 }
 
 func (b *book) memoryChart() *chart {
-	c := &chart{title: "What memory holds", note: "Counts, the same on any machine. Each pair of bars has a scale of its own.", each: true}
+	c := &chart{title: "What memory holds", note: "Of items and hits more is better, of the others less. Each pair of bars has a scale of its own.", each: true}
 	for _, a := range amounts {
 		g, m, ok := b.figures(a)
 		if !ok || a.short == "" {
 			continue
 		}
 		c.groups = append(c.groups, group{label: a.short, bars: []bar{
-			{name: nameMemcached, value: m, text: a.write(m)}, {name: "gomcd", value: g, text: a.write(g)}}})
+			{name: "gomcd", value: g, text: a.write(g)}, {name: nameMemcached, value: m, text: a.write(m)}}})
 	}
 	return c
+}
+
+// Peers are the names of those beside memcached.
+func (b *book) Peers() []string {
+	var names []string
+	for _, name := range b.rivals(b.found(isSpeed)) {
+		if name != nameMemcached && name != nameMemcachedR {
+			names = append(names, shownName(name))
+		}
+	}
+	return names
 }
 
 // Commands lists what was compared.
@@ -331,5 +483,5 @@ func (t *trial) describe() string {
 	case "memory-idle":
 		return "what 1,000 connections more add, each after one get"
 	}
-	return "two seconds after the start, and two seconds after a thousand sets"
+	return "two seconds after the start, after a thousand sets, and after a hundred thousand more"
 }

@@ -127,13 +127,16 @@ func (r *running) stop() {
 // used is the processor time of the server's threads.
 func (r *running) used() used { return usedBy(fmt.Sprintf("/proc/%d/task/*", r.cmd.Process.Pid)) }
 
-// resident is how much memory the server has touched, in bytes.
+// resident is how much memory the server has touched, in bytes: as the kernel
+// counts it page by page or, where that may not be read, as it keeps count.
 func (r *running) resident() int64 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10
+	for _, v := range []struct{ file, field string }{{"smaps_rollup", "Rss:"}, {"status", "VmRSS:"}} {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", r.cmd.Process.Pid, v.file))
+		for line := range strings.Lines(string(b)) {
+			if rest, ok := strings.CutPrefix(line, v.field); ok {
+				kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+				return kb << 10
+			}
 		}
 	}
 	return 0

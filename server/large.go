@@ -10,8 +10,7 @@ import (
 // them from several places. So a value is copied to where the rest of its reply
 // is, up to a size; above it the copying costs more than a second call, and the
 // value is sent from its item, together with what follows it, which is written
-// behind the value in the item's chunk for the purpose. docs/performance.md has
-// the figures.
+// behind the value in the item's chunk for the purpose.
 
 const (
 	// copyMax is the longest value that waits in the output for further

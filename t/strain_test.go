@@ -24,7 +24,7 @@ type strain struct {
 	// it returns, the strain is on.
 	begin func(t *testing.T, s *harness.Server, stop <-chan struct{}, wg *sync.WaitGroup)
 	// most is what it may cost the server's memory, in bytes: from the flags
-	// and from docs/operations.md.
+	// and what a connection may have (docs/design.md).
 	most int
 }
 
@@ -56,7 +56,7 @@ func repeat(n int, stop <-chan struct{}, wg *sync.WaitGroup, f func(i int)) {
 	}
 }
 
-// strains are those of the table in docs/reliability.md.
+// strains are the ways there are.
 var strains = []strain{
 	{"200 clients that ask 200 times for 1 MB and never read", nil,
 		func(t *testing.T, s *harness.Server, _ <-chan struct{}, _ *sync.WaitGroup) {

@@ -84,7 +84,7 @@ func params(server int) sandbox.Params {
 		}
 	}
 	p.FirstClientFD, p.EndClientFD = 64*server, 1024*server
-	p.AsyncPreempt = false // another build
+	p.AsyncPreempt, p.GreenTea = false, false // other builds
 	return p
 }
 

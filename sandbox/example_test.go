@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"unsafe"
 
 	"gomcd/sandbox"
 
@@ -21,7 +22,7 @@ func inProcess(example string, program func()) {
 		runtime.LockOSThread() // a filter is a thread's
 		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 		program()
-		os.Exit(0)
+		unix.Exit(0)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+example+"$")
 	cmd.Env = append(os.Environ(), "SANDBOX_EXAMPLE="+example, "GODEBUG=asyncpreemptoff=1")
@@ -37,6 +38,16 @@ func inProcess(example string, program func()) {
 func say(line string) error {
 	_, err := unix.Write(1, []byte(line+"\n"))
 	return err
+}
+
+// write is say to any file, by a call that the Go scheduler is not told of: it
+// could want a call of its own behind it, which the examples' filters forbid.
+func write(fd uintptr, line string) error {
+	b := []byte(line + "\n")
+	if _, _, errno := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b))); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // The classic first program: it may do nothing but end. The line before the
@@ -57,8 +68,8 @@ func ExampleProfile_CompileFor() {
 		if err := program.Install(); err != nil {
 			panic(err)
 		}
-		if say("after") == unix.EACCES {
-			os.Exit(3) // there is no other way left to tell
+		if write(1, "after") == unix.EACCES {
+			unix.Exit(3) // there is no other way left to tell
 		}
 	})
 	// Output:
@@ -83,7 +94,7 @@ func ExampleProfile_CompileFor_trap() {
 		if err := program.Install(); err != nil {
 			panic(err)
 		}
-		say("after")
+		write(1, "after")
 	})
 	// Output:
 	// before
@@ -108,9 +119,9 @@ func ExampleAllowIf() {
 		if err := program.Install(); err != nil {
 			panic(err)
 		}
-		say("after")
-		if _, err := unix.Write(2, []byte("to stderr\n")); err == unix.EACCES {
-			say("stderr is closed")
+		write(1, "after")
+		if write(2, "to stderr") == unix.EACCES {
+			write(1, "stderr is closed")
 		}
 	})
 	// Output:

@@ -44,7 +44,9 @@ func (p *Program) install(flags uintptr) error {
 
 func (p *Program) set(flags uintptr) (uintptr, unix.Errno) {
 	prog := unix.SockFprog{Len: uint16(len(p.code)), Filter: &p.code[0]}
-	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags,
+	// Raw: the way back into the Go scheduler may need calls that the filter
+	// does not allow.
+	r, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags,
 		uintptr(unsafe.Pointer(&prog)))
 	return r, errno
 }

@@ -118,23 +118,33 @@ func nap(us uint32) {
 //
 //go:noinline
 func napOnce(us uint32) {
-	var word uint32
-	ts := unix.NsecToTimespec(int64(us) * 1000)
-	const futexWaitPrivate = 0 | 128
-	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), futexWaitPrivate, 0,
-		uintptr(unsafe.Pointer(&ts)), 0, 0)
+	var word atomic.Uint32
+	futexRest(&word, 0, us)
 }
+
+// The operations of futex(2) that are used, FUTEX_PRIVATE_FLAG among their bits
+// (linux/futex.h).
+const (
+	futexWaitPrivate = 0 | 128
+	futexWakePrivate = 1 | 128
+)
 
 // futexWait waits until the word is woken, unless it does not have the value
 // any more.
 func futexWait(word *atomic.Uint32, value uint32) {
-	const futexWaitPrivate = 0 | 128
 	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value), 0, 0, 0)
+}
+
+// futexRest waits, for some microseconds and not longer than patience, until
+// the word is woken, unless it does not have the value any more.
+func futexRest(word *atomic.Uint32, value, us uint32) {
+	ts := unix.NsecToTimespec(int64(us) * 1000)
+	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value),
+		uintptr(unsafe.Pointer(&ts)), 0, 0)
 }
 
 // futexWake wakes one thread that waits on the word.
 func futexWake(word *atomic.Uint32) {
-	const futexWakePrivate = 1 | 128
 	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakePrivate, 1, 0, 0, 0)
 }
 
@@ -199,13 +209,4 @@ func inet4(a *unix.RawSockaddrAny) *unix.RawSockaddrInet4 {
 
 func inet6(a *unix.RawSockaddrAny) *unix.RawSockaddrInet6 {
 	return (*unix.RawSockaddrInet6)(unsafe.Pointer(a))
-}
-
-// futexRest waits, for some microseconds and not longer than patience, until
-// the word is woken, unless it does not have the value any more.
-func futexRest(word *atomic.Uint32, value, us uint32) {
-	ts := unix.NsecToTimespec(int64(us) * 1000)
-	const futexWaitPrivate = 0 | 128
-	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value),
-		uintptr(unsafe.Pointer(&ts)), 0, 0)
 }

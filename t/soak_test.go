@@ -38,6 +38,22 @@ func TestSoak(t *testing.T) {
 	var requests, hits atomic.Int64
 	var failed atomic.Pointer[string]
 	var wg sync.WaitGroup
+	repeat := func(step func() error) {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := step(); err != nil {
+					text := err.Error()
+					failed.CompareAndSwap(nil, &text)
+					return
+				}
+			}
+		})
+	}
 	for i := range connections {
 		r := rand.New(rand.NewPCG(uint64(i), 7))
 		var w interface {
@@ -49,38 +65,18 @@ func TestSoak(t *testing.T) {
 		} else {
 			w = &soaker{Conn: s.Dial(t), r: r}
 		}
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := w.step(); err != nil {
-					text := err.Error()
-					failed.CompareAndSwap(nil, &text)
-					return
-				}
+		repeat(func() error {
+			err := w.step()
+			if err == nil {
 				requests.Add(1)
 				hits.Add(int64(*w.found()))
 				*w.found() = 0
 			}
+			return err
 		})
 	}
 	operator := &operator{Conn: s.Dial(t)}
-	wg.Go(func() {
-		for failed.Load() == nil {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if err := operator.look(); err != nil {
-				text := err.Error()
-				failed.CompareAndSwap(nil, &text)
-			}
-		}
-	})
+	repeat(operator.look)
 	var early, late int
 	deadline := time.Now().Add(duration)
 	warm := time.Now().Add(duration / 2)

@@ -151,20 +151,17 @@ func systemCallsOfAGet(t *testing.T, watched bool, n int) map[string]int {
 	if watched {
 		watch(t, s, "fetchers mutations")
 	}
-	var tid string
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", s.PID()))
-	for _, task := range tasks {
-		if b, _ := os.ReadFile(task); strings.TrimSpace(string(b)) == "worker-0" {
-			tid = filepath.Base(filepath.Dir(task))
-		}
+	tid, err := s.TID("worker-0")
+	if err != nil {
+		t.Fatal(err)
 	}
 	log := filepath.Join(t.TempDir(), "calls")
-	trace := exec.Command("strace", "-p", tid, "-o", log, "-e", "trace=all")
+	trace := exec.Command("strace", "-p", strconv.Itoa(tid), "-o", log, "-e", "trace=all")
 	if err := trace.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer trace.Process.Kill()
-	traced := fmt.Sprintf("/proc/%d/task/%s/status", s.PID(), tid)
+	traced := fmt.Sprintf("/proc/%d/task/%d/status", s.PID(), tid)
 	harness.Eventually(t, "strace is attached", func() bool {
 		b, _ := os.ReadFile(traced)
 		return strings.Contains(string(b), fmt.Sprintf("TracerPid:\t%d", trace.Process.Pid))

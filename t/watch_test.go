@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -514,13 +513,8 @@ func TestWatchOff(t *testing.T) {
 }
 
 func hasThread(s *harness.Server, name string) bool {
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", s.PID()))
-	for _, task := range tasks {
-		if b, _ := os.ReadFile(task); strings.TrimSpace(string(b)) == name {
-			return true
-		}
-	}
-	return false
+	_, err := s.TID(name)
+	return err == nil
 }
 
 // TestWatchHalfClosed has a client that ends its sending with the command, as

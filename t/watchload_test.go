@@ -47,15 +47,6 @@ func loadUntil(t *testing.T, s *harness.Server, conns int, what string, done fun
 	wg.Wait()
 }
 
-func statOf(t *testing.T, stats map[string]string, name string) int {
-	t.Helper()
-	n, err := strconv.Atoi(stats[name])
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
 // TestWatcherThatNeverReads has a watcher fall behind under load. Others are
 // served, memory does not grow, and when the watcher reads on it is told how
 // much it has missed: every line is accounted for.
@@ -63,20 +54,20 @@ func TestWatcherThatNeverReads(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Production(), "-t", "2", "-o", "watcher_logbuf_size=64")
 	c := s.Dial(t)
-	gets := func() int { return statOf(t, c.Stats(""), "cmd_get") }
+	gets := func() int { return atoi(t, c.Stats("")["cmd_get"]) }
 	loadUntil(t, s, 4, "the server is warm", func() bool { return gets() > 20_000 })
 	for range 3 {
 		w := watch(t, s, "")
 		before, rss := c.Stats(""), s.RSS()
 		loadUntil(t, s, 4, "the watcher has missed lines", func() bool {
-			return statOf(t, c.Stats(""), "log_watcher_skipped")-statOf(t, before, "log_watcher_skipped") > 50_000
+			return atoi(t, c.Stats("")["log_watcher_skipped"])-atoi(t, before["log_watcher_skipped"]) > 50_000
 		})
 		if grown := s.RSS() - rss; grown > 4<<20 {
 			t.Errorf("with a watcher that does not read, memory grew by %d bytes", grown)
 		}
 		// What is on its way is dropped or sent by now, or soon.
 		var after map[string]string
-		diff := func(name string) int { return statOf(t, after, name) - statOf(t, before, name) }
+		diff := func(name string) int { return atoi(t, after[name]) - atoi(t, before[name]) }
 		harness.Eventually(t, "all that was written is accounted for", func() bool {
 			after = c.Stats("")
 			return diff("log_watcher_sent")+diff("log_watcher_skipped") == diff("log_worker_written")
@@ -182,7 +173,7 @@ func TestWatchersComeAndGo(t *testing.T) {
 	wg.Wait()
 	harness.Eventually(t, "nobody is left", func() bool {
 		now := c.Stats("")
-		return now["log_watchers"] == "0" && statOf(t, now, "curr_connections") <= statOf(t, before, "curr_connections")+4
+		return now["log_watchers"] == "0" && atoi(t, now["curr_connections"]) <= atoi(t, before["curr_connections"])+4
 	})
 	t.Logf("%d came, %d were refused", came.Load(), refused.Load())
 	// Places and descriptors are there for as many as ever.

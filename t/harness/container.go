@@ -92,12 +92,7 @@ func StartContained(t testing.TB, binary, port string, flags ...string) *Server 
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		s.cmd.Wait()
-		s.state = s.cmd.ProcessState
-		close(s.ended)
-	}()
-	t.Cleanup(s.finish)
+	s.attend()
 	Eventually(t, "the server listens", func() bool {
 		if s.Ended() {
 			s.seen = true

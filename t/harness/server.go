@@ -90,12 +90,7 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 	if len(k.env) > 0 {
 		started.Add(1)
 	}
-	go func() {
-		s.cmd.Wait()
-		s.state = s.cmd.ProcessState
-		close(s.ended)
-	}()
-	t.Cleanup(s.finish)
+	s.attend()
 	Eventually(t, "the server listens", func() bool {
 		select {
 		case <-s.ended:
@@ -133,6 +128,16 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 		}
 	})
 	return s
+}
+
+// attend sees to the end of the process that was started.
+func (s *Server) attend() {
+	go func() {
+		s.cmd.Wait()
+		s.state = s.cmd.ProcessState
+		close(s.ended)
+	}()
+	s.t.Cleanup(s.finish)
 }
 
 // answers waits for the reply to a command.

@@ -18,8 +18,9 @@ func StatPackets(dst []byte, from int, opaque uint32) []byte {
 		name, value := statLine(line)
 		packets += BinaryHeader + len(name) + len(value)
 	}
-	// A packet is no shorter than its line: what is not a STAT is END. From the last to the first, each
-	// goes where only lines are that have moved already, or its own.
+	// A packet is no shorter than its line: what is not a STAT is END. From the
+	// last to the first, each goes where only lines are that have moved
+	// already, or its own.
 	dst = slices.Grow(dst, max(packets-len(src), 0))[:from+packets]
 	end, at := from+len(src), len(dst)
 	for end > from {

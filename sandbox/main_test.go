@@ -144,9 +144,8 @@ func testParams(o options) Params {
 		FirstClientFD: testFirst, EndClientFD: testEnd,
 		PID: os.Getpid(), MainTID: unix.Gettid(),
 		Shutdown: o.Shutdown, TestPrivileges: o.TestPrivileges, AsyncPreempt: o.AsyncPreempt, GreenTea: o.GreenTea,
-		PIDDirFD: -1, SyslogFD: -1, Allow: o.Allow,
+		PIDDirFD: -1, SyslogFD: -1, Allow: o.Allow, Watch: true,
 	}
-	p.Watch = true
 	if o.Syslog {
 		p.SyslogFD = 3
 	}

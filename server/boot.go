@@ -24,7 +24,8 @@ func Run(cfg Config, ready func()) error {
 	// A P for every role thread and two for the runtime's own: with fewer,
 	// a thread that returns from epoll_wait has to wait for one. More cost as
 	// much as they bring, so the logger, which has nothing to do while nobody
-	// watches, takes one of those two when somebody does. (Go 1.25 would follow the cgroup's CPU limit.)
+	// watches, takes one of those two when somebody does. (Go 1.25 would follow
+	// the cgroup's CPU limit.)
 	runtime.GOMAXPROCS(cfg.Threads + len(cfg.ListenUDP) + 4)
 	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
 	s.tune.verbose.Store(int32(cfg.Verbose))

@@ -29,10 +29,9 @@ func (c *command) showProfiles(w io.Writer) error {
 	p := sandbox.Params{
 		Modes: modes, ListenFDs: []int{exampleListener},
 		FirstClientFD: exampleFirstClient, EndClientFD: exampleFirstClient + c.cfg.MaxConns,
-		PID: os.Getpid(), MainTID: os.Getpid(), Shutdown: c.cfg.EnableShutdown,
+		PID: os.Getpid(), MainTID: os.Getpid(), Shutdown: c.cfg.EnableShutdown, Watch: c.cfg.WatchEnabled,
 		PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(), GreenTea: sandbox.GreenTea,
 	}
-	p.Watch = c.cfg.WatchEnabled
 	if c.cfg.UDPPort != 0 {
 		p.UDPFDs = []int{exampleUDP}
 	}

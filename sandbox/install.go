@@ -60,6 +60,13 @@ func NoNewPrivileges() error {
 	return nil
 }
 
+// setGroups leaves one group to every thread of the process.
+func setGroups(gid int) unix.Errno {
+	group := uint32(gid)
+	_, _, errno := onAllThreads(unix.SYS_SETGROUPS, 1, uintptr(unsafe.Pointer(&group)), 0)
+	return errno
+}
+
 // explain adds to an error of seccomp(2) what to do about it.
 func explain(errno unix.Errno) error {
 	switch errno {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"syscall"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	lsys "github.com/landlock-lsm/go-landlock/landlock/syscall"
@@ -90,16 +89,19 @@ func dropCapabilities() error {
 	return err
 }
 
-// becomeUser drops root, with every supplementary group.
+// becomeUser drops root, with every supplementary group. The system calls are
+// made on each thread without libc, which package syscall would ask: musl 1.2.3,
+// for one, signals the threads without regard to signal stacks, and its handler
+// overwrites what lies next to the small stack of a goroutine.
 func becomeUser(uid, gid int) error {
-	if err := syscall.Setgroups([]int{gid}); err != nil {
-		return fmt.Errorf("failed to drop supplementary groups: %w", err)
+	if errno := setGroups(gid); errno != 0 {
+		return fmt.Errorf("failed to drop supplementary groups: %w", errno)
 	}
-	if err := syscall.Setgid(gid); err != nil {
-		return fmt.Errorf("failed to assume the group of the user: %w", err)
+	if _, _, errno := onAllThreads(unix.SYS_SETGID, uintptr(gid), 0, 0); errno != 0 {
+		return fmt.Errorf("failed to assume the group of the user: %w", errno)
 	}
-	if err := syscall.Setuid(uid); err != nil {
-		return fmt.Errorf("failed to assume identity of the user: %w", err)
+	if _, _, errno := onAllThreads(unix.SYS_SETUID, uintptr(uid), 0, 0); errno != 0 {
+		return fmt.Errorf("failed to assume identity of the user: %w", errno)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ func TestTablesForARM64(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range Profiles(testParams(options{Shutdown: true, TestPrivileges: true, AsyncPreempt: true, GreenTea: true, Syslog: true, Dir: "/"})) {
+	for _, p := range Profiles(options{Kind: everything}.params()) {
 		f, err := seccomp.NewFilter(seccomp.ActTrap)
 		if err != nil {
 			t.Fatal(err)

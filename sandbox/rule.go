@@ -1,6 +1,10 @@
 package sandbox
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // Profile is the list of what a role may do. Rules for the same call are
 // alternatives.
@@ -129,6 +133,11 @@ func roles(p Params) []Profile {
 		profiles = append(profiles, reloader(p))
 	}
 	return profiles
+}
+
+// HasRole says whether there is a thread with a role.
+func (p Params) HasRole(r Role) bool {
+	return r == Process || r == Reporter || slices.ContainsFunc(roles(p), func(p Profile) bool { return p.Role == r })
 }
 
 // Profiles returns the baseline and the profile of each role, with the

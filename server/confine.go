@@ -103,6 +103,9 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 		}
 	}
 	for _, a := range p.Allow {
+		if !p.HasRole(a.Role) {
+			return nil, fail(ExitUsage, "--sandbox-allow: with these flags no thread has the role %q", a.Role)
+		}
 		warn("--sandbox-allow adds " + a.Call + " to role " + string(a.Role))
 	}
 	p.Locks = s.locks

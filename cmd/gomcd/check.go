@@ -20,6 +20,8 @@ func (c *command) check() error {
 		return err
 	}
 	switch {
+	case c.profileFormat != "" && c.print == "":
+		return usageError(server.ExitUsage, "--format is for --print-profile")
 	case cfg.HotLRUPct+cfg.WarmLRUPct > 80:
 		return usageError(server.ExitUsage, "hot_lru_pct + warm_lru_pct cannot be more than 80%% combined")
 	case cfg.TempLRU && !cfg.LRUMaintainer:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -12,9 +13,12 @@ import (
 // What a server has when its sandbox closes is not known without starting one,
 // so the profiles are printed with descriptors as they might be.
 const (
+	examplePoll        = 3
+	exampleEvent       = 4
 	exampleListener    = 6
 	exampleUDP         = 7
 	exampleDir         = 8
+	exampleSyslog      = 10
 	exampleEpoll       = 11
 	exampleFirstClient = 32
 )
@@ -30,10 +34,16 @@ func (c *command) showProfiles(w io.Writer) error {
 		Modes: modes, ListenFDs: []int{exampleListener},
 		FirstClientFD: exampleFirstClient, EndClientFD: exampleFirstClient + c.cfg.MaxConns,
 		PID: os.Getpid(), MainTID: os.Getpid(), Shutdown: c.cfg.EnableShutdown, Watch: c.cfg.WatchEnabled,
-		PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(), GreenTea: sandbox.GreenTea,
+		PollFD: examplePoll, EventFD: exampleEvent, PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(), GreenTea: sandbox.GreenTea,
 	}
 	if c.cfg.UDPPort != 0 {
 		p.UDPFDs = []int{exampleUDP}
+	}
+	if c.cfg.PIDFile != "" {
+		p.PIDDirFD = exampleDir
+	}
+	if c.cfg.Daemon {
+		p.SyslogFD = exampleSyslog
 	}
 	if c.cfg.AuthFile != "" {
 		p.ReloadDirFD, p.ReloadFileFD = exampleDir, exampleDir+1
@@ -46,6 +56,9 @@ func (c *command) showProfiles(w io.Writer) error {
 		if err != nil {
 			return usageError(server.ExitUsage, "%w", err)
 		}
+		if !p.HasRole(a.Role) {
+			return usageError(server.ExitUsage, "--sandbox-allow: with these flags no thread has the role %q", a.Role)
+		}
 		p.Allow = append(p.Allow, a)
 	}
 	profiles := sandbox.Profiles(p)
@@ -57,6 +70,9 @@ func (c *command) showProfiles(w io.Writer) error {
 		if len(profiles) == 0 {
 			return usageError(server.ExitUsage, "--print-profile: there is no role %q; the roles are %v", c.profileRole, sandbox.Roles)
 		}
+	}
+	if c.profileFormat == "" || c.profileFormat == "text" {
+		fmt.Fprint(w, "What a server with these flags would install; descriptors and process ids are examples.\n\n")
 	}
 	if err := sandbox.Print(w, profiles, c.profileFormat); err != nil {
 		return usageError(server.ExitUsage, "--print-profile: %w", err)

@@ -21,7 +21,7 @@ export GOEXPERIMENT := nogreenteagc
 GO := go
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build static run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record upstream-suite fuzz fuzz-short race profile drift cross clean
+.PHONY: build static run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 build: deps
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -29,8 +29,9 @@ build: deps
 # One file that needs no other, for a container that has nothing else. The linker
 # warns that getaddrinfo wants libc's shared files: without them it finds names
 # in /etc/hosts and by DNS.
+STATIC := -tags osusergo -ldflags '$(LDFLAGS) -linkmode=external -extldflags=-static'
 static: deps
-	$(GO) build -trimpath -tags osusergo -ldflags '$(LDFLAGS) -linkmode=external -extldflags=-static' -o bin/gomcd-static ./cmd/gomcd
+	$(GO) build -trimpath $(STATIC) -o bin/gomcd-static ./cmd/gomcd
 
 # As root an unprivileged user is needed: the server drops root at once.
 run: build
@@ -88,9 +89,9 @@ $(TOOLS)/.npm:
 	npm install --no-save --no-audit --no-fund --prefix $(TOOLS) memjs@1.3.2 >/tmp/gomcd-deps.log 2>&1 || { cat /tmp/gomcd-deps.log; exit 1; }; \
 	touch $@
 
-test: deps-test check build unit drift race fuzz-short
+test: deps-test check build unit drift race libc cross fuzz-short
 
-# Formatting, vet and staticcheck, for both architectures' Go code.
+# Formatting, vet and staticcheck; cross vets for arm64.
 check: deps
 	@out=$$(gofmt -l cache cmd protocol sandbox server t); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
@@ -185,6 +186,54 @@ race: deps
 	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./cache ./protocol ./server
 	$(GO) build -race -ldflags '$(LDFLAGS)' -o bin/race/gomcd ./cmd/gomcd
 	GOMCD=$(CURDIR)/bin/race/gomcd $(GO) test -count=1 -timeout 5m -run '$(RACE_RUN)' -skip TestUDPWarning ./t
+
+# The same server with other libcs: glibc linked statically, and musl. What the
+# roles may do is the same, for their threads call no libc once they serve.
+# Debian's libseccomp.a needs one function of glibc that musl has not got.
+MUSL := bin/tools/musl
+MUSL_ENV := CC=musl-gcc CGO_CFLAGS=-I$(CURDIR)/$(MUSL) CGO_LDFLAGS="-L$(CURDIR)/$(MUSL) -lseccomp" PKG_CONFIG=true
+LIBC_RUN := TestTranscripts/production|TestSoak|TestUDP|TestShutdown|TestEveryThread|TestStatsSandbox|TestAuthFile|TestMisbehave
+libc: deps-test static
+	$(call install,musl-tools,command -v musl-gcc >/dev/null)
+	@rm -rf $(MUSL); mkdir -p $(MUSL); multi=/usr/include/$$(gcc -print-multiarch); \
+	ln -s /usr/include/linux /usr/include/asm-generic /usr/include/seccomp*.h $$multi/asm $(MUSL); \
+	printf '%s\n' '#include <stdarg.h>' '#include <stdio.h>' \
+		'int __fprintf_chk(FILE *f, int flag, const char *format, ...) {' \
+		'va_list args; va_start(args, format); int n = vfprintf(f, format, args); va_end(args); (void)flag; return n; }' \
+		| musl-gcc -x c -c -o $(MUSL)/chk.o -; \
+	cp $$(gcc -print-file-name=libseccomp.a) $(MUSL); ar r $(MUSL)/libseccomp.a $(MUSL)/chk.o
+	@mkdir -p bin/static && ln -f bin/gomcd-static bin/static/gomcd
+	$(MUSL_ENV) $(GO) build -trimpath $(STATIC) -o bin/musl/gomcd ./cmd/gomcd
+	GOMCD=$(CURDIR)/bin/static/gomcd $(GO) test -count=1 -timeout 5m -run '$(LIBC_RUN)' ./t
+	GOMCD=$(CURDIR)/bin/musl/gomcd $(GO) test -count=1 -timeout 5m -run '$(LIBC_RUN)' ./t
+	$(MUSL_ENV) $(GO) test -count=1 -timeout 5m $(STATIC) -run 'Runtime|Everything|ReadBack|Crash|Audit|ViolationLine' ./sandbox
+
+# arm64: everything is vetted and built for it, and its tables resolve, in an
+# emulator, which has no filters to install. libseccomp for it is unpacked, so
+# that the machine keeps the one architecture that it has.
+ARM := bin/tools/arm64
+ARM_ENV := GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc PKG_CONFIG=true \
+	CGO_CFLAGS=-I$(CURDIR)/$(ARM)/usr/include CGO_LDFLAGS="-L$(CURDIR)/$(ARM)/usr/lib/aarch64-linux-gnu -lseccomp"
+cross: deps $(ARM)/.unpacked
+	$(call install,gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user,command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null)
+	$(ARM_ENV) $(GO) vet ./...
+	$(ARM_ENV) $(GO) build -trimpath $(STATIC) -o bin/arm64/gomcd ./cmd/gomcd 2>&1 | { grep -v 'getaddrinfo\|^#' || true; }
+	$(ARM_ENV) $(GO) test -c $(STATIC) -o bin/arm64/sandbox.test ./sandbox
+	qemu-aarch64 bin/arm64/sandbox.test -test.run 'TestTables|TestUnpinned|TestRolesWithin|TestTgkill'
+	qemu-aarch64 bin/arm64/gomcd --print-profile -A -U 1 | grep '^role'
+
+$(ARM)/.unpacked:
+	@command -v apt-get >/dev/null || { echo "Missing here: libseccomp for arm64, below $(ARM)/usr" >&2; exit 1; }
+	@rm -rf $(ARM); mkdir -p $(ARM)/{lists,cache/archives}/partial; cd $(ARM); \
+	apt="-o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root -o Acquire::Languages=none \
+		-o Dir::State::lists=$$PWD/lists -o Dir::Cache=$$PWD/cache -o Dir::State::status=/dev/null"; \
+	{ apt-get $$apt update && apt-get $$apt download libseccomp-dev libseccomp2; } >/tmp/gomcd-deps.log 2>&1 || { cat /tmp/gomcd-deps.log; exit 1; }; \
+	for p in *.deb; do dpkg-deb -x $$p .; done; rm -rf lists cache; touch .unpacked
+
+# What the filters cost a call of the hot path, outright and with a rule that
+# looks at an argument.
+sandbox-cost: deps
+	$(GO) test -run xxx -bench Filter -benchtime 1x ./sandbox
 
 # Compares gomcd with the memcached named by MEMCACHED (else the one on PATH),
 # and with any others given as BENCH_VS="--vs 'NAME=COMMAND' ...", and writes

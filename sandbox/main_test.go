@@ -69,7 +69,7 @@ type result struct {
 	signal         unix.Signal
 }
 
-func command(t *testing.T, child string, o options) *exec.Cmd {
+func command(t testing.TB, child string, o options) *exec.Cmd {
 	t.Helper()
 	raw, err := json.Marshal(o)
 	if err != nil {
@@ -84,12 +84,12 @@ func command(t *testing.T, child string, o options) *exec.Cmd {
 	return cmd
 }
 
-func run(t *testing.T, child string, o options) result {
+func run(t testing.TB, child string, o options) result {
 	t.Helper()
 	return finish(t, command(t, child, o))
 }
 
-func finish(t *testing.T, cmd *exec.Cmd) result {
+func finish(t testing.TB, cmd *exec.Cmd) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

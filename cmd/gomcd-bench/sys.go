@@ -35,7 +35,7 @@ func send(fd int32, b []byte) (int, syscall.Errno) {
 // begin meanwhile.
 func wait(epfd int, events []unix.EpollEvent, timeout time.Duration) (int, syscall.Errno) {
 	if timeout <= 0 {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_WAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])),
+		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])),
 			uintptr(len(events)), 0, 0, 0)
 		return int(n), errno
 	}

@@ -21,10 +21,10 @@ const (
 
 // bin is the chunks of one size in a class, under the class's lock.
 type bin struct {
-	size  uint32 // bytes of a chunk
-	per   uint32 // chunks in a span
-	spans uint32 // that the bin has
-	free  uint32 // list of free chunks, linked both ways
+	size    uint32 // bytes of a chunk
+	per     uint32 // chunks in a span
+	spans   uint32 // that the bin has
+	partial uint32 // list of spans some of whose chunks are free
 	// The newest span is cut as its chunks are needed, so that its memory is
 	// not touched before.
 	uncut     uint32 // the next chunk to cut
@@ -32,11 +32,19 @@ type bin struct {
 	hand      place // where evictFrom goes on
 }
 
-// span says which bin of its page's class a span is cut for.
+// span is a piece of a page, cut into chunks of one bin of the page's class. In
+// classes with one bin it is the whole page, and the first of the page's spans
+// stands for it. Spans are numbered through the arena; 0 is none.
+//
+// A span that is neither full nor empty is in a list of its bin, an empty one
+// in a list of its class, and its free chunks are in a list of its own: so that
+// a span or a page leaves its class without a look at its chunks.
 type span struct {
-	bin  uint8
-	cut  bool
-	free uint16 // chunks on the bin's list
+	next, prev uint32
+	free       uint32 // list of free chunks
+	nfree      uint16
+	bin        uint8
+	cut        bool // it has chunks
 }
 
 // place is a place in the pages of a class.
@@ -83,27 +91,52 @@ func (c *class) binFor(size int) int {
 	return i
 }
 
-// spanOf is the span that holds ref.
-func (s *Store) spanOf(ref uint32) *span { return &s.spans[uint64(ref)<<s.granuleShift>>spanShift] }
+// spanOf is the number of the span of the class that holds ref.
+func (s *Store) spanOf(c *class, ref uint32) uint32 {
+	return uint32(uint64(ref)<<s.granuleShift>>spanShift) &^ (c.span>>spanShift - 1)
+}
+
+// spanRef is the first chunk of span i.
+func (s *Store) spanRef(i uint32) uint32 { return uint32(uint64(i) << spanShift >> s.granuleShift) }
 
 // binOf is the bin that the chunk at ref of the class was cut for.
 func (s *Store) binOf(c *class, ref uint32) *bin {
-	if c.nbins == 1 {
-		return &c.bins[0]
+	return &c.bins[s.spans[s.spanOf(c, ref)].bin%maxBins]
+}
+
+// listSpan and unlistSpan put a span into a list and take it out.
+func (s *Store) listSpan(head *uint32, i uint32) {
+	sp := &s.spans[i]
+	sp.next, sp.prev = *head, 0
+	if *head != 0 {
+		s.spans[*head].prev = i
 	}
-	return &c.bins[s.spanOf(ref).bin%maxBins]
+	*head = i
+}
+
+func (s *Store) unlistSpan(head *uint32, i uint32) {
+	sp := &s.spans[i]
+	if sp.prev != 0 {
+		s.spans[sp.prev].next = sp.next
+	} else {
+		*head = sp.next
+	}
+	if sp.next != 0 {
+		s.spans[sp.next].prev = sp.prev
+	}
 }
 
 // takeFree takes a chunk for size bytes from the locked class: a free one of
-// the right bin, one of a new span or page if the memory limit allows, or a
-// larger free one. The chunk is an item with no flags.
-func (s *Store) takeFree(id uint8, size int) uint32 {
+// the right bin, one of a new span, or a larger free one. With grow the class
+// may get a page for it, if the memory limit allows. The chunk is an item with
+// no flags.
+func (s *Store) takeFree(id uint8, size int, grow bool) uint32 {
 	c := &s.classes[id]
 	want := c.binFor(size)
 	b := &c.bins[want]
-	if b.free == 0 && b.uncutLeft == 0 && !s.newSpan(id, want) {
+	if b.partial == 0 && b.uncutLeft == 0 && !s.newSpan(id, want, grow) {
 		for want++; want < int(c.nbins); want++ {
-			if b = &c.bins[want]; b.free != 0 || b.uncutLeft != 0 {
+			if b = &c.bins[want]; b.partial != 0 || b.uncutLeft != 0 || s.reuseSpan(c, want) {
 				break
 			}
 		}
@@ -111,11 +144,16 @@ func (s *Store) takeFree(id uint8, size int) uint32 {
 			return 0
 		}
 	}
-	ref := b.free
-	if ref != 0 {
-		s.unlist(c, b, ref)
+	ref := b.uncut
+	if i := b.partial; i != 0 {
+		sp := &s.spans[i]
+		ref = sp.free
+		sp.free = s.at(ref).next
+		sp.nfree--
+		if sp.nfree == 0 {
+			s.unlistSpan(&b.partial, i)
+		}
 	} else {
-		ref = b.uncut
 		b.uncut += s.step(b)
 		b.uncutLeft--
 	}
@@ -125,58 +163,43 @@ func (s *Store) takeFree(id uint8, size int) uint32 {
 	return ref
 }
 
-// unlist takes a chunk from its bin's list of free ones.
-func (s *Store) unlist(c *class, b *bin, ref uint32) {
-	it := s.at(ref)
-	if it.prev != 0 {
-		s.at(it.prev).next = it.next
-	} else {
-		b.free = it.next
-	}
-	if it.next != 0 {
-		s.at(it.next).prev = it.prev
-	}
-	if c.nbins > 1 {
-		sp := s.spanOf(ref)
-		if uint32(sp.free) == b.per {
-			c.idle--
-		}
-		sp.free--
-	}
-}
-
-// giveFree returns a chunk to its locked class.
+// giveFree returns a chunk to its locked class. In a page that is leaving the
+// class it is not used again.
 func (s *Store) giveFree(id uint8, ref uint32) {
 	c := &s.classes[id]
-	b := s.binOf(c, ref)
 	it := s.at(ref)
 	it.flags = kindFree
-	it.next, it.prev = b.free, 0
-	if b.free != 0 {
-		s.at(b.free).prev = ref
+	if s.pageOf(ref) == c.leaving {
+		c.leavingUsed--
+		return
 	}
-	b.free = ref
+	i := s.spanOf(c, ref)
+	sp := &s.spans[i]
+	b := &c.bins[sp.bin%maxBins]
+	it.next = sp.free
+	sp.free = ref
+	sp.nfree++
 	c.nfree++
-	if c.nbins > 1 {
-		sp := s.spanOf(ref)
-		sp.free++
-		if uint32(sp.free) == b.per {
-			c.idle++
+	if uint32(sp.nfree) == b.per {
+		if sp.nfree > 1 {
+			s.unlistSpan(&b.partial, i)
 		}
+		s.listSpan(&c.idle, i)
+	} else if sp.nfree == 1 {
+		s.listSpan(&b.partial, i)
 	}
 }
 
 // newSpan has a bin of the locked class that has no chunk cut another span.
-func (s *Store) newSpan(id uint8, want int) bool {
+func (s *Store) newSpan(id uint8, want int, grow bool) bool {
 	c := &s.classes[id]
-	if c.spansLeft == 0 && c.idle > 0 && s.reuseSpan(c, want) {
+	if s.reuseSpan(c, want) {
 		return true
 	}
-	first := c.pages == 0
-	if c.spansLeft == 0 && !s.addPage(id) {
+	if c.spansLeft == 0 && !s.nextFresh(c) && !(grow && s.addPage(id)) {
 		return false
 	}
-	if top := int(c.nbins) - 1; first && want != top {
+	if top := int(c.nbins) - 1; c.bins[top].spans == 0 && want != top {
 		// Every size of the class has a place from now on, whatever becomes
 		// of the memory.
 		s.cut(c, top)
@@ -185,73 +208,65 @@ func (s *Store) newSpan(id uint8, want int) bool {
 	return true
 }
 
-// cut gives a bin the next span of the class's newest page.
+// cut gives a bin the next span of the page that the class is cutting.
 func (s *Store) cut(c *class, want int) {
 	b := &c.bins[want]
 	ref := c.nextSpan
 	c.nextSpan += c.span >> s.granuleShift
 	c.spansLeft--
-	*s.spanOf(ref) = span{bin: uint8(want), cut: true}
+	s.spans[s.spanOf(c, ref)] = span{bin: uint8(want), cut: true}
 	b.uncut, b.uncutLeft = ref, b.per
 	b.spans++
 	c.nfree += b.per
 	c.chunks += b.per
 }
 
-// reuseSpan gives a bin a span whose chunks are all free.
+// reuseSpan gives a bin a span whose chunks are all free. The last span of the
+// largest chunks stays what it is.
 func (s *Store) reuseSpan(c *class, want int) bool {
-	for page := c.firstPage; page != 0; page = s.pages[page].next {
-		for i := range uint32(spansPerPage) {
-			ref := s.pageRef(page) + i*(spanSize>>s.granuleShift)
-			sp := s.spanOf(ref)
-			from := &c.bins[sp.bin%maxBins]
-			if !sp.cut || uint32(sp.free) != from.per {
-				continue
-			}
-			for k, chunk := uint32(0), ref; k < from.per; k++ {
-				s.unlist(c, from, chunk)
-				chunk += s.step(from)
-			}
-			c.nfree -= from.per
-			b := &c.bins[want]
-			from.spans--
-			b.spans++
-			*sp = span{bin: uint8(want), cut: true}
-			b.uncut, b.uncutLeft = ref, b.per
-			c.nfree += b.per
-			c.chunks += b.per - from.per
-			return true
-		}
+	i, top := c.idle, int(c.nbins)-1
+	if i != 0 && want != top && c.bins[top].spans == 1 && int(s.spans[i].bin) == top {
+		i = s.spans[i].next
 	}
-	return false
+	if i == 0 {
+		return false
+	}
+	sp := &s.spans[i]
+	s.unlistSpan(&c.idle, i)
+	from, b := &c.bins[sp.bin%maxBins], &c.bins[want]
+	from.spans--
+	b.spans++
+	*sp = span{bin: uint8(want), cut: true}
+	b.uncut, b.uncutLeft = s.spanRef(i), b.per
+	c.nfree += b.per - from.per
+	c.chunks += b.per - from.per
+	return true
 }
 
 // next returns the first chunk of the locked class's page from place p on, and
 // moves p behind it; 0 at the end of the page. Chunks that were not cut yet
-// are left out.
+// are left out, and so is a page that is leaving.
 func (s *Store) next(c *class, p *place) uint32 {
-	for p.off < PageSize {
+	for p.off < PageSize && p.page != c.leaving {
 		start := p.off &^ (c.span - 1)
-		ref := s.pageRef(p.page) + p.off>>s.granuleShift
-		b := s.binOf(c, ref)
-		switch {
-		case c.spansLeft > 0 && p.page == s.pageOf(c.nextSpan) && ref >= c.nextSpan:
-			p.off = PageSize
-		case p.off-start+b.size > c.span,
-			b.uncutLeft > 0 && ref >= b.uncut && s.sameSpan(c, ref, b.uncut):
+		i := p.page*spansPerPage + start>>spanShift
+		if !s.spans[i].cut {
 			p.off = start + c.span
-		default:
-			p.off += b.size
-			return ref
+			continue
 		}
+		b := &c.bins[s.spans[i].bin%maxBins]
+		// The span may have been cut anew since p was there last.
+		in := (p.off - start + b.size - 1) / b.size * b.size
+		ref := s.spanRef(i) + in>>s.granuleShift
+		if in+b.size > c.span || b.uncutLeft > 0 && ref >= b.uncut && s.spanOf(c, b.uncut) == i {
+			p.off = start + c.span
+			continue
+		}
+		p.off = start + in + b.size
+		return ref
 	}
+	p.off = PageSize
 	return 0
-}
-
-// sameSpan says whether two chunks of the class are in the same span.
-func (s *Store) sameSpan(c *class, a, b uint32) bool {
-	mask := ^uint64(c.span - 1)
-	return uint64(a)<<s.granuleShift&mask == uint64(b)<<s.granuleShift&mask
 }
 
 // evictTries is how many chunks evictFrom looks at, evictSpans how many spans
@@ -286,7 +301,7 @@ func (h *Handle) evictFrom(id uint8, size int) bool {
 		if p.off&(c.span-1) == 0 {
 			// A span begins. Is it the bin's?
 			spans++
-			if sp := s.spanOf(s.pageRef(p.page) + p.off>>s.granuleShift); !sp.cut || int(sp.bin) != want {
+			if sp := &s.spans[p.page*spansPerPage+p.off>>spanShift]; !sp.cut || int(sp.bin) != want {
 				p.off += c.span
 				continue
 			}

@@ -48,6 +48,10 @@ const (
 	// end behind the value. A CAS value comes on top.
 	memcachedHeader = 48 + 1 + 2
 
+	// memcachedChunk is what memcached stores of the last piece of a large
+	// value besides it: the piece's header, and the line end.
+	memcachedChunk = 48 + 2
+
 	chunkAlign = 8
 	// maxGranule is the largest granule, hence at 32 bits the largest arena
 	// is 512 GiB.

@@ -37,7 +37,7 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 	if theirs > int(s.cfg.ChunkMax) {
 		kind = kindLarge
 		total, _ = s.itemSizes(len(key), clientFlags, 3+refsSize+int(largeSize))
-		from = s.classHolding(total)
+		from = s.classHolding(total, total)
 	}
 	ref := h.take(from, total)
 	if ref == 0 {
@@ -123,18 +123,24 @@ func (h *Handle) Fill(d *Draft, p []byte) bool {
 func (h *Handle) addChunk(d *Draft, it *item, left int) bool {
 	s := h.s
 	size := min(left+int(chunkHeader), int(s.cfg.ChunkMax))
-	ref := h.take(s.classHolding(size), size)
+	// The rest of the value goes to the class where memcached has it: what it
+	// takes there is memory for the next value of the same size.
+	ref := h.take(s.classHolding(size, min(left+memcachedChunk, int(s.cfg.ChunkMax))), size)
 	if ref == 0 && size < int(s.cfg.ChunkMax) {
 		// The small class may have nothing to evict; a full chunk will do.
 		size = int(s.cfg.ChunkMax)
-		ref = h.take(s.classHolding(size), size)
+		ref = h.take(s.classHolding(size, size), size)
 	}
 	if ref == 0 {
 		return false
 	}
 	c := s.chunkAt(ref)
 	l := s.largeOf(d.ref, it)
+	// From here on the page mover may follow the chunk to its item.
+	owner := &s.classes[s.ownerOf(ref)]
+	owner.lock.lock()
 	*c = chunk{prev: l.last, head: d.ref, cap: uint32(size - int(chunkHeader)), flags: kindChunk}
+	owner.lock.unlock()
 	if l.last != 0 {
 		s.chunkAt(l.last).next = ref
 	} else {
@@ -154,6 +160,16 @@ func (h *Handle) Discard(d *Draft) {
 
 // take takes a chunk of class id for size bytes, making room as the LRUs say.
 func (h *Handle) take(id uint8, size int) uint32 {
+	ref, evicted := h.makeRoom(id, size, true)
+	if evicted && h.s.tune.Automove.Load() == AutomoveAlways {
+		h.s.StartMove(AnyClass, int(id), true)
+	}
+	return ref
+}
+
+// makeRoom is take for the page mover too, which does without new pages. It
+// says whether it evicted anything.
+func (h *Handle) makeRoom(id uint8, size int, grow bool) (ref uint32, evicted bool) {
 	const (
 		tries = 10
 		// maxMisfits is how many items from the tail are evicted, though their
@@ -164,20 +180,21 @@ func (h *Handle) take(id uint8, size int) uint32 {
 	c := &s.classes[id]
 	segmented := s.tune.Segmented.Load()
 	c.lock.lock()
-	var ref uint32
 	i, misfits := 0, 0
 	for ; i < tries; i++ {
 		if !segmented {
 			h.pull(id, Cold, 0, 0, 0)
 		}
-		if ref = s.takeFree(id, size); ref != 0 {
+		if ref = s.takeFree(id, size, grow); ref != 0 {
 			break
 		}
 		if misfits == maxMisfits && c.nbins > 1 && s.tune.Evict.Load() && h.evictFrom(id, size) {
+			evicted = true
 			continue
 		}
 		if h.pull(id, Cold, 0, pullEvict, 0) > 0 {
 			misfits++
+			evicted = true
 		} else {
 			if !segmented {
 				break
@@ -190,12 +207,12 @@ func (h *Handle) take(id uint8, size int) uint32 {
 			c.lock.lock()
 		}
 	}
-	if i > 0 {
+	if i > 0 && grow {
 		c.stats[Hot].DirectReclaims += uint64(i)
 	}
 	c.lock.unlock()
 	h.freeDeferred()
-	return ref
+	return ref, evicted
 }
 
 // DraftClass is the slab class whose LRU the draft will be in.

@@ -231,7 +231,13 @@ func (h *Handle) evict(b *bucket, ref uint32, it *item, id uint8) {
 		st.EvictedActive++
 	}
 	if s.Watched(Evictions) {
-		h.observer.Evicted(s.key(ref, it), id, s.valueLen(ref, it), it.exptime, it.time, it.flags&flagFetched != 0)
+		h.tellEvicted(ref, it, id)
 	}
 	h.dropLocked(b, ref, it, id)
+}
+
+// tellEvicted tells the observer that an item is dropped to make room.
+func (h *Handle) tellEvicted(ref uint32, it *item, id uint8) {
+	s := h.s
+	h.observer.Evicted(s.key(ref, it), id, s.valueLen(ref, it), it.exptime, it.time, it.flags&flagFetched != 0)
 }

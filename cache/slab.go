@@ -10,14 +10,22 @@ type class struct {
 	bins      [maxBins]bin // by size of their chunks
 	nbins     uint8
 	span      uint32 // bytes that bins take at a time
-	nextSpan  uint32 // the next span of the newest page
-	spansLeft uint32 // and how many are left of it
-	idle      uint32 // spans all of whose chunks are free
+	cutting   uint32 // the page that spans are cut from
+	nextSpan  uint32 // the next span of it
+	spansLeft uint32 // and how many are left
+	fresh     uint32 // pages behind that, none of whose spans is cut
+	idle      uint32 // list of spans all of whose chunks are free
 	chunks    uint32 // cut, or of a span being cut, of all bins
 	nfree     uint32 // those of them that are free or not yet cut
 
 	firstPage, lastPage uint32 // list of pages, oldest first
 	pages               uint32
+
+	// The page that the mover is emptying is in the class no more: it is not
+	// listed and not counted, and nothing is stored in it. What is in it still
+	// belongs to the class.
+	leaving     uint32
+	leavingUsed uint32 // chunks of it in use
 
 	lru   [4]list
 	stats [4]ClassStats
@@ -97,11 +105,11 @@ func (s *Store) classFor(size int) uint8 {
 	return s.largest
 }
 
-// classHolding returns the smallest class that has chunks of n bytes, at most
-// the largest.
-func (s *Store) classHolding(n int) uint8 {
+// classHolding returns the smallest class that has chunks of n bytes, and of
+// size bytes as memcached counts them; at most the largest.
+func (s *Store) classHolding(n, size int) uint8 {
 	id := s.largest
-	if i := (n + chunkAlign - 1) / chunkAlign; i < len(s.classOf) {
+	if i := (size + chunkAlign - 1) / chunkAlign; i < len(s.classOf) {
 		id = s.classOf[i]
 	}
 	if s.classes[id].holds() < n && id < s.largest {
@@ -138,6 +146,14 @@ func (s *Store) addPage(id uint8) bool {
 	s.given++
 	s.pages[n] = page{class: id, given: s.given}
 	s.poolLock.unlock()
+	s.appendPage(c, n)
+	return true
+}
+
+// appendPage puts page n, which belongs to the locked class, at the end of its
+// pages.
+func (s *Store) appendPage(c *class, n uint32) {
+	clear(s.spans[n*spansPerPage : (n+1)*spansPerPage])
 	if c.lastPage != 0 {
 		s.pages[c.lastPage].next = n
 	} else {
@@ -145,8 +161,25 @@ func (s *Store) addPage(id uint8) bool {
 	}
 	c.lastPage = n
 	c.pages++
-	c.nextSpan, c.spansLeft = s.pageRef(n), PageSize/c.span
-	clear(s.spans[n*spansPerPage : (n+1)*spansPerPage])
+	if c.spansLeft == 0 && c.fresh == 0 {
+		s.beginPage(c, n)
+	} else {
+		c.fresh++
+	}
+}
+
+// beginPage has spans cut from page n from now on.
+func (s *Store) beginPage(c *class, n uint32) {
+	c.cutting, c.nextSpan, c.spansLeft = n, s.pageRef(n), PageSize/c.span
+}
+
+// nextFresh has spans cut from the next page that has none.
+func (s *Store) nextFresh(c *class) bool {
+	if c.fresh == 0 {
+		return false
+	}
+	c.fresh--
+	s.beginPage(c, s.pages[c.cutting].next)
 	return true
 }
 
@@ -162,13 +195,50 @@ func (s *Store) takePage(first bool) uint32 {
 		s.limitReached = true
 		return 0
 	}
-	if int(s.nextPage) >= len(s.pages) {
+	n := s.returned
+	switch {
+	case n != 0:
+		s.returned = s.pages[n].next
+		s.returns--
+	case int(s.nextPage) >= len(s.pages):
 		return 0
+	default:
+		n = s.nextPage
+		s.nextPage++
 	}
-	n := s.nextPage
-	s.nextPage++
 	s.malloced.Add(PageSize)
 	return n
+}
+
+// givePage puts a page into the global pool, which gives back what is above the
+// memory limit. The caller holds poolLock.
+func (s *Store) givePage(n uint32) {
+	s.pages[n] = page{next: s.spare}
+	s.spare = n
+	s.spares++
+	s.limitReached = false
+	s.returnPages()
+}
+
+// returnPages takes pages that are above the memory limit out of the global
+// pool. The caller holds poolLock.
+func (s *Store) returnPages() {
+	limit := s.memLimit.Load()
+	for s.cfg.SlabReassign && limit != 0 && s.malloced.Load() > limit && s.spare != 0 {
+		n := s.spare
+		s.spare = s.pages[n].next
+		s.spares--
+		s.pages[n] = page{next: s.returned}
+		s.returned = n
+		s.returns++
+		s.malloced.Add(-PageSize)
+	}
+}
+
+// full says whether all the memory that the limit allows is taken.
+func (s *Store) full() bool {
+	limit := s.memLimit.Load()
+	return limit != 0 && s.malloced.Load() >= limit
 }
 
 // Classes calls f for each slab class with its chunk size and chunks in a page.

@@ -77,6 +77,7 @@ func (s *Store) ResetStats() {
 		c.stats = [4]ClassStats{}
 		c.lock.unlock()
 	}
+	s.mover.resetStats()
 }
 
 // LRUInfo is a snapshot of one LRU.
@@ -103,10 +104,9 @@ func (s *Store) ClassInfo(id int, info *ClassInfo) {
 	c.lock.lock()
 	info.Size, info.PerPage, info.Pages = c.size, c.per, c.pages
 	info.Chunks, info.Free = c.chunks, c.nfree
-	if c.spansLeft > 0 { // what is not cut yet counts as the largest chunks
-		n := c.spansLeft * c.bins[c.nbins-1].per
-		info.Chunks, info.Free = info.Chunks+n, info.Free+n
-	}
+	// What is not cut yet counts as the largest chunks.
+	uncut := (c.spansLeft + c.fresh*(PageSize/c.span)) * c.bins[c.nbins-1].per
+	info.Chunks, info.Free = info.Chunks+uncut, info.Free+uncut
 	for i := range c.lru {
 		l := &c.lru[i]
 		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes}

@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"hash/maphash"
+	"math"
 	"math/bits"
 	"sync/atomic"
 )
@@ -24,12 +25,14 @@ type Store struct {
 	largest uint8
 	classOf []uint8 // class by size in units of chunkAlign
 	pages   []page
-	spans   []span // of classes with several bins
+	spans   []span
 
 	poolLock     spin
 	nextPage     uint32 // the first page never used
 	spare        uint32 // list of pages in the global pool
 	spares       uint32
+	returned     uint32 // list of pages that a lower memory limit took away
+	returns      uint32
 	given        uint32 // how often a page was given to a class
 	limitReached bool
 	memLimit     atomic.Int64
@@ -53,6 +56,8 @@ type Store struct {
 
 	maint maintainer
 	crawl crawler
+	mover mover
+	auto  automover
 }
 
 // Tunables are what an operator may change while the store is in use.
@@ -70,7 +75,21 @@ type Tunables struct {
 	CrawlToCrawl atomic.Uint32
 	CrawlSleep   atomic.Uint32 // microseconds
 	Crawler      atomic.Bool
+	// Automove is which moves of pages the store decides on itself: 0 none, 1
+	// what the automover finds, 2 also one for every eviction.
+	Automove       atomic.Int32
+	AutomoveRatio  Ratio
+	AutomoveWindow atomic.Uint32
 }
+
+// Ratio is a float64 that can be read while it is changed.
+type Ratio struct{ bits atomic.Uint64 }
+
+// Store changes the ratio.
+func (r *Ratio) Store(v float64) { r.bits.Store(math.Float64bits(v)) }
+
+// Load returns the ratio.
+func (r *Ratio) Load() float64 { return math.Float64frombits(r.bits.Load()) }
 
 // Handle is one thread's access to the store. It is not safe for concurrent
 // use; Counters may be read by others.
@@ -134,7 +153,12 @@ func New(cfg Config) (*Store, error) {
 	s.tune.HotFactor.Store(200)
 	s.tune.WarmFactor.Store(2000)
 	s.tune.CrawlSleep.Store(100)
+	s.tune.AutomoveRatio.Store(0.8)
+	s.tune.AutomoveWindow.Store(10)
 	s.maint.init()
+	if err := s.auto.init(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -265,8 +289,8 @@ func (s *Store) guess(hash uint64) uint32 {
 func (s *Store) MemLimit() int64 { return s.memLimit.Load() }
 
 // SetMemLimit changes the memory limit. It fails when no address space was
-// reserved for so much. Shrinking stops further pages from being taken; pages
-// in use stay with their class until the page mover frees them.
+// reserved for so much. Shrinking gives back the pages of the global pool, now
+// and as the page mover brings them there; pages in use stay with their class.
 func (s *Store) SetMemLimit(n int64) bool {
 	if n <= 0 || uint64(n)+MaxClasses*PageSize > uint64(s.arena.size) {
 		return false
@@ -274,6 +298,7 @@ func (s *Store) SetMemLimit(n int64) bool {
 	s.memLimit.Store(n)
 	s.poolLock.lock()
 	s.limitReached = false
+	s.returnPages()
 	s.poolLock.unlock()
 	return true
 }

@@ -96,6 +96,15 @@ func (t *table) lockBucket(hash uint64) *bucket {
 	}
 }
 
+// HoldBucket locks the bucket of a hash until LetBucket, for tests of those who
+// find it locked. Whoever waits for a bucket waits as long.
+func (s *Store) HoldBucket(hash uint64) { s.table.lockBucket(hash) }
+
+// LetBucket unlocks what HoldBucket locked.
+func (s *Store) LetBucket(hash uint64) {
+	s.table.bucketAt(index(s.table.state.Load(), hash)).lock.unlock()
+}
+
 // tryBucket is lockBucket for who holds a class: it may fail.
 func (t *table) tryBucket(hash uint64) *bucket {
 	state := t.state.Load()

@@ -152,6 +152,7 @@ func (v *verifier) lrus() error {
 	return nil
 }
 
+// free looks at the lists of spans and of free chunks.
 func (v *verifier) free() error {
 	s := v.s
 	for id := 1; id <= int(s.largest); id++ {
@@ -160,25 +161,61 @@ func (v *verifier) free() error {
 		for i := range c.bins[:c.nbins] {
 			b := &c.bins[i]
 			n += b.uncutLeft
-			prev := uint32(0)
-			for ref := b.free; ref != 0; ref = s.at(ref).next {
-				if was, ok := v.seen[ref]; ok {
-					return fmt.Errorf("free chunk %d of class %d is %s", ref, id, was)
-				}
-				if s.at(ref).kind() != kindFree || int(s.ownerOf(ref)) != id || s.binOf(c, ref) != b || s.at(ref).prev != prev {
-					return fmt.Errorf("chunk %d is on the free list of class %d, bin %d, and not free, not its own, or not linked as it should be", ref, id, i)
-				}
-				v.seen[ref] = "free"
-				prev = ref
-				n++
+			free, err := v.spans(id, b.partial, func(sp *span) bool {
+				return int(sp.bin) == i && sp.nfree > 0 && uint32(sp.nfree) < b.per
+			})
+			if err != nil {
+				return fmt.Errorf("bin %d: %w", i, err)
 			}
+			n += free
 		}
-		if n != c.nfree {
+		free, err := v.spans(id, c.idle, func(sp *span) bool { return uint32(sp.nfree) == c.bins[sp.bin].per })
+		if err != nil {
+			return fmt.Errorf("idle: %w", err)
+		}
+		if n += free; n != c.nfree {
 			return fmt.Errorf("class %d has %d free chunks, counted %d", id, n, c.nfree)
 		}
 		v.inv.Free += int(n)
 	}
+	if ref := s.mover.spare; ref != 0 {
+		if was, ok := v.seen[ref]; ok {
+			return fmt.Errorf("chunk %d, which the page mover keeps for an item, is %s", ref, was)
+		}
+		v.seen[ref] = "kept by the page mover"
+	}
 	return nil
+}
+
+// spans looks at a list of spans of a class, each of which is as it should be,
+// and counts their free chunks.
+func (v *verifier) spans(id int, first uint32, fits func(sp *span) bool) (free uint32, err error) {
+	s := v.s
+	c := &s.classes[id]
+	prev := uint32(0)
+	for i := first; i != 0; i = s.spans[i].next {
+		sp := &s.spans[i]
+		if owner := s.pages[i/spansPerPage]; !sp.cut || sp.prev != prev || !fits(sp) || int(owner.class) != id || i/spansPerPage == c.leaving {
+			return 0, fmt.Errorf("span %d is in a list of class %d where it should not be, or not linked as it should be: %+v", i, id, *sp)
+		}
+		prev = i
+		n := uint32(0)
+		for ref := sp.free; ref != 0 && n <= uint32(sp.nfree); ref = s.at(ref).next {
+			if was, ok := v.seen[ref]; ok {
+				return 0, fmt.Errorf("free chunk %d of class %d is %s", ref, id, was)
+			}
+			if s.at(ref).kind() != kindFree || s.spanOf(c, ref) != i {
+				return 0, fmt.Errorf("chunk %d is on the list of span %d of class %d, and not free, or not its own", ref, i, id)
+			}
+			v.seen[ref] = "free"
+			n++
+		}
+		if n != uint32(sp.nfree) {
+			return 0, fmt.Errorf("span %d of class %d has %d free chunks, counted %d", i, id, n, sp.nfree)
+		}
+		free += n
+	}
+	return free, nil
 }
 
 func (v *verifier) pages() error {
@@ -186,55 +223,116 @@ func (v *verifier) pages() error {
 	total := uint32(0)
 	for id := 1; id <= int(s.largest); id++ {
 		c := &s.classes[id]
-		n := uint32(0)
-		last := uint32(0)
-		idle := uint32(0)
+		n, last, fresh, chunks := uint32(0), uint32(0), uint32(0), uint32(0)
+		var spans [maxBins]uint32
+		behind := false // the page that is being cut
 		for p := c.firstPage; p != 0; p = s.pages[p].next {
-			if int(s.pages[p].class) != id {
-				return fmt.Errorf("page %d is listed in class %d and belongs to %d", p, id, s.pages[p].class)
+			if int(s.pages[p].class) != id || p == c.leaving {
+				return fmt.Errorf("page %d is listed in class %d and belongs to %d, or is leaving it", p, id, s.pages[p].class)
 			}
 			n++
 			last = p
+			if behind {
+				fresh++
+			}
+			for i := p * spansPerPage; i < (p+1)*spansPerPage; i++ {
+				switch sp := &s.spans[i]; {
+				case sp.cut && behind:
+					return fmt.Errorf("page %d of class %d is cut before its turn", p, id)
+				case sp.cut:
+					spans[sp.bin]++
+					chunks += c.bins[sp.bin].per
+				}
+			}
+			behind = behind || p == c.cutting
 			at := place{page: p}
-			free := map[*span]int{}
 			for ref := s.next(c, &at); ref != 0; ref = s.next(c, &at) {
-				switch v.seen[ref] {
-				case "free":
-					free[s.spanOf(ref)]++
-				case "":
+				if _, ok := v.seen[ref]; !ok {
+					if s.at(ref).kind() == kindFree {
+						return fmt.Errorf("chunk %d of class %d is free and in no list", ref, id)
+					}
 					v.inv.Loose++
 				}
 			}
-			if c.nbins == 1 {
-				continue
-			}
-			for i := range uint32(spansPerPage) {
-				sp := &s.spans[p*spansPerPage+i]
-				if int(sp.free) != free[sp] {
-					return fmt.Errorf("span %d of page %d has %d free chunks, counted %d", i, p, free[sp], sp.free)
-				}
-				if sp.cut && uint32(sp.free) == c.bins[sp.bin].per {
-					idle++
-				}
+		}
+		for i := range c.bins[:c.nbins] {
+			if spans[i] != c.bins[i].spans {
+				return fmt.Errorf("class %d has %d spans in bin %d, counted %d", id, spans[i], i, c.bins[i].spans)
 			}
 		}
-		if idle != c.idle {
-			return fmt.Errorf("class %d has %d idle spans, counted %d", id, idle, c.idle)
+		if top := c.nbins - 1; chunks > 0 && spans[top] == 0 {
+			return fmt.Errorf("class %d has no place for its largest items", id)
 		}
-		if n != c.pages || last != c.lastPage {
-			return fmt.Errorf("class %d has %d pages, counted %d", id, n, c.pages)
+		if n != c.pages || last != c.lastPage || fresh != c.fresh || chunks != c.chunks {
+			return fmt.Errorf("class %d has %d pages, %d of them not cut, and %d chunks; counted %d, %d, %d", id, n, fresh, chunks, c.pages, c.fresh, c.chunks)
 		}
 		total += n
+		if err := v.leaving(id); err != nil {
+			return err
+		}
 	}
-	spares := uint32(0)
-	for p := s.spare; p != 0; p = s.pages[p].next {
-		spares++
+	if s.mover.page != 0 {
+		total++
 	}
-	if spares != s.spares {
-		return fmt.Errorf("%d spare pages, counted %d", spares, s.spares)
+	list := func(first, counted uint32, what string) error {
+		n := uint32(0)
+		for p := first; p != 0; p = s.pages[p].next {
+			if s.pages[p].class != 0 {
+				return fmt.Errorf("%s page %d belongs to class %d", what, p, s.pages[p].class)
+			}
+			n++
+		}
+		if n != counted {
+			return fmt.Errorf("%d %s pages, counted %d", n, what, counted)
+		}
+		total += n
+		return nil
 	}
-	if used := s.nextPage - 1; total+spares != used {
-		return fmt.Errorf("%d pages in classes and %d spare, %d taken", total, spares, used)
+	if err := list(s.spare, s.spares, "spare"); err != nil {
+		return err
+	}
+	if err := list(s.returned, s.returns, "returned"); err != nil {
+		return err
+	}
+	if used := s.nextPage - 1; total != used {
+		return fmt.Errorf("%d pages in classes and lists, %d taken", total, used)
+	}
+	if want := int64(s.nextPage-1-s.returns)*PageSize + s.cfg.Malloced; s.malloced.Load() != want {
+		return fmt.Errorf("%d bytes of pages, counted %d", want, s.malloced.Load())
+	}
+	return nil
+}
+
+// leaving looks at the page that the mover is taking from a class.
+func (v *verifier) leaving(id int) error {
+	s, m := v.s, &v.s.mover
+	c := &s.classes[id]
+	if c.leaving == 0 {
+		return nil
+	}
+	if m.page != c.leaving || int(m.src) != id || int(s.pages[m.page].class) != id {
+		return fmt.Errorf("page %d is leaving class %d, and the mover has page %d of class %d", c.leaving, id, m.page, m.src)
+	}
+	used := uint32(0)
+	for k := range uint32(PageSize / c.span) {
+		sp := &s.spans[m.page*spansPerPage+k*(c.span>>spanShift)]
+		for off := k * c.span; off < m.ends[k]; off += c.bins[sp.bin].size {
+			ref := s.pageRef(m.page) + off>>s.granuleShift
+			was, ok := v.seen[ref]
+			if s.at(ref).kind() == kindFree {
+				if ok {
+					return fmt.Errorf("chunk %d, which has left class %d, is %s", ref, id, was)
+				}
+				continue
+			}
+			used++
+			if !ok {
+				v.inv.Loose++
+			}
+		}
+	}
+	if used != c.leavingUsed {
+		return fmt.Errorf("%d chunks of the page that is leaving class %d are in use, counted %d", used, id, c.leavingUsed)
 	}
 	return nil
 }

@@ -30,9 +30,6 @@ func Run(cfg Config, ready func()) error {
 	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
 	s.tune.verbose.Store(int32(cfg.Verbose))
 	s.tune.detail.Store(cfg.DetailEnabled)
-	s.tune.automove.Store(int32(cfg.SlabAutomove))
-	s.tune.automoveRatio.set(cfg.AutomoveRatio)
-	s.tune.window.Store(uint32(cfg.AutomoveWindow))
 	s.idleTimeout = uint32(cfg.IdleTimeout.Seconds())
 	if _, err := sandbox.CloseInherited(cfg.KeepFDs...); err != nil {
 		return fail(ExitOSErr, "closing inherited descriptors: %w", err)

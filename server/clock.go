@@ -35,6 +35,9 @@ func (c *clock) seconds() uint32 {
 	return uint32(int64(time.Since(c.started)/time.Second) + clockLead + c.delta.Load())
 }
 
+// micros is the time since the start in microseconds. Nothing stops it.
+func (c *clock) micros() int64 { return int64(time.Since(c.started) / time.Microsecond) }
+
 // toNext is how long it is until the next second begins, in microseconds.
 func (c *clock) toNext() uint32 {
 	return uint32((time.Second - time.Since(c.started)%time.Second) / time.Microsecond)

@@ -1,11 +1,15 @@
 package server
 
 // housekeeper sets the clock, and does the work on the store that no request
-// waits for: it keeps the LRUs in shape and reclaims what expired.
+// waits for: it keeps the LRUs in shape, reclaims what expired and moves pages
+// between slab classes.
 func (s *Server) housekeeper() {
 	h := s.house
 	var last uint32
+	var maintainAt int64
+	var moves automoves
 	for !s.stopping.Load() {
+		roused := s.roused.Load()
 		sleep := s.clock.toNext()
 		if now := s.clock.seconds(); now != last {
 			last = now
@@ -18,7 +22,11 @@ func (s *Server) housekeeper() {
 			}
 		}
 		if s.cfg.LRUMaintainer {
-			sleep = min(sleep, h.Maintain())
+			now := s.clock.micros()
+			if now >= maintainAt {
+				maintainAt = now + int64(h.Maintain())
+			}
+			sleep = min(sleep, uint32(maintainAt-now))
 		}
 		// A walk that has begun is gone on with, whatever is switched off.
 		if s.store.Tune().Crawler.Load() || s.store.CrawlRunning() {
@@ -26,6 +34,15 @@ func (s *Server) housekeeper() {
 				sleep = min(sleep, max(us, 1))
 			}
 		}
-		nap(sleep)
+		if s.cfg.SlabReassign {
+			sleep = min(sleep, moves.run(s))
+		}
+		doze(&s.roused, roused, sleep)
 	}
+}
+
+// rouse tells the housekeeper of work.
+func (s *Server) rouse() {
+	s.roused.Add(1)
+	futexWake(&s.roused)
 }

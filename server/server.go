@@ -31,7 +31,9 @@ type Server struct {
 	acceptor    *acceptor
 	udps        []*udp
 	house       *cache.Handle
+	roused      atomic.Uint32 // a futex: the housekeeper has been told of work
 
+	debugPin     cache.Pin // what `debugitem` holds
 	pid, mainTID int
 	pollFD       int   // the Go runtime's own poller
 	eventFD      int   // and what wakes it
@@ -87,8 +89,8 @@ func (s *Server) crawlStarts() uint64 { return s.store.CrawlStarts() + s.dumpSta
 // setFactors sets how old items of HOT and WARM may get, as factors of the age
 // of COLD's tail.
 func (s *Server) setFactors(hot, warm float64) {
-	s.tune.hotFactor.set(hot)
-	s.tune.warmFactor.set(warm)
+	s.tune.hotFactor.Store(hot)
+	s.tune.warmFactor.Store(warm)
 	s.store.Tune().HotFactor.Store(uint64(hot * 1000))
 	s.store.Tune().WarmFactor.Store(uint64(warm * 1000))
 }
@@ -126,6 +128,9 @@ func newStore(cfg *Config, now uint32) (*cache.Store, error) {
 	tune.CrawlToCrawl.Store(cfg.CrawlerToCrawl)
 	tune.CrawlSleep.Store(uint32(cfg.CrawlerSleep))
 	tune.Crawler.Store(cfg.LRUCrawler)
+	tune.Automove.Store(int32(cfg.SlabAutomove))
+	tune.AutomoveRatio.Store(cfg.AutomoveRatio)
+	tune.AutomoveWindow.Store(uint32(cfg.AutomoveWindow))
 	return st, nil
 }
 

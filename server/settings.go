@@ -64,9 +64,9 @@ var settingStats = []stat{
 	flag("maxconns_fast", func(s *Server) bool { return s.cfg.MaxConnsFast }),
 	set("hashpower_init", func(s *Server) int64 { return int64(s.cfg.HashPower) }),
 	flag("slab_reassign", func(s *Server) bool { return s.cfg.SlabReassign }),
-	set("slab_automove", func(s *Server) int64 { return int64(s.tune.automove.Load()) }),
-	fixed("slab_automove_ratio", 2, func(s *Server) float64 { return s.tune.automoveRatio.get() }),
-	set("slab_automove_window", func(s *Server) int64 { return int64(s.tune.window.Load()) }),
+	set("slab_automove", func(s *Server) int64 { return int64(s.store.Tune().Automove.Load()) }),
+	fixed("slab_automove_ratio", 2, func(s *Server) float64 { return s.store.Tune().AutomoveRatio.Load() }),
+	set("slab_automove_window", func(s *Server) int64 { return int64(s.store.Tune().AutomoveWindow.Load()) }),
 	set("slab_chunk_max", func(s *Server) int64 { return s.cfg.SlabChunkMax }),
 	flag("lru_crawler", func(s *Server) bool { return s.store.Tune().Crawler.Load() }),
 	set("lru_crawler_sleep", func(s *Server) int64 { return int64(s.store.Tune().CrawlSleep.Load()) }),
@@ -79,8 +79,8 @@ var settingStats = []stat{
 	flag("lru_segmented", func(s *Server) bool { return s.store.Tune().Segmented.Load() }),
 	set("hot_lru_pct", func(s *Server) int64 { return int64(s.store.Tune().HotPct.Load()) }),
 	set("warm_lru_pct", func(s *Server) int64 { return int64(s.store.Tune().WarmPct.Load()) }),
-	fixed("hot_max_factor", 2, func(s *Server) float64 { return s.tune.hotFactor.get() }),
-	fixed("warm_max_factor", 2, func(s *Server) float64 { return s.tune.warmFactor.get() }),
+	fixed("hot_max_factor", 2, func(s *Server) float64 { return s.tune.hotFactor.Load() }),
+	fixed("warm_max_factor", 2, func(s *Server) float64 { return s.tune.warmFactor.Load() }),
 	flag("temp_lru", func(s *Server) bool { return s.store.Tune().TempLRU.Load() }),
 	set("temporary_ttl", func(s *Server) int64 { return int64(s.store.Tune().TemporaryTTL.Load()) }),
 	set("idle_timeout", func(s *Server) int64 { return int64(s.idleTimeout) }),
@@ -114,6 +114,9 @@ func appendOctal(dst []byte, v uint32) []byte {
 
 // appendFixed appends v with a fixed number of decimals.
 func appendFixed(dst []byte, v float64, decimals int) []byte {
+	if v < 0 {
+		dst, v = append(dst, '-'), -v
+	}
 	scale := math.Pow10(decimals)
 	n := uint64(math.Round(v * scale))
 	dst = protocol.AppendUint(dst, n/uint64(scale))

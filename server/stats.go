@@ -13,6 +13,7 @@ type snapshot struct {
 	mem   cache.MemInfo
 	lru   cache.ClassStats // over all classes and LRUs
 	class cache.ClassInfo
+	moves cache.MoveInfo
 }
 
 // take fills the snapshot.
@@ -22,6 +23,7 @@ func (s *snapshot) take(st *cache.Store) {
 	s.casHits, s.casBadval, s.touches = sum(s.CASHits[:]), sum(s.CASBadval[:]), sum(s.TouchHits[:])
 	s.hits = sum(s.LRUHits[:])
 	s.mem = st.MemInfo()
+	s.moves = st.MoveInfo()
 	s.lru = cache.ClassStats{}
 	for id := 1; id <= st.Largest(); id++ {
 		st.ClassInfo(id, &s.class)
@@ -66,6 +68,9 @@ func only(when func(s *Server) bool, st stat) stat {
 
 // crawling is the setting that statistics of the crawler go with.
 func crawling(s *Server) bool { return s.store.Tune().Crawler.Load() }
+
+// reassigning is the setting that statistics of the page mover go with.
+func reassigning(s *Server) bool { return s.cfg.SlabReassign }
 
 // maintained is the setting that many statistics of LRUs go with.
 func maintained(s *Server) bool { return s.cfg.LRUMaintainer }
@@ -136,6 +141,17 @@ var generalStats = []stat{
 	num("hash_power_level", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.HashPower) }),
 	num("hash_bytes", func(_ *worker, s *snapshot) uint64 { return s.mem.HashBytes }),
 	num("hash_is_expanding", func(_ *worker, s *snapshot) uint64 { return b2u(s.mem.HashGrowing) }),
+	only(reassigning, num("slab_reassign_rescues", func(_ *worker, s *snapshot) uint64 { return s.moves.Rescues })),
+	only(reassigning, num("slab_reassign_chunk_rescues", func(_ *worker, s *snapshot) uint64 { return s.moves.ChunkRescues })),
+	only(reassigning, num("slab_reassign_inline_reclaim", func(_ *worker, s *snapshot) uint64 { return s.moves.InlineReclaim })),
+	only(reassigning, num("slab_reassign_busy_items", func(_ *worker, s *snapshot) uint64 { return s.moves.BusyItems })),
+	only(reassigning, num("slab_reassign_busy_deletes", func(_ *worker, s *snapshot) uint64 { return s.moves.BusyDeletes })),
+	only(reassigning, num("slab_reassign_busy_nomem", func(_ *worker, s *snapshot) uint64 { return s.moves.BusyNoMemory })),
+	only(reassigning, text("slab_reassign_last_busy_status", func(w *worker, dst []byte) []byte {
+		return append(dst, w.snap.moves.LastBusyStatus...)
+	})),
+	only(reassigning, num("slab_reassign_running", func(_ *worker, s *snapshot) uint64 { return b2u(s.moves.Running) })),
+	only(reassigning, num("slabs_moved", func(_ *worker, s *snapshot) uint64 { return s.moves.Moved })),
 	only(crawling, num("lru_crawler_running", func(w *worker, _ *snapshot) uint64 { return b2u(w.store.CrawlRunning() || w.srv.dumps.Load() > 0) })),
 	only(crawling, num("lru_crawler_starts", func(w *worker, _ *snapshot) uint64 { return w.srv.crawlStarts() - w.srv.base.crawlStarts.Load() })),
 	only(maintained, num("lru_maintainer_juggles", func(w *worker, _ *snapshot) uint64 { return w.store.Juggles() - w.srv.base.juggles.Load() })),

@@ -102,24 +102,29 @@ func register(epfd int, fd int32, ev *pollEvent) syscall.Errno {
 	return errno
 }
 
-// nap sleeps for some microseconds, out of patience again and again. It waits
-// on a futex that nobody wakes, because the runtime needs futex anyway and
-// nanosleep would be one more call to allow; Go's own timers would bring a
-// poller into the process.
+// nap sleeps for some microseconds. It waits on a futex that nobody wakes,
+// because the runtime needs futex anyway and nanosleep would be one more call
+// to allow; Go's own timers would bring a poller into the process.
 func nap(us uint32) {
-	for us > patience*1000 {
-		napOnce(patience * 1000)
-		us -= patience * 1000
-	}
-	napOnce(us)
+	var word atomic.Uint32
+	doze(&word, 0, us)
 }
 
-// napOnce has a prologue, where the thread can be stopped.
+// doze is nap until the word is woken, unless it does not have the value any
+// more. The thread is out of patience again and again.
+func doze(word *atomic.Uint32, value, us uint32) {
+	for us > patience*1000 && word.Load() == value {
+		dozeOnce(word, value, patience*1000)
+		us -= patience * 1000
+	}
+	dozeOnce(word, value, us)
+}
+
+// dozeOnce has a prologue, where the thread can be stopped.
 //
 //go:noinline
-func napOnce(us uint32) {
-	var word atomic.Uint32
-	futexRest(&word, 0, us)
+func dozeOnce(word *atomic.Uint32, value, us uint32) {
+	futexRest(word, value, us)
 }
 
 // The operations of futex(2) that are used, FUTEX_PRIVATE_FLAG among their bits

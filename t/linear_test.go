@@ -18,7 +18,7 @@ import (
 )
 
 // TestLinearizable has connections on several workers change the same few keys
-// at the same time, and then looks for an order of all that they did, each
+// at the same time, while pages move between slab classes, and then looks for an order of all that they did, each
 // between its request and its reply, that explains every reply. It does so for
 // a few rounds, or for as long as LINEARIZE says.
 func TestLinearizable(t *testing.T) {
@@ -36,13 +36,21 @@ func TestLinearizable(t *testing.T) {
 	for i := range conns {
 		conns[i] = &recorder{Conn: s.Dial(t), id: i, began: began, r: rand.New(rand.NewPCG(uint64(i), 11))}
 	}
+	mover := fillClasses(t, s)
 	rounds, operations := 0, 0
 	for deadline := began.Add(duration); rounds < 8 || time.Now().Before(deadline); rounds++ {
 		var wg sync.WaitGroup
 		for _, c := range conns {
 			wg.Go(func() { c.round(rounds) })
 		}
+		over := make(chan struct{})
+		moved := make(chan error)
+		go func() { moved <- movePages(mover, rand.New(rand.NewPCG(uint64(rounds), 12)), over) }()
 		wg.Wait()
+		close(over)
+		if err := <-moved; err != nil {
+			t.Fatal(err)
+		}
 		var history []porcupine.Operation
 		for _, c := range conns {
 			if c.failed != nil {
@@ -58,7 +66,26 @@ func TestLinearizable(t *testing.T) {
 			t.Fatalf("no order was found in %v for:\n%s", harness.Patience, culprit(history))
 		}
 	}
-	t.Logf("%d operations in %d rounds have an order", operations, rounds)
+	m := mover.Stats("")
+	t.Logf("%d operations in %d rounds have an order, with %s pages moved, and of them %s items and %s pieces rescued",
+		operations, rounds, m["slabs_moved"], m["slab_reassign_rescues"], m["slab_reassign_chunk_rescues"])
+	if m["evictions"] != "0" {
+		t.Errorf("%s items were evicted, so that the histories prove nothing", m["evictions"])
+	}
+	if m["slabs_moved"] == "0" {
+		t.Error("no pages were moved")
+	}
+}
+
+// fillClasses gives the classes of the keys more pages than the rounds need, so
+// that pages can move and nothing has to be evicted for it.
+func fillClasses(t *testing.T, s *harness.Server) *harness.Conn {
+	c := s.Dial(t)
+	for i := range 60 {
+		c.Set("fill"+strconv.Itoa(i), strings.Repeat("x", largeSize))
+	}
+	c.Ask("flush_all", "OK")
+	return c
 }
 
 // request is what a client asks for.

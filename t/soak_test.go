@@ -20,8 +20,8 @@ import (
 
 // TestSoak loads a server from many connections at once with everything that
 // clients do: values small and large, expiring, joined, counted, deleted and
-// flushed, in less memory than they need, while garbage is collected in a loop
-// and signals arrive. Every reply's content is checked. It runs for a few
+// flushed, in less memory than they need, while pages move between slab classes,
+// garbage is collected in a loop and signals arrive. Every reply's content is checked. It runs for a few
 // seconds, or for as long as SOAK says (make soak DURATION=10m).
 func TestSoak(t *testing.T) {
 	duration, connections := 4*time.Second, 50
@@ -97,8 +97,8 @@ func TestSoak(t *testing.T) {
 		t.Fatal(*text)
 	}
 	m := s.Dial(t).Stats("")
-	t.Logf("%d requests in %v over %d connections, %d hits, %s evictions, %s reclaimed, %d bytes resident after half the time, %d at the end",
-		requests.Load(), duration, connections, hits.Load(), m["evictions"], m["reclaimed"], early, late)
+	t.Logf("%d requests in %v over %d connections, %d hits, %s evictions, %s reclaimed, %s pages moved, %d bytes resident after half the time, %d at the end",
+		requests.Load(), duration, connections, hits.Load(), m["evictions"], m["reclaimed"], m["slabs_moved"], early, late)
 	if os.Getenv("SOAK") != "" && late > early+early/4 {
 		t.Errorf("memory grew from %d to %d bytes", early, late)
 	}
@@ -220,6 +220,10 @@ func (w *soaker) step() error {
 		if w.r.IntN(500) == 0 {
 			fmt.Fprintf(w, "flush_all\r\n")
 			return w.oneOf("flush_all", "OK")
+		}
+		if w.r.IntN(4) == 0 {
+			fmt.Fprintf(w, "slabs reassign -1 %d\r\n", w.r.IntN(20))
+			return w.oneOf("slabs reassign", moveReplies...)
 		}
 		fmt.Fprintf(w, "mg %s q v\r\nmn\r\n", "nothing"+key)
 		return w.oneOf("mg", "MN")

@@ -107,7 +107,7 @@ unit: deps-test
 # docs/profile.md; drift runs what shows each rule at work, and writes nothing.
 # Left out are tests of how fast something is, and of who is tracing whom.
 PROFILE_SKIP := CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfAGet|TestAuthReloader
-DRIFT_RUN := TestTranscripts|TestBinary|TestGomemcache|TestSoak|TestSignals|TestShutdown|TestKilled|TestAuthFile|TestStopped|TestUDP|TestWatch
+DRIFT_RUN := TestTranscripts|TestBinary|TestGomemcache|TestSoak|TestSignals|TestShutdown|TestKilled|TestAuthFile|TestStopped|TestUDP|TestWatch|TestMemoryFile
 profile: export GOMCD_PROFILE := write
 profile: SUITE := -skip '$(PROFILE_SKIP)'
 drift: SUITE := -run '$(DRIFT_RUN)' -skip '$(PROFILE_SKIP)'

@@ -18,6 +18,7 @@ type Config struct {
 	PrefixDelim   byte    // between a key's prefix and the rest
 	StartTime     uint32  // the store's clock at start, seconds
 	Malloced      int64   // bytes that count as taken from the start, for tests of limits
+	File          *File   // item memory is in this file, nil: anonymous memory
 	SmallestClass int     // bytes of the smallest chunk beyond ChunkSize, 0: 48
 }
 

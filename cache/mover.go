@@ -419,3 +419,23 @@ func (s *Store) nextLeaving() uint32 {
 	}
 	return 0
 }
+
+// abandonMove has what was not cut of the page be free chunks, as restore finds
+// the others free that hold no item. Nobody may use the store any more.
+func (s *Store) abandonMove() {
+	m := &s.mover
+	if m.page == 0 || m.src == 0 {
+		return
+	}
+	c := &s.classes[m.src]
+	for k := range uint32(PageSize / c.span) {
+		i := m.page*spansPerPage + k*(c.span>>spanShift)
+		if !s.spans[i].cut {
+			s.spans[i] = span{bin: c.nbins - 1, cut: true}
+		}
+		b := &c.bins[s.spans[i].bin%maxBins]
+		for off := m.ends[k]; off+b.size <= (k+1)*c.span; off += b.size {
+			s.at(s.pageRef(m.page) + off>>s.granuleShift).flags = kindFree
+		}
+	}
+}

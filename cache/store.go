@@ -107,8 +107,23 @@ type Handle struct {
 }
 
 // New maps all the memory that a store will ever use. It is reserved, not
-// touched: untouched memory costs nothing.
+// touched: untouched memory costs nothing. With a file, it makes the store that
+// the last server left there, if that can be; see [File.Warm].
 func New(cfg Config) (*Store, error) {
+	s, err := makeStore(cfg)
+	if err != nil || cfg.File == nil || cfg.File.saved == nil {
+		return s, err
+	}
+	err = s.restore()
+	if cfg.File.warm = err == nil; cfg.File.warm {
+		return s, nil
+	}
+	s.Close()
+	cfg.File.refuse(err)
+	return makeStore(cfg)
+}
+
+func makeStore(cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, headerSize: itemHeader, memcachedHeader: memcachedHeader, seed: maphash.MakeSeed()}
 	if cfg.UseCAS {
 		s.headerSize += casSize
@@ -123,10 +138,19 @@ func New(cfg Config) (*Store, error) {
 	if cfg.HashPower < minHashPower || cfg.HashPower > maxHashPower {
 		return nil, fmt.Errorf("hash power %d is not within %d..%d", cfg.HashPower, minHashPower, maxHashPower)
 	}
-	if err := s.reserve(); err != nil {
+	s.classOf = make([]uint8, cfg.ChunkMax/chunkAlign+1)
+	var err error
+	if cfg.File != nil {
+		err = s.reserveFile()
+	} else {
+		err = s.reserve()
+	}
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	if cfg.File != nil && cfg.File.saved != nil {
+		cfg.HashPower = cfg.File.saved.hash
+	}
 	if s.resetBase, err = mapped[Counters](); err != nil {
 		return nil, err
 	}
@@ -135,8 +159,6 @@ func New(cfg Config) (*Store, error) {
 			return nil, err
 		}
 	}
-	s.classOf = make([]uint8, cfg.ChunkMax/chunkAlign+1)
-	s.initClasses()
 	maxItems := uint64(s.arena.size) / uint64(s.classes[1].bins[0].size)
 	if err := s.table.init(uint(cfg.HashPower-slotsPerBucketLog2), maxItems, cfg.NoHashExpand); err != nil {
 		return nil, fmt.Errorf("hash table: %w", err)
@@ -166,8 +188,7 @@ func New(cfg Config) (*Store, error) {
 // the limit may grow to where the system gives so much address space.
 func (s *Store) reserve() error {
 	const (
-		spare  = (MaxClasses + 2) * PageSize
-		widest = 1<<32 - 1
+		spare = (MaxClasses + 2) * PageSize
 		// wish is how far the memory limit can grow at run time.
 		wish = 32 << 30
 	)
@@ -180,10 +201,8 @@ func (s *Store) reserve() error {
 		size = wish
 	}
 	for {
-		s.granuleShift = max(minGranuleShift, uint(bits.Len64((size-1)>>32)))
-		if s.granuleShift > maxGranuleShift {
-			return fmt.Errorf("memory limit of %d bytes is above the %d that can be addressed",
-				limit, uint64(widest)<<maxGranuleShift)
+		if err := s.setGranule(size); err != nil {
+			return err
 		}
 		arena, err := mapRegion(uintptr(size))
 		if err == nil {
@@ -196,6 +215,23 @@ func (s *Store) reserve() error {
 		// Strict overcommit accounting refuses large reservations.
 		size = max(size/2, uint64(limit)+spare)
 	}
+	s.initClasses()
+	return s.reservePages()
+}
+
+// setGranule chooses what references count in an arena of size bytes.
+func (s *Store) setGranule(size uint64) error {
+	const widest = 1<<32 - 1
+	s.granuleShift = max(minGranuleShift, uint(bits.Len64((size-1)>>32)))
+	if s.granuleShift > maxGranuleShift {
+		return fmt.Errorf("memory limit of %d bytes is above the %d that can be addressed",
+			s.cfg.MemLimit, uint64(widest)<<maxGranuleShift)
+	}
+	return nil
+}
+
+// reservePages makes what is known of each page of the arena.
+func (s *Store) reservePages() error {
 	var err error
 	if s.pages, err = mappedSlice[page](int(uint64(s.arena.size) / PageSize)); err != nil {
 		return err
@@ -210,6 +246,13 @@ func (s *Store) reserve() error {
 func (s *Store) Close() {
 	s.arena.unmap()
 	s.table.unmap()
+	unmapSlice(s.pages)
+	unmapSlice(s.spans)
+	unmapSlice(s.sizes)
+	unmapSlice(s.resetBase.words())
+	for _, h := range s.handles {
+		unmapSlice(h.C.words())
+	}
 }
 
 // NewHandle returns a handle for one more thread. Not to be called once
@@ -289,10 +332,11 @@ func (s *Store) guess(hash uint64) uint32 {
 func (s *Store) MemLimit() int64 { return s.memLimit.Load() }
 
 // SetMemLimit changes the memory limit. It fails when no address space was
-// reserved for so much. Shrinking gives back the pages of the global pool, now
-// and as the page mover brings them there; pages in use stay with their class.
+// reserved for so much, or the memory is a file's. Shrinking gives back the
+// pages of the global pool, now and as the page mover brings them there; pages in
+// use stay with their class.
 func (s *Store) SetMemLimit(n int64) bool {
-	if n <= 0 || uint64(n)+MaxClasses*PageSize > uint64(s.arena.size) {
+	if n <= 0 || s.cfg.File != nil || uint64(n)+MaxClasses*PageSize > uint64(s.arena.size) {
 		return false
 	}
 	s.memLimit.Store(n)

@@ -8,7 +8,7 @@ import (
 )
 
 // This file holds all of the package's pointer arithmetic. The memory is an
-// anonymous mapping, never Go memory, so pointers into it are invisible to the
+// anonymous mapping or a file's, never Go memory, so pointers into it are invisible to the
 // garbage collector and never move. Every conversion from a number to a
 // pointer checks the number against the mapping first; a number that fails is
 // a bug or an attack, and the process dies of the panic.
@@ -35,6 +35,21 @@ func mapRegion(size uintptr) (region, error) {
 		return region{}, fmt.Errorf("opening %d bytes of reserved memory: %w", size, err)
 	}
 	return region{base, size}, nil
+}
+
+// mapFile is mapRegion for memory that is a file's, behind front bytes that are
+// not. What is written to it is in the file at once, for whoever opens it.
+func mapFile(fd int, front, size uintptr) (region, error) {
+	r, err := mapRegion(front + size)
+	if err != nil {
+		return r, err
+	}
+	_, err = unix.MmapPtr(fd, 0, unsafe.Add(r.base, front), size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED)
+	if err != nil {
+		r.unmap()
+		return region{}, fmt.Errorf("mapping a file of %d bytes: %w", size, err)
+	}
+	return r, nil
 }
 
 func (r *region) unmap() {
@@ -192,6 +207,16 @@ func mappedSlice[T any](n int) ([]T, error) {
 		return nil, err
 	}
 	return unsafe.Slice((*T)(r.base), n), nil
+}
+
+// unmapSlice gives back what mapped or mappedSlice mapped.
+func unmapSlice[T any](s []T) {
+	if len(s) == 0 {
+		return
+	}
+	size := (uintptr(len(s))*unsafe.Sizeof(s[0]) + guardSize - 1) &^ (guardSize - 1)
+	r := region{unsafe.Pointer(unsafe.SliceData(s)), size}
+	r.unmap()
 }
 
 const counterBytes = unsafe.Sizeof(Counters{})

@@ -84,6 +84,9 @@ func baseline(p Params) Profile {
 		rules = append(rules, Rule{Call: "unlinkat", Feature: "-P", Reason: "main removes the pid file at exit",
 			When: []Cond{Is(0, uint64(p.PIDDirFD), fmt.Sprintf("its directory %d", p.PIDDirFD)), Is(2, 0, "0")}})
 	}
+	if p.MetadataFD > 0 {
+		rules = append(rules, memoryFile(p)...)
+	}
 	if p.AsyncPreempt {
 		rules = append(rules, Rule{Call: "tgkill", Feature: "built without asyncpreemptoff",
 			Reason: "the Go runtime interrupts its own threads",
@@ -91,6 +94,23 @@ func baseline(p Params) Profile {
 			Rule{Call: "getpid", Feature: "built without asyncpreemptoff", Reason: "the Go runtime interrupts its own threads"})
 	}
 	return Profile{Role: Process, Rules: rules}
+}
+
+// memoryFile is what main needs at the start and the end of a server with a
+// memory file: to write its metadata, and to have the disk, if it is on one,
+// catch up before the metadata says so.
+func memoryFile(p Params) []Rule {
+	file := Is(0, uint64(p.MemoryFD), fmt.Sprintf("memory file %d", p.MemoryFD))
+	meta := Is(0, uint64(p.MetadataFD), fmt.Sprintf("its metadata %d", p.MetadataFD))
+	rules := []Rule{
+		AllowIf("pwrite64", "main writes whether the content of the memory file is to be trusted", meta),
+		AllowIf("fdatasync", "main has it on disk before memory changes, or the server ends", meta),
+		AllowIf("fdatasync", "main has memory on disk before the metadata says so", file),
+	}
+	for i := range rules {
+		rules[i].Feature = "-e"
+	}
+	return rules
 }
 
 // covered says whether the rules contain an equal one, or one for the call

@@ -40,6 +40,7 @@ type options struct {
 	Allow          []Allowance
 	Syslog         bool // descriptor 3 is the system log
 	Dir            string
+	Memory         bool   // there is a memory file
 	Reload         string // there is a reloader, for this directory
 }
 
@@ -126,6 +127,7 @@ const (
 	testPIDDir   = 12
 	testOwnEpoll = 13
 	testReload   = 14 // and the next
+	testMemory   = 16 // and its metadata
 	testUDP      = 20
 	testFirst    = 32
 	testClient   = 40
@@ -151,6 +153,9 @@ func testParams(o options) Params {
 	}
 	if o.Dir != "" {
 		p.PIDDirFD = testPIDDir
+	}
+	if o.Memory {
+		p.MemoryFD, p.MetadataFD = testMemory, testMemory+1
 	}
 	if o.Reload != "" {
 		p.ReloadDirFD, p.ReloadFileFD = testReload, testReload+1

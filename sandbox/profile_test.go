@@ -52,6 +52,17 @@ func TestProfileCalls(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("role reloader:\n got %v\nwant %v", got, want)
 	}
+	// A memory file is main's alone.
+	for role, p := range testProfiles(options{Memory: true}) {
+		got := p.Calls()
+		added := 0
+		if role == Process {
+			added = 2
+		}
+		if n := len(testProfiles(options{})[role].Calls()); len(got) != n+added {
+			t.Errorf("role %s has %v with a memory file", role, got)
+		}
+	}
 	with := testProfiles(options{Shutdown: true})[Worker].Calls()
 	if n := len(testProfiles(options{})[Worker].Calls()); n != 12 || len(with) != 13 || with[12] != "tgkill" {
 		t.Errorf("a worker has %d calls, and with -A %v", n, with)
@@ -64,7 +75,7 @@ func TestUnpinned(t *testing.T) {
 	hot := []string{epollWait(), "recvfrom", "sendto"}
 	harmless := []string{"clock_gettime", "exit_group", "gettid", "munmap", "nanosleep", "restart_syscall",
 		"rseq", "rt_sigprocmask", "rt_sigreturn", "sched_yield", "set_robust_list", "sigaltstack"}
-	for role, p := range testProfiles(options{Shutdown: true, Syslog: true, Dir: "/", Reload: "/"}) {
+	for role, p := range testProfiles(options{Shutdown: true, Syslog: true, Memory: true, Dir: "/", Reload: "/"}) {
 		for _, r := range p.Rules {
 			if len(r.When) == 0 && r.Errno == 0 && (role == UDP || role == Logger || !slices.Contains(hot, r.Call)) && !slices.Contains(harmless, r.Call) {
 				t.Errorf("role %s: %s is not pinned", role, r.Call)

@@ -103,6 +103,9 @@ type Params struct {
 	// what the file is opened as, both in the reloader's own table of
 	// descriptors; 0 where there is no such thread.
 	ReloadDirFD, ReloadFileFD int
+	// MemoryFD and MetadataFD are the memory file and its metadata, which main
+	// writes at the end; 0 without -e.
+	MemoryFD, MetadataFD int
 	// SyslogFD is a connected datagram socket that violations are told to as
 	// well, or -1.
 	SyslogFD int

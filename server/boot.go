@@ -66,11 +66,11 @@ func (s *Server) open() error {
 	if err := s.asUser(s.openAuth); err != nil {
 		return err
 	}
-	var err error
-	if s.store, err = newStore(&s.cfg, s.clock.seconds()); err != nil {
-		return fail(ExitFailure, "%w", err)
+	if err := s.openStore(); err != nil {
+		return err
 	}
 	s.setFactors(s.cfg.HotMaxFactor, s.cfg.WarmMaxFactor)
+	var err error
 	if s.house, err = s.store.NewHandle(); err != nil {
 		return err
 	}
@@ -136,6 +136,9 @@ func (s *Server) openLogger() error {
 	var err error
 	if s.logger, err = newLogger(s); err != nil {
 		return err
+	}
+	if s.file != nil {
+		s.logger.gid.Store(s.file.Events)
 	}
 	return s.observe(&eventLog{store: s.store}, s.house)
 }
@@ -270,6 +273,7 @@ type thread struct {
 	run  func()
 	// prepare, if set, is done before the sandbox closes around the thread.
 	prepare func() error
+	ended   atomic.Bool
 }
 
 // serve starts the threads, closes the sandbox around them, and waits for the
@@ -280,25 +284,25 @@ func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 		return err
 	}
 	spareThreads()
-	threads := []thread{
+	s.threads = []thread{
 		{role: sandbox.Acceptor, name: "acceptor", run: s.acceptor.run},
 		{role: sandbox.Housekeeper, name: "housekeeper", run: s.housekeeper},
 	}
 	for i, w := range s.workers {
-		threads = append(threads, thread{role: sandbox.Worker, name: fmt.Sprintf("worker-%d", i), run: w.run})
+		s.threads = append(s.threads, thread{role: sandbox.Worker, name: fmt.Sprintf("worker-%d", i), run: w.run})
 	}
 	for i, u := range s.udps {
-		threads = append(threads, thread{role: sandbox.UDP, name: fmt.Sprintf("udp-%d", i), run: u.run, prepare: u.detach})
+		s.threads = append(s.threads, thread{role: sandbox.UDP, name: fmt.Sprintf("udp-%d", i), run: u.run, prepare: u.detach})
 	}
 	if s.logger != nil {
-		threads = append(threads, thread{role: sandbox.Logger, name: "logger", run: s.logger.run})
+		s.threads = append(s.threads, thread{role: sandbox.Logger, name: "logger", run: s.logger.run})
 	}
 	if s.auth != nil {
-		threads = append(threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: s.auth.settle})
+		s.threads = append(s.threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: s.auth.settle})
 	}
-	gate := newGate(len(threads))
-	for i := range threads {
-		go threads[i].main(i, box, gate)
+	gate := newGate(len(s.threads))
+	for i := range s.threads {
+		go s.threads[i].main(i, box, gate)
 	}
 	if err := gate.all(prepared); err != nil {
 		return fail(ExitFailure, "%w", err)
@@ -326,6 +330,9 @@ func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 	if _, err := box.Prove(); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
+	if err := s.beginMemoryFile(); err != nil {
+		return err
+	}
 	gate.open(work)
 	if ready != nil {
 		ready()
@@ -351,6 +358,7 @@ func (t *thread) main(i int, box *sandbox.Sandbox, gate *gate) {
 	gate.pass(i, confined, box.EnterRole(t.role, t.name))
 	gate.wait(work)
 	t.run()
+	t.ended.Store(true)
 	// A locked goroutine that ends takes its thread with it, which nobody here
 	// is allowed to clean up after.
 	select {}
@@ -367,6 +375,7 @@ func (s *Server) collectForEver() {
 
 // wait waits for a signal to stop and stops.
 func (s *Server) wait(signals <-chan os.Signal) {
+	graceful := false
 	for sig := range signals {
 		switch sig {
 		case unix.SIGHUP:
@@ -378,6 +387,7 @@ func (s *Server) wait(signals <-chan os.Signal) {
 			go s.collectForEver()
 			continue
 		case unix.SIGUSR1:
+			graceful = true
 			writeStderr([]byte("Gracefully stopping\n"))
 		default:
 			if s.verbose() > 0 {
@@ -403,6 +413,9 @@ func (s *Server) wait(signals <-chan os.Signal) {
 			break
 		}
 		nap(10_000)
+	}
+	if graceful && s.file != nil {
+		s.saveMemoryFile()
 	}
 	if s.pidDir >= 0 {
 		unix.Unlinkat(s.pidDir, filepath.Base(s.cfg.PIDFile), 0)

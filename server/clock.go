@@ -19,6 +19,7 @@ const (
 // one word, set each second by the housekeeper and read by everyone.
 type clock struct {
 	started time.Time // by the monotonic clock
+	lead    int64     // what it started at, seconds
 	// epoch is the wall clock time at which the store's was 0.
 	epoch  int64
 	delta  atomic.Int64 // what `debugtime` added
@@ -27,12 +28,19 @@ type clock struct {
 
 func newClock() *clock {
 	now := time.Now()
-	return &clock{started: now, epoch: now.Unix() - clockLead}
+	return &clock{started: now, lead: clockLead, epoch: now.Unix() - clockLead}
+}
+
+// resume has the clock go on from a time, that of a memory file. Nobody may use
+// it yet.
+func (c *clock) resume(now uint32) {
+	c.lead = int64(now) - int64(time.Since(c.started)/time.Second)
+	c.epoch = c.started.Unix() - c.lead
 }
 
 // seconds is the store's time now.
 func (c *clock) seconds() uint32 {
-	return uint32(int64(time.Since(c.started)/time.Second) + clockLead + c.delta.Load())
+	return uint32(int64(time.Since(c.started)/time.Second) + c.lead + c.delta.Load())
 }
 
 // micros is the time since the start in microseconds. Nothing stops it.

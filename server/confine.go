@@ -60,6 +60,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 		}
 	}
 	s.pidDir = p.PIDDirFD
+	s.memoryParams(&p)
 	if s.auth != nil {
 		s.auth.reloadParams(&p, &locks)
 	}

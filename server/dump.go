@@ -149,7 +149,7 @@ func (w *worker) dumpConns(c *conn) {
 			w.connStat(fd, "state")
 			w.out = protocol.AppendLine(w.out, "conn_listening")
 			w.connStat(fd, "secs_since_last_cmd")
-			w.out = protocol.AppendUintLine(w.out, uint64(w.store.Now()-clockLead))
+			w.out = protocol.AppendUintLine(w.out, uint64(max(int64(w.store.Now())-w.srv.clock.lead, 0)))
 			return
 		}
 	}

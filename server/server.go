@@ -16,6 +16,7 @@ type Server struct {
 	tune  tunables
 	clock *clock
 	store *cache.Store
+	file  *cache.File // -e, nil: items are in no file
 	pool  *pool
 
 	prefixes *prefixes
@@ -29,6 +30,7 @@ type Server struct {
 	firstClient int             // descriptors below are the server's own
 	workers     []*worker
 	acceptor    *acceptor
+	threads     []thread
 	udps        []*udp
 	house       *cache.Handle
 	roused      atomic.Uint32 // a futex: the housekeeper has been told of work
@@ -96,7 +98,7 @@ func (s *Server) setFactors(hot, warm float64) {
 }
 
 // newStore makes the store that the configuration asks for.
-func newStore(cfg *Config, now uint32) (*cache.Store, error) {
+func newStore(cfg *Config, file *cache.File, now uint32) (*cache.Store, error) {
 	st, err := cache.New(cache.Config{
 		MemLimit:     cfg.MemLimit,
 		Growable:     !cfg.LockMemory,
@@ -113,6 +115,7 @@ func newStore(cfg *Config, now uint32) (*cache.Store, error) {
 		PrefixDelim:  cfg.PrefixDelim,
 		StartTime:    now,
 		Malloced:     cfg.Malloced,
+		File:         file,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the store: %w", err)

@@ -77,7 +77,7 @@ func (u *udp) open(s *Server, i int, h *cache.Handle) error {
 		return err
 	}
 	w.udp, w.soft, u.w = u, 0, w
-	u.last.Store(clockLead)
+	u.last.Store(s.store.Now())
 	s.highestFD.Store(max(s.highestFD.Load(), int32(u.fd)))
 	return nil
 }

@@ -30,19 +30,4 @@ func TestCompatibilityListsEveryFlag(t *testing.T) {
 	for prefix := range families {
 		listed(prefix + "*")
 	}
-	for _, m := range missing {
-		if !strings.Contains(page, "`"+m.flag+"`, `--"+longOf(m.flag)+"` | not there") {
-			t.Errorf("docs/compatibility.md does not say that %s is not there", m.flag)
-		}
-	}
-}
-
-// longOf is the long name of a flag given as -x.
-func longOf(short string) string {
-	for i := range flags {
-		if "-"+flags[i].short == short {
-			return flags[i].long
-		}
-	}
-	return ""
 }

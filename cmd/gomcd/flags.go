@@ -86,10 +86,7 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		n, _ := strconv.ParseInt(getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
 		c.cfg.Malloced = max(n, 0)
 	}
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	return c, c.refuse()
+	return c, c.check()
 }
 
 // complete looks up what can only be known on the machine: the user to become
@@ -98,10 +95,7 @@ func (c *command) complete(root bool) error {
 	if err := c.identity(root); err != nil {
 		return err
 	}
-	if err := c.listening(); err != nil {
-		return err
-	}
-	return c.refuse()
+	return c.listening()
 }
 
 // noValue is what pflag passes for a flag without a value.

@@ -49,7 +49,6 @@ const (
 const (
 	nowhere  = "a server that nobody can reach is a mistake"
 	crashes  = "memcached crashes"
-	notYet   = "not supported by this version"
 	isRead   = "memcached reads something else than is written"
 	ourOwn   = "only memcached's debug build has it"
 	misspelt = "memcached takes no notice"
@@ -73,7 +72,6 @@ var misuses = []misuse{
 	bad(64, "-B", "http"), bad(runs, "-B", "binary"),
 	bad(1, "-D", ""), bad(1, "-D"), bad(1, "-N", "0"), bad(64, "-N", "5"),
 	bad(64, "-S"), bad(64, "-Z"),
-	bad(64, "-e", "/nonexistent/x").unlike(aborts, notYet),
 	bad(64, "-Y", "/nonexistent", "-B", "binary"), bad(64, "-Y", "/nonexistent", "-U", "22122"),
 
 	bad(1, "-o", "bogus"), bad(1, "-o", "no_hashpower"), bad(1, "-o", "modern,,modern"), bad(1, "-o", ","), bad(1, "-o"),

@@ -18,6 +18,7 @@ const (
 	exampleListener    = 6
 	exampleUDP         = 7
 	exampleDir         = 8
+	exampleMemory      = 14
 	exampleSyslog      = 10
 	exampleEpoll       = 11
 	exampleFirstClient = 32
@@ -47,6 +48,9 @@ func (c *command) showProfiles(w io.Writer) error {
 	}
 	if c.cfg.AuthFile != "" {
 		p.ReloadDirFD, p.ReloadFileFD = exampleDir, exampleDir+1
+	}
+	if c.cfg.MemoryFile != "" {
+		p.MemoryFD, p.MetadataFD = exampleMemory, exampleMemory+1
 	}
 	for i := range c.cfg.Threads {
 		p.WorkerEpollFDs = append(p.WorkerEpollFDs, exampleEpoll+i)

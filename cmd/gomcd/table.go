@@ -109,8 +109,8 @@ var flags = []flag{
 		set: sets(func(cfg *server.Config) { cfg.WatchEnabled = false })},
 	{long: "auth-file", short: "Y", arg: "<file>", help: "clients must authenticate; the file has lines of user:password",
 		set: text(func(cfg *server.Config) *string { return &cfg.AuthFile })},
-	{long: "memory-file", short: "e", arg: "<file>", help: "keep items in this file, on a memory file system, so that they\n" +
-		"outlive a restart (stop with SIGUSR1)",
+	{long: "memory-file", short: "e", arg: "<file>", help: "keep items in this file, on a memory file system with room for\n" +
+		"more than -m, so that they outlive a restart (stop with SIGUSR1)",
 		set: text(func(cfg *server.Config) *string { return &cfg.MemoryFile })},
 	{long: "napi-ids", short: "N", arg: "<num>", help: "accepted without effect: workers take connections in turn",
 		set: func(c *command, v string) error {

@@ -47,7 +47,7 @@ func usage(w io.Writer) {
 			ours = true
 			fmt.Fprintln(w, "\nWhat memcached does not have:")
 		}
-		row(w, f.form(), flagColumn, f.help+f.notes())
+		row(w, f.form(), flagColumn, f.help)
 		if f.long == "extended" {
 			for _, o := range options {
 				if o.help != "" {

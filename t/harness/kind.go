@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"sync/atomic"
 )
@@ -47,6 +48,14 @@ func raceWarning() string {
 		return ""
 	}
 	return "gomcd: built with the race detector: every role may do what that needs; not for production\n"
+}
+
+// LimitFiles is a kind whose files cannot grow beyond so many kilobytes
+// (ulimit -f).
+func LimitFiles(k Kind, kilobytes int) Kind {
+	k.args = append([]string{"-c", fmt.Sprintf(`ulimit -f %d && exec "$0" "$@"`, kilobytes), k.binary}, k.args...)
+	k.binary = "/bin/bash"
+	return k
 }
 
 // Memcached is the server whose replies are expected of gomcd, if the

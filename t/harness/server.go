@@ -140,6 +140,21 @@ func (s *Server) attend() {
 	s.t.Cleanup(s.finish)
 }
 
+// Refused starts a server that is not to serve, and returns how it ended and
+// what it said.
+func Refused(t testing.TB, k Kind, flags ...string) (code int, said string) {
+	t.Helper()
+	s := &Server{Kind: k, t: t, ended: make(chan struct{}), seen: true}
+	s.cmd = exec.Command(k.binary, s.complete(flags)...)
+	s.cmd.Env = append(os.Environ(), k.env...)
+	s.cmd.Stderr = &s.stderr
+	if err := s.cmd.Start(); err != nil {
+		t.Fatalf("starting %s: %v", k.binary, err)
+	}
+	s.attend()
+	return s.Wait().ExitCode(), s.Stderr()
+}
+
 // answers waits for the reply to a command.
 func answers(c net.Conn, binary bool) error {
 	c.SetReadDeadline(time.Now().Add(Patience))

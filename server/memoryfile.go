@@ -1,0 +1,99 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"gomcd/cache"
+	"gomcd/sandbox"
+)
+
+// With -e, items are in a file that the next server goes on with, if this one
+// is stopped by SIGUSR1. The cache package says what is in it; here is when it
+// is opened and when it is written. Nothing is opened once the sandbox has
+// closed: main holds two descriptors and writes to one of them.
+
+// openMemoryFile opens the memory file, if there is to be one.
+func (s *Server) openMemoryFile() error {
+	if s.cfg.MemoryFile == "" {
+		return nil
+	}
+	var err error
+	s.file, err = cache.OpenFile(s.cfg.MemoryFile, s.clock.started.Unix(), func(line string) { warn("[restart] " + line) })
+	if err != nil {
+		return fail(ExitOSErr, "%w", err)
+	}
+	return nil
+}
+
+// openStore makes the store: that of the memory file or an empty one.
+func (s *Server) openStore() error {
+	if err := s.asUser(s.openMemoryFile); err != nil {
+		return err
+	}
+	var err error
+	if s.store, err = newStore(&s.cfg, s.file, s.clock.seconds()); err != nil {
+		status := ExitFailure
+		if s.file != nil {
+			status = ExitOSErr
+		}
+		return fail(status, "%w", err)
+	}
+	if s.file != nil && s.file.Warm() {
+		s.clock.resume(s.store.Now())
+	}
+	return nil
+}
+
+// memoryParams tells the sandbox of the memory file.
+func (s *Server) memoryParams(p *sandbox.Params) {
+	if s.file != nil {
+		p.MemoryFD, p.MetadataFD = s.file.FDs()
+	}
+}
+
+// beginMemoryFile notes that from now on items change. A server that fails
+// before has not touched the cache that it found.
+func (s *Server) beginMemoryFile() error {
+	if s.file == nil {
+		return nil
+	}
+	if err := s.file.Begin(); err != nil {
+		return fail(ExitOSErr, "%w", err)
+	}
+	return nil
+}
+
+// endPatience is how long a thread may take to end before the memory file is
+// given up, in milliseconds.
+const endPatience = 5000
+
+// saveMemoryFile leaves the cache to the next server. No thread may be at work
+// on it any more.
+func (s *Server) saveMemoryFile() {
+	err := errors.New("threads did not end in time")
+	for range endPatience {
+		if s.ended() {
+			if s.logger != nil {
+				s.file.Events = s.logger.gid.Load()
+			}
+			err = s.store.Save(time.Now().Unix())
+			break
+		}
+		nap(1000)
+	}
+	if err != nil {
+		warn("[restart] " + err.Error() + ": the next start will be with a clean cache")
+	}
+}
+
+// ended says whether every thread that has to do with the store has ended.
+func (s *Server) ended() bool {
+	for i := range s.threads {
+		t := &s.threads[i]
+		if t.role != sandbox.Reloader && !t.ended.Load() {
+			return false
+		}
+	}
+	return true
+}

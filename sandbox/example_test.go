@@ -40,15 +40,18 @@ func say(line string) error {
 	return err
 }
 
-// write is say to any file, by a call that the Go scheduler is not told of: it
-// could want a call of its own behind it, which the examples' filters forbid.
-func write(fd uintptr, line string) error {
-	b := []byte(line + "\n")
-	if _, _, errno := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b))); errno != 0 {
-		return errno
-	}
-	return nil
+// write and exit are for behind such a filter. They look no further than the
+// call: a function that may grow its stack may also be stopped for the Go
+// scheduler, which wants calls of its own.
+//
+//go:nosplit
+func write(fd uintptr, line string) unix.Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.StringData(line))), uintptr(len(line)))
+	return errno
 }
+
+//go:nosplit
+func exit(code uintptr) { unix.RawSyscall(unix.SYS_EXIT_GROUP, code, 0, 0) }
 
 // The classic first program: it may do nothing but end. The line before the
 // filter prints, and the one behind it does not: the call fails.
@@ -68,8 +71,8 @@ func ExampleProfile_CompileFor() {
 		if err := program.Install(); err != nil {
 			panic(err)
 		}
-		if write(1, "after") == unix.EACCES {
-			unix.Exit(3) // there is no other way left to tell
+		if write(1, "after\n") == unix.EACCES {
+			exit(3) // there is no other way left to tell
 		}
 	})
 	// Output:
@@ -94,7 +97,7 @@ func ExampleProfile_CompileFor_trap() {
 		if err := program.Install(); err != nil {
 			panic(err)
 		}
-		write(1, "after")
+		write(1, "after\n")
 	})
 	// Output:
 	// before
@@ -119,10 +122,11 @@ func ExampleAllowIf() {
 		if err := program.Install(); err != nil {
 			panic(err)
 		}
-		write(1, "after")
-		if write(2, "to stderr") == unix.EACCES {
-			write(1, "stderr is closed")
+		write(1, "after\n")
+		if write(2, "to stderr\n") == unix.EACCES {
+			write(1, "stderr is closed\n")
 		}
+		exit(0)
 	})
 	// Output:
 	// before

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -127,6 +128,7 @@ func TestLogRing(t *testing.T) {
 		var buf [256]byte
 		read, last := uint64(0), uint64(0)
 		for {
+			runtime.Gosched() // or who writes may wait for this thread
 			over := done.Load()
 			for r.head.Load() != r.tail.Load() {
 				key := r.next(&e, buf[:])

@@ -84,8 +84,13 @@ func spareThreads() {
 }
 
 // quietHeap turns the garbage collector off: a server at work makes no
-// garbage.
-func quietHeap() { debug.SetGCPercent(-1) }
+// garbage. With no limit at all, a collection that is asked for would find a
+// heap that may grow to more than 1 GiB, for which the runtime has huge pages
+// put together behind its tables: 8 MB that nothing is in.
+func quietHeap() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(512 << 20)
+}
 
 // settleHeap collects what the boot left behind and gives all free memory
 // back. Should the heap grow all the same, the collector starts before it has

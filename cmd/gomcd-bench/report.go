@@ -55,7 +55,9 @@ func (f *finding) base() *series {
 }
 
 func isSpeed(t *trial) bool { return t.memory == nil && !t.latency && !isLimit(t) }
-func isLimit(t *trial) bool { return t.aims[nameOpen] > 0 || t.aims[nameEcho] > 0 }
+func isLimit(t *trial) bool {
+	return strings.HasPrefix(t.name, "sandbox-") || strings.HasPrefix(t.name, "limit-")
+}
 func isLatency(t *trial) bool {
 	return t.latency
 }
@@ -124,6 +126,9 @@ func (b *book) aims() []aimed {
 			s := &f.Servers[i+1]
 			to := shownName(s.Name)
 			if isLimit(t) {
+				if t.aims[s.Name] == 0 {
+					continue
+				}
 				all = append(all, aimed{t.title, limitNames[s.Name], judge(ratio(&f.Servers[0], s, keysOf), t.aims[s.Name])})
 				continue
 			}
@@ -272,15 +277,21 @@ func took(s *series, f func(*result) float64) string { return short(time.Duratio
 var limitNames = map[string]string{nameOpen: "the same without its sandbox", nameEcho: "a server that answers without parsing"}
 
 // LimitTable compares gomcd with itself without its sandbox, and with a server
-// that does nothing.
+// that does nothing; and memcached with that.
 func (b *book) LimitTable() string {
 	var s strings.Builder
-	s.WriteString("| | beside | rates, gomcd to it | CPU time a request, gomcd to it |\n|---|---|---|---|\n")
+	s.WriteString("| | beside | rates, gomcd to it | rates, memcached to it | CPU time a request, gomcd to it |\n|---|---|---|---|---|\n")
 	for _, t := range b.found(isLimit) {
 		f := b.of(t)
-		g, other := &f.Servers[0], &f.Servers[1]
-		r, aim := ratio(g, other, keysOf), t.aims[other.Name]
-		fmt.Fprintf(&s, "| %s | %s | %v; aim %v %s | %v |\n", t.title, limitNames[other.Name], r, aim, judge(r, aim), ratio(g, other, costOf))
+		g, other := &f.Servers[0], &f.Servers[len(f.Servers)-1]
+		r, text, theirs := ratio(g, other, keysOf), "", ""
+		if aim := t.aims[other.Name]; aim > 0 {
+			text = fmt.Sprintf("; aim %v %s", aim, judge(r, aim))
+		}
+		if m := f.named(nameMemcached); m != nil {
+			theirs = ratio(m, other, keysOf).String()
+		}
+		fmt.Fprintf(&s, "| %s | %s | %v%s | %s | %v |\n", t.title, limitNames[other.Name], r, text, theirs, ratio(g, other, costOf))
 	}
 	return s.String()
 }

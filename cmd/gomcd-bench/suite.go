@@ -64,14 +64,14 @@ func withoutSandbox(_ *options, all []contender) []contender {
 	return []contender{all[0], off}
 }
 
-// withEcho is the first server, and one that does not look at what it
+// withEcho is the first two servers, and one that does not look at what it
 // receives.
 func withEcho(o *options, all []contender) []contender {
 	self, err := os.Executable()
 	if err != nil {
 		self = os.Args[0]
 	}
-	return []contender{all[0], {name: nameEcho, command: self + " --echo-server {port} --size 100", constant: true}}
+	return []contender{all[0], all[1], {name: nameEcho, command: self + " --echo-server {port} --size 100", constant: true}}
 }
 
 // fourThreads is the first two servers with four threads.
@@ -120,6 +120,7 @@ var trials = []trial{
 	{name: "sandbox-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withoutSandbox, more: 3, aims: map[string]float64{nameOpen: 0.98}},
 	{name: "sandbox-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withoutSandbox, more: 3, aims: map[string]float64{nameOpen: 0.98}},
 	{name: "limit-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withEcho, more: 2, aims: map[string]float64{nameEcho: 0.92}},
+	{name: "limit-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withEcho},
 
 	{name: "latency-get", title: "get, 40,000 a second", short: "get", work: atRate(gets(50, 1, 1, fewKeys, 100), 40_000), latency: true, against: firstTwo},
 	{name: "latency-set", title: "set, 40,000 a second", short: "set", work: atRate(sets(50, 1, fewKeys, 100), 40_000), latency: true, against: firstTwo},

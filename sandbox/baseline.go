@@ -100,12 +100,11 @@ func baseline(p Params) Profile {
 // memory file: to write its metadata, and to have the disk, if it is on one,
 // catch up before the metadata says so.
 func memoryFile(p Params) []Rule {
-	file := Is(0, uint64(p.MemoryFD), fmt.Sprintf("memory file %d", p.MemoryFD))
-	meta := Is(0, uint64(p.MetadataFD), fmt.Sprintf("its metadata %d", p.MetadataFD))
-	rules := []Rule{
-		AllowIf("pwrite64", "main writes whether the content of the memory file is to be trusted", meta),
-		AllowIf("fdatasync", "main has it on disk before memory changes, or the server ends", meta),
-		AllowIf("fdatasync", "main has memory on disk before the metadata says so", file),
+	meta := Is(0, uint64(p.MetadataFD), fmt.Sprintf("the metadata %d", p.MetadataFD))
+	rules := []Rule{AllowIf("pwrite64", "main writes whether the content of the memory file is to be trusted", meta)}
+	for _, fd := range []int{p.MemoryFD, p.MetadataFD} {
+		rules = append(rules, AllowIf("fdatasync", "main has memory on disk before the metadata says so, and that before the server goes on or ends",
+			Is(0, uint64(fd), fmt.Sprintf("memory file or its metadata %d", fd))))
 	}
 	for i := range rules {
 		rules[i].Feature = "-e"

@@ -163,17 +163,21 @@ upstream-suite: build
 	@t/upstream-suite.sh "$(MEMCACHED_SRC)" bin/gomcd $(UPSTREAM_TESTS)
 
 # Fuzzing of everything that takes hostile bytes, and of the store: each target
-# for FUZZTIME, or for so many inputs (20000x).
+# for FUZZTIME, or for so many inputs (20000x); FuzzRestart, which starts a store
+# for each, for FUZZSLOW.
 FUZZTIME ?= 1m
+FUZZSLOW ?= $(FUZZTIME)
 fuzz: deps
 	@for p in cache protocol server; do \
 		for f in $$($(GO) test -list '^Fuzz' ./$$p | grep '^Fuzz'); do \
-			echo "$$f"; $(GO) test -run xxx -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p; \
+			case $$f in FuzzRestart) n=$(FUZZSLOW);; *) n=$(FUZZTIME);; esac; \
+			echo "$$f"; $(GO) test -run xxx -fuzz "^$$f\$$" -fuzztime $$n ./$$p; \
 		done; \
 	done
 
 # As much of it as every change gets.
 fuzz-short: FUZZTIME := 5000x
+fuzz-short: FUZZSLOW := 100x
 fuzz-short: fuzz
 
 # The race detector sees what Go allocated: everything but the store's arena and

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -295,6 +297,7 @@ func FuzzConnection(f *testing.F) {
 	for _, s := range []string{
 		"set a 0 0 1\r\nx\r\nget a\r\n", "ms a 2 T0 c\r\nxy\r\nmg a v t\r\nma a\r\nmd a q\r\nmn\r\n",
 		"get a b c d\r\ngat 0 a\r\ngets a\r\n", "stats\r\nversion\r\nflush_all\r\nverbosity 1\r\n", "set a 0 0 -1\r\n\r\n\n",
+		"set a 0 0 1\r\nx\r\nset b 0 0 1\r\nx\r\nset c 0 0 1\r\nx\r\nlru_crawler mgdum hash\n",
 		"mn\r\nlru_crawler mgdump hash\r\nstats cachedump 1 3\r\nlru_crawler crawl all\r\n",
 		"cas a 0 0 1 1\r\nx\r\nincr a 1\r\nappend a 0 0 1\r\n1\r\n", "mg YQ== b k\r\nms YQ== 1 b\r\nx\r\n",
 	} {
@@ -323,8 +326,22 @@ func FuzzConnection(f *testing.F) {
 			return string(got)
 		}
 		whole, parts := run(inOne, in), run(inTwo, in[:cut], in[cut:])
+		if bytes.Contains(in, []byte("lru_crawler")) || bytes.Contains(in, []byte("stats")) {
+			// Dumps are in the order of the table, whose hashes are each
+			// server's own; and one is refused behind commands that came
+			// with it.
+			if strings.Contains(whole, "cannot pipeline other commands before") {
+				return
+			}
+			whole, parts = inOrder(whole), inOrder(parts)
+		}
 		if whole != parts && !strings.Contains(whole, "STAT ") {
 			t.Errorf("cut at %d of %q: %q, in one piece %q", cut, in, parts, whole)
 		}
 	})
+}
+
+// inOrder sorts lines.
+func inOrder(text string) string {
+	return strings.Join(slices.Sorted(strings.Lines(text)), "")
 }

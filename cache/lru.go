@@ -150,13 +150,6 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, m
 		}
 		if s.refs(it) > 0 {
 			st.TailReflocked++
-			if repair := s.cfgTailRepair(); repair != 0 && it.time+repair < now {
-				st.TailRepairs++
-				*s.refsOf(it) = 0
-				h.dropLocked(b, this, it, id)
-				b.lock.unlock()
-				continue
-			}
 		}
 		if it.exptime != 0 && it.exptime < now || s.flushed(it) {
 			st.Reclaimed++

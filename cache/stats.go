@@ -6,7 +6,7 @@ import "sync/atomic"
 // The names are those of `stats items`.
 type ClassStats struct {
 	Evicted, EvictedNonzero, EvictedUnfetched, EvictedActive uint64
-	ExpiredUnfetched, Reclaimed, OutOfMemory, TailRepairs    uint64
+	ExpiredUnfetched, Reclaimed, OutOfMemory                 uint64
 	CrawlerReclaimed, CrawlerChecked, TailReflocked          uint64
 	MovesToCold, MovesToWarm, MovesWithin, DirectReclaims    uint64
 	EvictedTime                                              uint32
@@ -161,7 +161,6 @@ func (s *ClassStats) Add(o *ClassStats) {
 	s.ExpiredUnfetched += o.ExpiredUnfetched
 	s.Reclaimed += o.Reclaimed
 	s.OutOfMemory += o.OutOfMemory
-	s.TailRepairs += o.TailRepairs
 	s.CrawlerReclaimed += o.CrawlerReclaimed
 	s.CrawlerChecked += o.CrawlerChecked
 	s.TailReflocked += o.TailReflocked

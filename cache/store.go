@@ -71,7 +71,6 @@ type Tunables struct {
 	// Factors of the age of COLD's tail, in 1/1000.
 	HotFactor    atomic.Uint64
 	WarmFactor   atomic.Uint64
-	TailRepair   atomic.Uint32 // seconds, 0: never
 	CrawlToCrawl atomic.Uint32
 	CrawlSleep   atomic.Uint32 // microseconds
 	Crawler      atomic.Bool
@@ -346,5 +345,3 @@ func (s *Store) SetMemLimit(n int64) bool {
 	s.poolLock.unlock()
 	return true
 }
-
-func (s *Store) cfgTailRepair() uint32 { return s.tune.TailRepair.Load() }

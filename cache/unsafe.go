@@ -21,6 +21,30 @@ type region struct {
 
 const guardSize = 4096
 
+// locking is how memory that is mapped is locked, and whether that failed.
+var locking struct {
+	on     bool
+	failed error
+}
+
+// LockMemory has all memory that is mapped from now on kept from being paged
+// out, each page once it is used (mlock2(2), MLOCK_ONFAULT). It is for a
+// process that is starting: the setting is the process's.
+func LockMemory() { locking.on = true }
+
+// LockFailed says why some of the memory could not be locked; nil: all was.
+func LockFailed() error { return locking.failed }
+
+// lock locks memory, if that is wanted.
+func lock(p unsafe.Pointer, size uintptr) {
+	if !locking.on || locking.failed != nil {
+		return
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_MLOCK2, uintptr(p), size, unix.MLOCK_ONFAULT); errno != 0 {
+		locking.failed = errno
+	}
+}
+
 // mapRegion reserves size bytes that cost nothing until they are touched.
 func mapRegion(size uintptr) (region, error) {
 	size = (size + guardSize - 1) &^ (guardSize - 1)
@@ -34,6 +58,7 @@ func mapRegion(size uintptr) (region, error) {
 		unix.MunmapPtr(p, size+2*guardSize)
 		return region{}, fmt.Errorf("opening %d bytes of reserved memory: %w", size, err)
 	}
+	lock(base, size)
 	return region{base, size}, nil
 }
 
@@ -49,6 +74,7 @@ func mapFile(fd int, front, size uintptr) (region, error) {
 		r.unmap()
 		return region{}, fmt.Errorf("mapping a file of %d bytes: %w", size, err)
 	}
+	lock(unsafe.Add(r.base, front), size)
 	return r, nil
 }
 

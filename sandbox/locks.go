@@ -27,7 +27,7 @@ type LockParams struct {
 	Removable []string
 	// Datagrams may be answered, from sockets that are bound by then.
 	Datagrams bool
-	// CoreDumps leaves the limit on core files, and with it dumpability.
+	// CoreDumps leaves the limit on core files, and has the process dumpable.
 	CoreDumps bool
 }
 
@@ -50,7 +50,9 @@ func Locks(p LockParams) ([]Lock, error) {
 	}
 	var locks []Lock
 	note := func(key, name string, err error) { locks = append(locks, Lock{key, name, err}) }
-	if !p.CoreDumps {
+	if p.CoreDumps {
+		unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) // who changes user is not any more
+	} else {
 		note("core_files", "no core files", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}))
 		note("dumpable", "not dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 	}

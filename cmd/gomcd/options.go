@@ -37,7 +37,7 @@ var options = []option{
 		}},
 	{name: "no_hashexpand", help: "the hash table keeps its size",
 		set: sets(func(cfg *server.Config) { cfg.NoHashExpand = true })},
-	{name: "tail_repair_time", valued: true, help: "seconds after which an item that is stuck at the end of its LRU is freed",
+	{name: "tail_repair_time", valued: true, help: "accepted without effect: no item is ever stuck at the end of its LRU",
 		set: func(c *command, v string) error {
 			if c.cfg.TailRepairTime = c.atoi(v); c.cfg.TailRepairTime < 10 {
 				return usageError(server.ExitFailure, "Cannot set tail_repair_time to less than 10 seconds")

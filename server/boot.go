@@ -26,7 +26,7 @@ func Run(cfg Config, ready func()) error {
 	// much as they bring, so the logger, which has nothing to do while nobody
 	// watches, takes one of those two when somebody does. (Go 1.25 would follow
 	// the cgroup's CPU limit.)
-	runtime.GOMAXPROCS(cfg.Threads + len(cfg.ListenUDP) + 4)
+	runtime.GOMAXPROCS(cfg.Threads + cfg.udpSockets() + 4)
 	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
 	s.tune.verbose.Store(int32(cfg.Verbose))
 	s.tune.detail.Store(cfg.DetailEnabled)

@@ -15,10 +15,11 @@ import (
 type Config struct {
 	// Listening.
 	Listen       []ListenAddr // -l, -p: TCP addresses; empty with UnixSocket set
-	Inter        string       // -l as it was written, for `stats settings` ("" prints NULL)
+	Inter        string       // -l as it was written, or what Passed are bound to, for `stats settings` ("" prints NULL)
 	Port         int          // -p, 11211; what `stats settings` shows as tcpport
 	ListenUDP    []ListenAddr // -l, -U: UDP addresses
 	UDPPort      int          // -U, 0 (off)
+	Passed       []Passed     // sockets of the service manager's: none other is opened
 	UnixSocket   string       // -s; disables TCP
 	UnixMask     uint32       // -a, octal access bits, 0700
 	Backlog      int          // -b, 1024

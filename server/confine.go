@@ -45,7 +45,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if p.Allow, err = parseAllow(s.cfg.SandboxAllow); err != nil {
 		return nil, fail(ExitUsage, "%w", err)
 	}
-	locks := sandbox.LockParams{UID: -1, CoreDumps: s.cfg.CoreDumps, Datagrams: s.cfg.UDPPort > 0}
+	locks := sandbox.LockParams{UID: -1, CoreDumps: s.cfg.CoreDumps, Datagrams: len(s.udps) > 0}
 	if s.cfg.UID > 0 && os.Geteuid() == 0 {
 		locks.UID, locks.GID = s.cfg.UID, s.cfg.GID
 	}

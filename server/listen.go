@@ -31,6 +31,9 @@ type listener struct {
 // connection needs are set here, for it inherits them: the acceptor may not
 // set any.
 func (s *Server) listen() error {
+	if len(s.cfg.Passed) > 0 {
+		return s.listenPassed()
+	}
 	if s.cfg.UnixSocket != "" {
 		return s.listenUnix()
 	}
@@ -68,11 +71,8 @@ func missingFamily(err error) bool {
 }
 
 func listenTCP(a ListenAddr, backlog int) (listener, error) {
-	l, err := bindTo(a, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, []option{
-		{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-	})
+	reuse := option{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}
+	l, err := bindTo(a, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, append([]option{reuse}, tcpOptions...))
 	if err != nil {
 		return l, err
 	}
@@ -85,6 +85,21 @@ func listenTCP(a ListenAddr, backlog int) (listener, error) {
 
 // option is one of a socket's options.
 type option struct{ level, name, value int }
+
+// tcpOptions are for connections: they inherit them from their listener.
+var tcpOptions = []option{
+	{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+	{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+}
+
+func setOptions(fd int, options []option) error {
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return fmt.Errorf("setsockopt(%d, %d): %w", o.level, o.name, err)
+		}
+	}
+	return nil
+}
 
 // bindTo opens a socket and binds it.
 func bindTo(a ListenAddr, kind int, options []option) (l listener, err error) {
@@ -107,10 +122,8 @@ func bindTo(a ListenAddr, kind int, options []option) (l listener, err error) {
 	if family == unix.AF_INET6 {
 		options = append(options, option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1})
 	}
-	for _, o := range options {
-		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
-			return l, fmt.Errorf("setsockopt(%d, %d) for %v: %w", o.level, o.name, a.Addr, err)
-		}
+	if err := setOptions(fd, options); err != nil {
+		return l, fmt.Errorf("socket for %v: %w", a.Addr, err)
 	}
 	if err := unix.Bind(fd, sa); err != nil {
 		return l, fmt.Errorf("bind to %v: %w", a.Addr, err)
@@ -129,10 +142,17 @@ func bindTo(a ListenAddr, kind int, options []option) (l listener, err error) {
 		port = uint16(b.Port)
 	case *unix.SockaddrInet6:
 		port = uint16(b.Port)
-		name += "6"
 	}
 	at := netip.AddrPortFrom(addr, port)
-	return listener{fd: fd, name: name + ":" + at.String(), addr: at, tag: a.Tag}, nil
+	return listener{fd: fd, name: netName(name, at), addr: at, tag: a.Tag}, nil
+}
+
+// netName is the name of a listener of the network: tcp6:[::1]:11211.
+func netName(transport string, at netip.AddrPort) string {
+	if at.Addr().Is6() {
+		transport += "6"
+	}
+	return transport + ":" + at.String()
 }
 
 // listenUnix opens the unix socket, in place of one that an earlier server
@@ -192,7 +212,9 @@ func (s *Server) writePorts() error {
 		fmt.Fprintf(&b, "%s INET%s: %d\n", transport, version, l.addr.Port())
 	}
 	for _, l := range s.listeners {
-		line("TCP", l)
+		if l.addr.IsValid() {
+			line("TCP", l)
+		}
 	}
 	for _, u := range s.udps {
 		line("UDP", u.listener)

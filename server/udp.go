@@ -52,14 +52,22 @@ func listenUDP(a ListenAddr) (u *udp, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := u.limitWaits(); err != nil {
+		unix.Close(u.fd)
+		return nil, err
+	}
+	return u, nil
+}
+
+// limitWaits has calls that wait end after udpPatience.
+func (u *udp) limitWaits() error {
 	wait := unix.Timeval{Sec: udpPatience}
 	for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
 		if err := unix.SetsockoptTimeval(u.fd, unix.SOL_SOCKET, option, &wait); err != nil {
-			unix.Close(u.fd)
-			return nil, err
+			return err
 		}
 	}
-	return u, nil
+	return nil
 }
 
 // open makes what serving takes.

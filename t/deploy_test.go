@@ -2,9 +2,11 @@ package t
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,16 +26,22 @@ func installed(t *testing.T, name string) string {
 	return ""
 }
 
-// TestSystemdUnit has systemd read the unit, and rate it: 1.0 is the worst that
-// it calls safe. Then it is started as the unit starts it.
+// TestSystemdUnit has systemd read the unit, with and without the socket unit,
+// and rate it: 1.0 is the worst that it calls safe. Then it is started as the
+// unit starts it.
 func TestSystemdUnit(t *testing.T) {
 	unit, err := os.ReadFile("../deploy/gomcd.service")
 	if err != nil {
 		t.Fatal(err)
 	}
+	sockets, err := os.ReadFile("../deploy/gomcd.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
 	// That the binary is installed is checked as well, so another stands for it.
 	const binary = "/usr/local/bin/gomcd"
-	file := filepath.Join(t.TempDir(), "gomcd.service")
+	dir := t.TempDir()
+	file, socketFile := filepath.Join(dir, "gomcd.service"), filepath.Join(dir, "gomcd.socket")
 	if err := os.WriteFile(file, []byte(strings.Replace(string(unit), binary, os.Args[0], 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -44,9 +52,21 @@ func TestSystemdUnit(t *testing.T) {
 	if out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "--threshold=10", file).CombinedOutput(); err != nil {
 		t.Errorf("security: %v\n%s", err, out)
 	}
+	if err := os.WriteFile(socketFile, sockets, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(analyze, "verify", socketFile, file).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("verify, with the socket: %v\n%s", err, out)
+	}
 	_, line, _ := strings.Cut(string(unit), "ExecStart="+binary+" ")
 	line, _, _ = strings.Cut(line, "\n")
-	harness.Start(t, harness.Production(), strings.Fields(strings.ReplaceAll(line, "$OPTIONS", ""))...)
+	flags := strings.Fields(strings.ReplaceAll(line, "$OPTIONS", ""))
+	harness.Start(t, harness.Production(), flags...)
+	for addr := range strings.SplitSeq(flags[slices.Index(flags, "-l")+1], ",") {
+		if want := "\nListenStream=" + net.JoinHostPort(addr, "11211") + "\n"; !strings.Contains(string(sockets), want) {
+			t.Errorf("the service listens on %s, the socket unit does not", addr)
+		}
+	}
 }
 
 func TestAppArmorProfile(t *testing.T) {

@@ -111,6 +111,8 @@ func (c *command) checkPorts() error {
 		return usageError(server.ExitOSErr, "failed to listen on UDP port %d: there is no such port", cfg.UDPPort)
 	}
 	switch {
+	case c.passed.count > 0:
+		return c.checkPassed()
 	case cfg.UnixSocket != "":
 	case c.listenGiven && len(c.listen) == 0:
 		c.warn("WARNING: nothing is listened on: -l has no address")

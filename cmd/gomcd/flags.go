@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -30,7 +31,10 @@ type command struct {
 	portGiven, udpGiven, listenGiven, protocolGiven bool
 	slabSizesGiven, chunkMaxGiven                   bool
 
-	at string // the flag that is being read, for warnings
+	at   string   // the flag that is being read, for warnings
+	seen []string // those that were read
+
+	passed passed
 }
 
 // flag is one flag: a row in the table that parsing, -h and the tests share.
@@ -86,6 +90,10 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		n, _ := strconv.ParseInt(getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
 		c.cfg.Malloced = max(n, 0)
 	}
+	var err error
+	if c.passed, err = passedTo(os.Getpid(), getenv); err != nil {
+		return nil, err
+	}
 	return c, c.check()
 }
 
@@ -94,6 +102,9 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 func (c *command) complete(root bool) error {
 	if err := c.identity(root); err != nil {
 		return err
+	}
+	if c.passed.count > 0 {
+		return c.inherit()
 	}
 	return c.listening()
 }
@@ -119,6 +130,7 @@ func (v value) Set(text string) error {
 		text = ""
 	}
 	v.c.at = v.f.name()
+	v.c.seen = append(v.c.seen, v.c.at)
 	return v.f.set(v.c, strings.TrimLeft(text, spaces))
 }
 

@@ -5,7 +5,8 @@
 // options.go list them, check.go says what must fit together, listen.go reads
 // addresses, and getopt.go sees to the ways in which flags can be written.
 // daemon.go and ready.go are about starting in the background and telling when
-// the server is ready. The rest is the server's.
+// the server is ready, passed.go about sockets that the service manager opened.
+// The rest is the server's.
 package main
 
 import (
@@ -31,6 +32,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	parent := takeParent()
 	c, err := parse(args, os.Getenv)
+	forgetPassed()
 	if err == nil && c.print != "" {
 		err = c.show(os.Stdout)
 		if err == nil {

@@ -59,6 +59,7 @@ type started struct {
 	Stderr       string
 	Mark         string
 	Notify       string
+	Passed       string
 	Config       server.Config
 }
 
@@ -68,7 +69,8 @@ func report(cfg server.Config) {
 	stdin, _ := os.Readlink("/proc/self/fd/0")
 	stderr, _ := os.Readlink("/proc/self/fd/2")
 	data, err := json.Marshal(started{os.Getpid(), session, dir, stdin, stderr,
-		os.Getenv(daemonMark), os.Getenv("NOTIFY_SOCKET"), cfg})
+		os.Getenv(daemonMark), os.Getenv("NOTIFY_SOCKET"),
+		os.Getenv("LISTEN_PID") + os.Getenv("LISTEN_FDS") + os.Getenv("LISTEN_FDNAMES"), cfg})
 	if err == nil {
 		err = os.WriteFile(os.Getenv(reportTo), data, 0o644)
 	}

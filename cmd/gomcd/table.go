@@ -31,7 +31,8 @@ var flags = []flag{
 	{long: "listen", short: "l", arg: "<addr>", help: "address or host name to listen on (default: all addresses)\n" +
 		"several can be given, each with -l or with commas between them,\n" +
 		"each as [proto[<protocol>]:][tag[<name>]:]<addr>[:<port>]; an IPv6\n" +
-		"address that a port follows is written in brackets",
+		"address that a port follows is written in brackets;\n" +
+		"ignored, as -p and -s, if the service manager passes sockets (LISTEN_FDS)",
 		set: (*command).addListen},
 	{long: "daemon", short: "d", help: "run in the background; returns when the server is ready",
 		set: func(c *command, _ string) error { c.daemon = true; return nil }},

@@ -16,6 +16,9 @@ type Kind struct {
 	env      []string  // besides, for a server that writes coverage data
 	notifier *notifier // if its system calls are asked about
 	says     string    // the one line that it says on stderr
+
+	passed []*os.File // sockets that it is started with
+	socket string     // the path of the first, if that is a unix socket
 }
 
 // started counts servers that should have written coverage data.

@@ -76,7 +76,7 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 	if k.notifier != nil {
 		k.notifier.prepare(s.cmd)
 	}
-	s.cmd.Stderr = &s.stderr
+	s.cmd.Stderr, s.cmd.ExtraFiles = &s.stderr, k.passed
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", k.binary, err)
 	}
@@ -182,14 +182,19 @@ func answers(c net.Conn, binary bool) error {
 // complete adds to the flags what makes a server one of its kind, on an
 // address that is free, as a user who may run it.
 func (s *Server) complete(flags []string) []string {
-	if i := slices.Index(flags, "-s"); i >= 0 {
+	passed := s.Kind.passed != nil
+	if i := slices.Index(flags, "-s"); i >= 0 && !passed {
 		s.unix, s.Addr = true, flags[i+1]
 	}
+	if s.Kind.socket != "" {
+		s.unix, s.Addr = true, s.Kind.socket
+	}
 	all := append(slices.Clone(s.Kind.args), flags...)
-	if !s.unix && !slices.Contains(flags, "-l") {
+	opens := !s.unix && !passed
+	if opens && !slices.Contains(flags, "-l") {
 		all = append(all, "-l", "127.0.0.1")
 	}
-	if !s.unix && !slices.Contains(flags, "-p") {
+	if opens && !slices.Contains(flags, "-p") {
 		all = append(all, "-p", "-1")
 	}
 	if os.Geteuid() == 0 && !slices.Contains(flags, "-u") {

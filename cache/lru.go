@@ -73,7 +73,7 @@ func (h *Handle) bump(ref uint32, it *item) {
 		it.flags |= flagFetched
 	case it.lru() != Cold:
 		it.flags |= flagActive
-		it.time = s.stamp()
+		it.time = h.stamp
 	default:
 		// memcached leaves this move to a background thread. Made here it
 		// costs less, and where the class is busy it can wait for the next
@@ -83,7 +83,7 @@ func (h *Handle) bump(ref uint32, it *item) {
 			h.C.BumpsDropped++
 			return
 		}
-		it.time = s.stamp()
+		it.time = h.stamp
 		c.stats[Warm].MovesToWarm++
 		s.move(ref, it, Warm)
 		c.lock.unlock()
@@ -94,7 +94,7 @@ func (h *Handle) bump(ref uint32, it *item) {
 // Its bucket is locked.
 func (h *Handle) touchLRU(ref uint32, it *item) {
 	s := h.s
-	now := s.stamp()
+	now := h.stamp
 	segmented := s.tune.Segmented.Load()
 	toWarm := segmented && it.lru() == Cold && it.flags&flagActive != 0
 	if !toWarm && segmented {

@@ -97,6 +97,9 @@ type Handle struct {
 	C    *Counters
 	view View
 	walk walking
+	// stamp is the time that accesses by the view get. It is taken before the
+	// item is judged: if flush_all comes in between, the item is flushed.
+	stamp uint32
 	// observer is told of what is watched.
 	observer Observer
 	// unreported counts linked items that the table was not told of yet.

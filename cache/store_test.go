@@ -293,6 +293,32 @@ func TestExpiryAndFlush(t *testing.T) {
 	verify(t, s)
 }
 
+// TestFlushDuringAnAccess has flush_all come while somebody has found an item:
+// what is done with it then must not make it live on.
+func TestFlushDuringAnAccess(t *testing.T) {
+	for name, access := range map[string]func(v *View){
+		"a read":               func(v *View) { v.Bump() },
+		"counting":             func(v *View) { v.SetNumber(2, 0) },
+		"counting to a longer": func(v *View) { v.SetNumber(22, 0) },
+	} {
+		for _, segmented := range []bool{true, false} {
+			s, h := newStore(t, testConfig())
+			s.Tune().Segmented.Store(segmented)
+			h.put("n", []byte("1"), 0, 0, Terms{})
+			h.get("n") // from the second read on, the time is noted
+			s.SetNow(s.Now() + 100)
+			v := h.Acquire(s.Hash([]byte("n")), []byte("n"))
+			h.FlushAll(0)
+			access(v)
+			v.Release()
+			if value, ok := h.get("n"); ok {
+				t.Errorf("segmented %v: flushed during %s, it is %q after", segmented, name, value)
+			}
+			verify(t, s)
+		}
+	}
+}
+
 func TestCrawlerReclaimsWhatNobodyAsksFor(t *testing.T) {
 	s, h := newStore(t, testConfig())
 	for i := range 5000 {

@@ -28,6 +28,7 @@ func (h *Handle) Acquire(hash uint64, key []byte) *View {
 
 func (v *View) find() {
 	s := v.h.s
+	v.h.stamp = s.stamp()
 	v.ref, v.it, v.slot = s.find(v.b, v.hash, v.key)
 	found := v.judge()
 	if s.Watched(Fetches) {

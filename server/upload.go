@@ -119,16 +119,16 @@ func (w *worker) endUpload(c *conn) {
 		w.endBinaryUpload(c)
 		return
 	}
-	if c.failed {
-		c.failed = false
-		w.releaseInput(c)
-		w.out = protocol.AppendLine(w.out, "SERVER_ERROR Out of memory during read")
-		return
-	}
 	// The batch is empty when a connection's first input is parsed, or this
 	// slot is not in use.
 	cmd := &w.cmds[w.ncmds]
 	protocol.Parse(w.srv.pool.buf(c.in)[:c.inLen], cmd)
+	if c.failed {
+		c.failed = false
+		w.refuse(cmd, "SERVER_ERROR Out of memory during read")
+		w.releaseInput(c)
+		return
+	}
 	d := c.upload
 	c.upload = cache.Draft{}
 	w.commit(&d, cmd, w.store.Hash(cmd.Key), !c.badTail)

@@ -34,6 +34,7 @@ type conn struct {
 
 	strained bool // the kernel had no memory for output
 	reason   closeReason
+	dead     int32 // of one that is closed: the next in its worker's list of them
 
 	lastCmd uint32 // when the last command came, on the store's clock
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -31,6 +32,7 @@ type worker struct {
 	events []pollEvent
 	next   []int32 // connections that still have input, for the next turn
 	now    []int32 // those of this turn
+	dead   int32   // those closed in this turn: the first one's descriptor and 1, see reap
 
 	in     []byte // staging: input of this turn
 	inUsed int
@@ -180,6 +182,7 @@ func (w *worker) turn(events []pollEvent) {
 	}
 	w.finish()
 	w.attendWatchers()
+	w.reap()
 }
 
 // event notes what epoll says of a connection, and takes over a new one.
@@ -428,15 +431,31 @@ func (w *worker) close(c *conn) {
 		w.logConn(c.fd, "connection closed.")
 	}
 	fd, reason := c.fd, c.reason
-	*c = conn{fd: fd, gen: c.gen, queued: c.queued}
+	*c = conn{fd: fd, gen: c.gen, queued: c.queued, dead: w.dead}
+	w.dead = fd + 1
 	if !refused {
 		w.closed(fd, reason)
 		w.srv.connStructs.Add(-1)
 		w.srv.currConns.Add(-1)
 	}
-	// From here on the acceptor may give the descriptor to another worker.
-	w.srv.owners[fd].Store(0)
-	closeFD(fd)
+}
+
+// reap gives back the descriptors of the connections that were closed. It is
+// left to the end of a turn: once a descriptor is given back, the acceptor may
+// give it to another worker, and what this one has staged, collected or listed
+// for the connection that had it would go to the new one.
+func (w *worker) reap() {
+	for w.dead != 0 {
+		fd := w.dead - 1
+		c := &w.conns[fd]
+		w.dead, c.dead = c.dead, 0
+		if c.queued {
+			c.queued = false
+			w.next = slices.DeleteFunc(w.next, func(listed int32) bool { return listed == fd })
+		}
+		w.srv.owners[fd].Store(0)
+		closeFD(fd)
+	}
 }
 
 // kickIdle closes connections that were idle for too long, looking once a
@@ -460,6 +479,7 @@ func (w *worker) kickIdle() {
 			w.close(c)
 		}
 	}
+	w.reap()
 }
 
 // drain sends what is owed when the server stops, for up to a second.

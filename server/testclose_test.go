@@ -1,0 +1,30 @@
+package server
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestDescriptorsAreGivenBackLate closes a connection in the middle of a turn:
+// until its end the descriptor must not be the acceptor's to give to another
+// worker, for this one may have something left to do for who had it.
+func TestDescriptorsAreGivenBackLate(t *testing.T) {
+	b := newBench(t, testConfig())
+	b.expect("get a\n", "END\n")
+	fd := b.fd
+	b.w.again(&b.w.conns[fd])
+	b.w.close(&b.w.conns[fd])
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+		t.Errorf("in the turn that closed it, the descriptor is given back: %v", err)
+	}
+	b.w.turn(nil)
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
+		t.Errorf("after the turn, the descriptor is not given back: %v", err)
+	}
+	if len(b.w.next) > 0 || b.s.ownerOf(fd) != -1 {
+		t.Errorf("the worker goes on with it: %v, owner %d", b.w.next, b.s.ownerOf(fd))
+	}
+	b.connect()
+	b.expect("get a\n", "END\n")
+}

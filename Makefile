@@ -120,7 +120,8 @@ profile drift: deps-test
 clean:
 	rm -rf bin
 
-# Mixed load with collections in a loop and signals, for as long as asked.
+# Everything at once, with collections in a loop and signals, for as long as
+# asked. It ends with a table of what was done, and what was left over.
 DURATION ?= 2m
 soak: export SOAK := $(DURATION)
 soak: export GOMCD_LDFLAGS := $(LDFLAGS)

@@ -399,6 +399,7 @@ func (t *thread) main(i int, box *sandbox.Sandbox, gate *gate) {
 func (s *Server) collectForEver() {
 	for !s.stopping.Load() {
 		runtime.GC()
+		s.collections.Add(1)
 	}
 }
 

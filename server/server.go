@@ -59,7 +59,8 @@ type Server struct {
 	highestFD                                 atomic.Int32
 	dumps                                     atomic.Int32 // of metadump and mgdump, under way
 	dumpStarts                                atomic.Uint64
-	userTime, systemTime                      atomic.Int64 // microseconds
+	collections                               atomic.Uint64 // of garbage, in a loop for tests
+	userTime, systemTime                      atomic.Int64  // microseconds
 	// base is what `stats reset` subtracts.
 	base struct{ totalConns, rejectedConns, listenDisabled, crawlStarts, juggles atomic.Uint64 }
 }

@@ -75,6 +75,9 @@ func reassigning(s *Server) bool { return s.cfg.SlabReassign }
 // maintained is the setting that many statistics of LRUs go with.
 func maintained(s *Server) bool { return s.cfg.LRUMaintainer }
 
+// collecting says whether a test has garbage collected in a loop.
+func collecting(s *Server) bool { return s.collections.Load() > 0 }
+
 // generalStats are the lines of `stats`, in memcached's order.
 var generalStats = []stat{
 	num("pid", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pid) }),
@@ -180,6 +183,7 @@ var generalStats = []stat{
 	only(maintained, num("moves_within_lru", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesWithin })),
 	only(maintained, num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims })),
 	only(maintained, num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped })),
+	only(collecting, num("garbage_collections", func(w *worker, _ *snapshot) uint64 { return w.srv.collections.Load() })),
 }
 
 // stats [reset|detail|settings|cachedump|conns|items|slabs|sizes|sandbox]

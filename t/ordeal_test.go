@@ -66,7 +66,7 @@ func startLoad(t *testing.T, s *harness.Server, clients int) *load {
 	failed := make([]error, clients)
 	var wg sync.WaitGroup
 	for i := range clients {
-		w := &soaker{Conn: s.Dial(t), r: rand.New(rand.NewPCG(uint64(i), 3))}
+		w := newSoaker(s.Dial(t), rand.New(rand.NewPCG(uint64(i), 3)))
 		wg.Go(func() {
 			for {
 				select {

@@ -1,12 +1,11 @@
 package t
 
 import (
-	"bytes"
 	"fmt"
-	"hash/crc32"
-	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,243 +19,235 @@ import (
 
 // TestSoak loads a server from many connections at once with everything that
 // clients do: values small and large, expiring, joined, counted, deleted and
-// flushed, in less memory than they need, while pages move between slab classes,
-// garbage is collected in a loop and signals arrive. Every reply's content is checked. It runs for a few
-// seconds, or for as long as SOAK says (make soak DURATION=10m).
+// flushed, in less memory than they need, while others come and go or watch, an
+// operator looks around and changes settings, pages move between slab classes,
+// garbage is collected in a loop and signals arrive. Every reply's content is
+// checked. At the end nothing may be left of the connections, and memory must
+// not have grown. It runs for a few seconds, or for as long as SOAK says
+// (make soak DURATION=10m).
 func TestSoak(t *testing.T) {
-	duration, connections := 4*time.Second, 50
-	if d := os.Getenv("SOAK"); d != "" {
+	duration, clients, flushes := 4*time.Second, 50, 1500*time.Millisecond
+	long := os.Getenv("SOAK") != ""
+	if long {
 		var err error
-		if duration, err = time.ParseDuration(d); err != nil {
+		if duration, err = time.ParseDuration(os.Getenv("SOAK")); err != nil {
 			t.Fatal(err)
 		}
-		connections = 200
+		clients, flushes = 200, 7*time.Second
 	}
 	s := harness.Start(t, harness.Privileged(), "-m", "64", "-t", "2", "-o", "temporary_ttl=3")
+	last := s.Dial(t)
+	alone, descriptors := last.Stats("")["curr_connections"], s.Descriptors()
 	s.Signal(syscall.SIGUSR2) // collect garbage from now on
-	stop := make(chan struct{})
-	var requests, hits atomic.Int64
-	var failed atomic.Pointer[string]
-	var wg sync.WaitGroup
-	repeat := func(step func() error) {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := step(); err != nil {
-					text := err.Error()
-					failed.CompareAndSwap(nil, &text)
-					return
-				}
-			}
-		})
+
+	k := &soak{s: s, stop: make(chan struct{}), tally: newTally()}
+	rnd := func(i, of int) *rand.Rand { return rand.New(rand.NewPCG(uint64(i), uint64(of))) }
+	var conns []*harness.Conn
+	dial := func() *harness.Conn {
+		c := s.Dial(t)
+		conns = append(conns, c)
+		return c
 	}
-	for i := range connections {
-		r := rand.New(rand.NewPCG(uint64(i), 7))
-		var w interface {
-			step() error
-			found() *int
-		}
+	for i := range clients {
 		if i%4 == 3 {
-			w = &binarySoaker{BinaryConn: s.DialBinary(t), r: r}
-		} else {
-			w = &soaker{Conn: s.Dial(t), r: r}
+			w := &binarySoaker{BinaryConn: s.DialBinary(t), r: rnd(i, 7), tally: newTally()}
+			conns = append(conns, &harness.Conn{Conn: w.Conn})
+			k.run(w.step, &w.tally)
+			continue
 		}
-		repeat(func() error {
-			err := w.step()
-			if err == nil {
-				requests.Add(1)
-				hits.Add(int64(*w.found()))
-				*w.found() = 0
-			}
-			return err
-		})
+		w := newSoaker(dial(), rnd(i, 7))
+		w.own = &possessions{prefix: fmt.Sprintf("own%d:", i), flushed: &k.flushed}
+		k.run(w.step, &w.tally)
 	}
-	operator := &operator{Conn: s.Dial(t)}
-	repeat(operator.look)
-	var early, late int
-	deadline := time.Now().Add(duration)
-	warm := time.Now().Add(duration / 2)
-	for time.Now().Before(deadline) && failed.Load() == nil {
-		s.Signal(syscall.SIGHUP)
-		time.Sleep(50 * time.Millisecond) // the pace of the signals
-		if early == 0 && time.Now().After(warm) {
-			early = s.RSS()
-		}
-		if s.Ended() {
-			t.Fatalf("the server ended\n%s", s.Stderr())
-		}
+	for i := range 4 {
+		v := &visitor{k: k, r: rnd(i, 8), tally: newTally()}
+		k.run(v.step, &v.tally)
 	}
-	late = s.RSS()
-	close(stop)
-	wg.Wait()
-	if text := failed.Load(); text != nil {
-		t.Fatal(*text)
+	for i := range 2 {
+		v := &spectator{k: k, r: rnd(i, 9), tally: newTally()}
+		k.run(v.step, &v.tally)
 	}
-	m := s.Dial(t).Stats("")
-	t.Logf("%d requests in %v over %d connections, %d hits, %s evictions, %s reclaimed, %s pages moved, %d bytes resident after half the time, %d at the end",
-		requests.Load(), duration, connections, hits.Load(), m["evictions"], m["reclaimed"], m["slabs_moved"], early, late)
-	if os.Getenv("SOAK") != "" && late > early+early/4 {
-		t.Errorf("memory grew from %d to %d bytes", early, late)
+	o := &operator{Conn: dial(), pause: k.pause(10 * time.Millisecond), tally: newTally()}
+	k.run(o.step, &o.tally)
+	f := &flusher{Conn: dial(), pause: k.pause(flushes), last: &k.flushed, tally: newTally()}
+	k.run(f.step, &f.tally)
+	m := &mover{Conn: dial(), r: rnd(0, 10), pause: k.pause(2 * time.Millisecond), tally: newTally()}
+	k.run(m.step, &m.tally)
+
+	warm, end := k.signals(duration)
+	close(k.stop)
+	k.wg.Wait()
+	for _, c := range conns {
+		c.Close()
 	}
-	if requests.Load() < int64(connections) || hits.Load() == 0 {
+	if s.Ended() {
+		t.Fatalf("%v\nthe server ended\n%s", k.violations, s.Stderr())
+	}
+	var stats map[string]string
+	defer func() { k.report(t, stats, alone, descriptors, warm, end) }()
+	harness.Eventually(t, "nothing is left of any connection", func() bool {
+		stats = last.Stats("")
+		return stats["curr_connections"] == alone && s.Descriptors() == descriptors &&
+			stats["log_watchers"] == "0" && stats["response_obj_count"] == "0" && stats["lru_crawler_running"] != "1"
+	})
+	for _, v := range k.violations {
+		t.Error(v)
+	}
+	// What the connections of one moment have more than those of another, at most.
+	if most := warm + (clients+10)*24<<10 + base; long && warm > 0 && end > most {
+		t.Errorf("memory grew from %d bytes after a quarter of the time to %d, above %d", warm, end, most)
+	}
+	if k.requests["get"] < clients || k.hits == 0 || k.seen == 0 {
 		t.Error("the server hardly answered")
 	}
 }
 
-// operator is somebody who looks at everything that a server tells of itself.
-type operator struct {
-	*harness.Conn
-	next int
+// soak is what those who take part in it share, and in the end what they did.
+type soak struct {
+	s       *harness.Server
+	stop    chan struct{}
+	wg      sync.WaitGroup
+	flushed atomic.Pointer[flush] // the last one
+	failed  atomic.Bool
+	sent    int // signals
+	took    time.Duration
+
+	mu         sync.Mutex
+	violations []error
+	tally
 }
 
-func (o *operator) look() error {
-	words := []string{"", " settings", " items", " slabs", " sizes", " conns", " sandbox", " detail dump"}
-	what := words[o.next%len(words)]
-	o.next++
-	fmt.Fprintf(o, "stats%s\r\n", what)
-	o.SetReadDeadline(time.Now().Add(3 * harness.Patience))
-	for {
-		l, err := o.R.ReadString('\n')
+// tally counts what one who takes part has done.
+type tally struct {
+	requests map[string]int // by kind
+	errors   map[string]int // replies that are errors and may come, by text
+	hits     int            // values found, and right
+	seen     int            // lines watched
+	opened   int            // connections for a while only
+}
+
+func newTally() tally {
+	return tally{requests: map[string]int{}, errors: map[string]int{}}
+}
+
+// run makes steps until the soak stops or one fails, and adds up what was done.
+func (k *soak) run(step func() error, n *tally) {
+	k.wg.Go(func() {
+		var err error
+		for err == nil && !k.over() {
+			err = step()
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
 		if err != nil {
-			return fmt.Errorf("stats%s: %w", what, err)
+			k.violations = append(k.violations, err)
+			k.failed.Store(true)
 		}
-		if l == "END\r\n" {
-			return nil
+		for kind, times := range n.requests {
+			k.requests[kind] += times
 		}
-		if !strings.HasPrefix(l, "STAT ") {
-			return fmt.Errorf("stats%s: %q", what, l)
+		for text, times := range n.errors {
+			k.errors[text] += times
 		}
-	}
+		k.hits += n.hits
+		k.seen += n.seen
+		k.opened += n.opened
+	})
 }
 
-// soaker is one connection's part of the soak.
-type soaker struct {
-	*harness.Conn
-	r    *rand.Rand
-	hits int
-}
-
-func (w *soaker) found() *int { return &w.hits }
-
-// content is a value that tells whether it is whole: its length, its key, and
-// a checksum of what follows.
-func content(r *rand.Rand, key string, n int) []byte {
-	body := make([]byte, n)
-	for i := range body {
-		body[i] = byte('a' + r.IntN(26))
-	}
-	return append(fmt.Appendf(nil, "%s:%d:%08x:", key, n, crc32.ChecksumIEEE(body)), body...)
-}
-
-// whole checks what content made.
-func whole(key string, v []byte) bool {
-	parts := bytes.SplitN(v, []byte(":"), 4)
-	if len(parts) < 4 || string(parts[0]) != key {
+func (k *soak) over() bool {
+	select {
+	case <-k.stop:
+		return true
+	default:
 		return false
 	}
-	n, _ := strconv.Atoi(string(parts[1]))
-	return len(parts[3]) == n && fmt.Sprintf("%08x", crc32.ChecksumIEEE(parts[3])) == string(parts[2])
 }
 
-// reply receives a line.
-func (w *soaker) reply() (string, error) {
-	w.SetReadDeadline(time.Now().Add(3 * harness.Patience))
-	l, err := w.R.ReadString('\n')
-	return strings.TrimSuffix(l, "\r\n"), err
-}
-
-// oneOf receives a line that must be one of some.
-func (w *soaker) oneOf(asked string, lines ...string) error {
-	got, err := w.reply()
-	if err != nil {
-		return fmt.Errorf("%s: %w", asked, err)
-	}
-	for _, l := range lines {
-		if got == l {
-			return nil
+// pause is somebody's pace.
+func (k *soak) pause(d time.Duration) func() {
+	return func() {
+		select {
+		case <-k.stop:
+		case <-time.After(d):
 		}
-	}
-	return fmt.Errorf("%s: %q", asked, got)
-}
-
-// step makes one request and checks its reply.
-func (w *soaker) step() error {
-	key := fmt.Sprintf("key%d", w.r.IntN(20_000))
-	switch w.r.IntN(20) {
-	default:
-		return w.getMany(key)
-	case 0, 1, 2, 3, 4:
-		size := w.r.IntN(2000)
-		switch w.r.IntN(60) {
-		case 0:
-			size = w.r.IntN(100_000)
-		case 1:
-			size = w.r.IntN(900_000)
-		}
-		v := content(w.r, key, size)
-		fmt.Fprintf(w, "set %s 0 %d %d\r\n%s\r\n", key, w.r.IntN(4), len(v), v)
-		return w.oneOf("set", "STORED", "SERVER_ERROR out of memory storing object", "SERVER_ERROR Out of memory during read")
-	case 5:
-		fmt.Fprintf(w, "delete %s\r\n", key)
-		return w.oneOf("delete", "DELETED", "NOT_FOUND")
-	case 6:
-		fmt.Fprintf(w, "touch %s %d\r\n", key, w.r.IntN(4))
-		return w.oneOf("touch", "TOUCHED", "NOT_FOUND")
-	case 7:
-		fmt.Fprintf(w, "add n%s 0 2 1\r\n1\r\nincr n%s 1\r\n", key, key)
-		if err := w.oneOf("add", "STORED", "NOT_STORED", "SERVER_ERROR out of memory storing object"); err != nil {
-			return err
-		}
-		l, err := w.reply()
-		if _, bad := strconv.ParseUint(l, 10, 64); bad != nil && l != "NOT_FOUND" || err != nil {
-			return fmt.Errorf("incr: %q, %v", l, err)
-		}
-		return nil
-	case 8:
-		if w.r.IntN(500) == 0 {
-			fmt.Fprintf(w, "flush_all\r\n")
-			return w.oneOf("flush_all", "OK")
-		}
-		if w.r.IntN(4) == 0 {
-			fmt.Fprintf(w, "slabs reassign -1 %d\r\n", w.r.IntN(20))
-			return w.oneOf("slabs reassign", moveReplies...)
-		}
-		fmt.Fprintf(w, "mg %s q v\r\nmn\r\n", "nothing"+key)
-		return w.oneOf("mg", "MN")
 	}
 }
 
-// getMany reads up to ten keys with one request and checks every value.
-func (w *soaker) getMany(key string) error {
-	keys := []string{key}
-	for range w.r.IntN(10) {
-		keys = append(keys, fmt.Sprintf("key%d", w.r.IntN(20_000)))
+// signals sends those that do not end a server, for so long, and returns its
+// resident memory after a quarter of that time and at the end.
+func (k *soak) signals(duration time.Duration) (warm, end int) {
+	all := []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGHUP, syscall.SIGCHLD,
+		syscall.SIGURG, syscall.SIGHUP, syscall.SIGSTOP, syscall.SIGCONT}
+	begun := time.Now()
+	for time.Since(begun) < duration && !k.failed.Load() && !k.s.Ended() {
+		k.s.Signal(all[k.sent%len(all)])
+		if k.sent++; all[k.sent%len(all)] != syscall.SIGCONT { // which comes at once
+			time.Sleep(50 * time.Millisecond) // the pace of the signals
+		}
+		if warm == 0 && time.Since(begun) > duration/4 {
+			warm = k.s.RSS()
+		}
 	}
-	fmt.Fprintf(w, "get %s\r\n", strings.Join(keys, " "))
-	for {
-		l, err := w.reply()
-		if err != nil {
-			return fmt.Errorf("get: %w", err)
-		}
-		if l == "END" {
-			return nil
-		}
-		var name string
-		var flags, n int
-		if _, err := fmt.Sscanf(l, "VALUE %s %d %d", &name, &flags, &n); err != nil {
-			return fmt.Errorf("get: %q", l)
-		}
-		b := make([]byte, n+2)
-		if _, err := io.ReadFull(w.R, b); err != nil {
-			return fmt.Errorf("get: %w", err)
-		}
-		if !whole(name, b[:n]) {
-			return fmt.Errorf("the value of %s (%d bytes) is not whole: %.60q", name, n, b)
-		}
-		w.hits++
+	k.took = time.Since(begun)
+	if k.s.Ended() {
+		return warm, 0
 	}
+	k.s.Signal(syscall.SIGCONT)
+	return warm, k.s.RSS()
+}
+
+// report logs a table of what was done.
+func (k *soak) report(t *testing.T, stats map[string]string, alone string, descriptors, warm, end int) {
+	var b strings.Builder
+	row := func(what string, format string, args ...any) {
+		fmt.Fprintf(&b, "\n%-24s ", what)
+		fmt.Fprintf(&b, format, args...)
+	}
+	number := func(name string) int {
+		n, _ := strconv.Atoi(stats[name])
+		return n
+	}
+	all := 0
+	for _, kind := range slices.Sorted(maps.Keys(k.requests)) {
+		all += k.requests[kind]
+		row("  "+kind, "%10d", k.requests[kind])
+	}
+	kinds := b.String()
+	b.Reset()
+	row("requests", "%10d", all)
+	b.WriteString(kinds)
+	row("values found and right", "%10d", k.hits)
+	row("lines watched", "%10d", k.seen)
+	row("errors", "%10d", sum(k.errors))
+	for _, text := range slices.Sorted(maps.Keys(k.errors)) {
+		row("  ", "%10d %s", k.errors[text], text)
+	}
+	row("violations", "%10d", len(k.violations))
+	wasAlone, _ := strconv.Atoi(alone)
+	row("connections opened", "%10d", number("total_connections"))
+	row("connections leaked", "%10d", number("curr_connections")-wasAlone)
+	if descriptors < 0 {
+		row("descriptors leaked", "%10s", "only root may know")
+	} else {
+		row("descriptors leaked", "%10d", k.s.Descriptors()-descriptors)
+	}
+	row("RSS when warm", "%10d KiB", warm>>10)
+	row("RSS at the end", "%10d KiB", end>>10)
+	row("garbage collections", "%10d", number("garbage_collections"))
+	row("signals", "%10d", k.sent)
+	row("pages moved", "%10d, with %d items and %d pieces", number("slabs_moved"), number("slab_reassign_rescues"),
+		number("slab_reassign_chunk_rescues"))
+	row("evicted", "%10d", number("evictions"))
+	row("expired", "%10d found by requests; or flushed: %d found by the crawler, %d by the LRUs' upkeep",
+		number("get_expired"), number("crawler_reclaimed"), number("reclaimed"))
+	t.Logf("in %v:%s", k.took.Round(time.Second), b.String())
+}
+
+func sum(m map[string]int) int {
+	n := 0
+	for _, times := range m {
+		n += times
+	}
+	return n
 }

@@ -3,6 +3,7 @@ package t
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"gomcd/t/harness"
@@ -11,11 +12,9 @@ import (
 // binarySoaker is soaker in the binary protocol, on the same keys.
 type binarySoaker struct {
 	*harness.BinaryConn
-	r    *rand.Rand
-	hits int
+	r *rand.Rand
+	tally
 }
-
-func (w *binarySoaker) found() *int { return &w.hits }
 
 // ask sends packets and then one that does nothing, and hands every reply to
 // what is sent before it on.
@@ -25,6 +24,7 @@ func (w *binarySoaker) ask(reply func(p harness.Packet) error, packets ...harnes
 	for _, p := range packets {
 		b = append(b, p.Bytes()...)
 	}
+	w.requests["binary"] += len(packets) + 1
 	if _, err := w.Write(append(b, noop...)); err != nil {
 		return err
 	}
@@ -42,15 +42,17 @@ func (w *binarySoaker) ask(reply func(p harness.Packet) error, packets ...harnes
 	}
 }
 
-// statuses accepts replies with some statuses.
-func statuses(ok ...uint16) func(harness.Packet) error {
+// statuses accepts replies with some statuses, and that there is no memory.
+func (w *binarySoaker) statuses(ok ...uint16) func(harness.Packet) error {
 	return func(p harness.Packet) error {
-		for _, s := range ok {
-			if p.Status == s {
-				return nil
-			}
+		const noMemory = 0x82
+		switch {
+		case p.Status == noMemory:
+			w.errors["binary: "+p.Value]++
+		case !slices.Contains(ok, p.Status):
+			return fmt.Errorf("a reply is %v", p)
 		}
-		return fmt.Errorf("a reply is %v", p)
+		return nil
 	}
 }
 
@@ -68,27 +70,22 @@ func (w *binarySoaker) value(p harness.Packet) error {
 
 // step makes one request and checks its replies.
 func (w *binarySoaker) step() error {
-	key := fmt.Sprintf("key%d", w.r.IntN(20_000))
-	const noMemory = 0x82
+	key := sharedKey(w.r)
 	switch w.r.IntN(10) {
 	default:
 		gets := []harness.Packet{bGet(opGetK, key), bTouch(opGatK, key, w.r.Uint32N(4))}
 		for range w.r.IntN(20) {
-			gets = append(gets, bGet(opGetKQ, fmt.Sprintf("key%d", w.r.IntN(20_000))))
+			gets = append(gets, bGet(opGetKQ, sharedKey(w.r)))
 		}
 		return w.ask(w.value, gets...)
 	case 0, 1:
-		size := w.r.IntN(2000)
-		if w.r.IntN(40) == 0 {
-			size = w.r.IntN(900_000)
-		}
 		op := []byte{opSet, opSetQ, opAddQ, opReplace}[w.r.IntN(4)]
-		p := bSet(op, key, string(content(w.r, key, size)), w.r.Uint32N(2), w.r.Uint32N(4))
-		return w.ask(statuses(0, bNotFound.Status, bExists.Status, bNotStored.Status, noMemory), p, p)
+		p := bSet(op, key, string(content(w.r, key, anySize(w.r))), w.r.Uint32N(2), w.r.Uint32N(4))
+		return w.ask(w.statuses(0, bNotFound.Status, bExists.Status, bNotStored.Status), p, p)
 	case 2:
-		return w.ask(statuses(0, bNotFound.Status), bGet(opDelete, key), bGet(opDeleteQ, key), bTouch(opTouch, key, 1))
+		return w.ask(w.statuses(0, bNotFound.Status), bGet(opDelete, key), bGet(opDeleteQ, key), bTouch(opTouch, key, 1))
 	case 3:
 		n := "n" + key
-		return w.ask(statuses(0, noMemory), bDelta(opIncr, n, 1, 10, 2), bDelta(opDecrQ, n, 100, 10, 2))
+		return w.ask(w.statuses(0), bDelta(opIncr, n, 1, 10, 2), bDelta(opDecrQ, n, 100, 10, 2))
 	}
 }

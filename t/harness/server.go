@@ -318,6 +318,20 @@ func (s *Server) Status() map[string]string {
 	return m
 }
 
+// Descriptors returns how many files and sockets the server has open, or -1 to
+// who may not know: the process is not dumpable.
+func (s *Server) Descriptors() int {
+	s.t.Helper()
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.PID()))
+	if os.IsPermission(err) {
+		return -1
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return len(fds)
+}
+
 // finish ends the server as an operator would and checks how it ended.
 func (s *Server) finish() {
 	if s.seen {

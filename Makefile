@@ -21,7 +21,7 @@ export GOEXPERIMENT := nogreenteagc
 GO := go
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build static run test deps deps-test check unit suite suite-production bench soak linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
+.PHONY: build static run test deps deps-test check unit suite suite-production bench soak storm linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 build: deps
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -127,6 +127,13 @@ soak: export SOAK := $(DURATION)
 soak: export GOMCD_LDFLAGS := $(LDFLAGS)
 soak: deps
 	$(GO) test -count=1 -timeout 0 -run TestSoak -v ./t
+
+# Clients that connect and leave in every way, STORM of them, while one that
+# behaves is served.
+storm: export STORM := $(or $(STORM),100000)
+storm: export GOMCD_LDFLAGS := $(LDFLAGS)
+storm: deps
+	$(GO) test -count=1 -timeout 0 -run TestConnectionStorm -v ./t
 
 # Looks for an order of what many connections did to the same keys that explains
 # every reply, for as long as asked.

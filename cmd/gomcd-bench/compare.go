@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"path"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -111,7 +113,7 @@ func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding,
 	plans := make([]*plan, len(all))
 	kept := make([]*running, len(all))
 	for i, c := range all {
-		f.Servers[i] = series{Name: c.name, Command: c.command}
+		f.Servers[i] = series{Name: c.name, Command: withoutPath(c.command)}
 		plans[i] = p
 		if c.constant {
 			w := p.work
@@ -195,4 +197,11 @@ func (f *finding) print(out io.Writer) {
 	if others > disturbed {
 		fmt.Fprintf(out, "  WARNING: %.0f%% of the time a processor was busy with something else (others): repeat it on an idle machine\n", 100*others)
 	}
+}
+
+// withoutPath is a command as anybody can repeat it: where its program is
+// differs from machine to machine.
+func withoutPath(command string) string {
+	program, flags, _ := strings.Cut(command, " ")
+	return path.Base(program) + " " + flags
 }

@@ -280,7 +280,7 @@ var limitNames = map[string]string{nameOpen: "the same without its sandbox", nam
 // that does nothing; and memcached with that.
 func (b *book) LimitTable() string {
 	var s strings.Builder
-	s.WriteString("| | beside | rates, gomcd to it | rates, memcached to it | CPU time a request, gomcd to it |\n|---|---|---|---|---|\n")
+	s.WriteString("| | beside | rates, gomcd to it | CPU time a request, gomcd to it | memcached to it |\n|---|---|---|---|---|\n")
 	for _, t := range b.found(isLimit) {
 		f := b.of(t)
 		g, other := &f.Servers[0], &f.Servers[len(f.Servers)-1]
@@ -289,9 +289,9 @@ func (b *book) LimitTable() string {
 			text = fmt.Sprintf("; aim %v %s", aim, judge(r, aim))
 		}
 		if m := f.named(nameMemcached); m != nil {
-			theirs = ratio(m, other, keysOf).String()
+			theirs = ratio(m, other, costOf).String()
 		}
-		fmt.Fprintf(&s, "| %s | %s | %v%s | %s | %v |\n", t.title, limitNames[other.Name], r, text, theirs, ratio(g, other, costOf))
+		fmt.Fprintf(&s, "| %s | %s | %v%s | %v | %s |\n", t.title, limitNames[other.Name], r, text, ratio(g, other, costOf), theirs)
 	}
 	return s.String()
 }

@@ -249,8 +249,9 @@ sandbox-cost: deps
 
 # Compares gomcd with the memcached named by MEMCACHED (else the one on PATH),
 # and with any others given as BENCH_VS="--vs 'NAME=COMMAND' ...", and writes
-# docs/benchmarks.md: about ten minutes. BENCH_ONLY='get*,memory-*' measures
-# some of the cases and keeps the figures of the others.
+# docs/benchmarks.md: about ten minutes, and three for each other server.
+# BENCH_ONLY='get*,memory-*' measures some of the cases and keeps the figures of
+# the others.
 BENCH_VS ?=
 BENCH_ONLY ?=
 BENCH_ROUNDS ?= 5

@@ -40,7 +40,7 @@ run: build
 # What building takes.
 DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
 # What the tests use besides: real clients.
-DEB_TEST := libmemcached-tools python3-pymemcache php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl strace systemd apparmor
+DEB_TEST := procps libmemcached-tools python3-pymemcache php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl strace systemd apparmor
 # And of packages that would start a daemon only what is in them: memcached-tool
 # and a proxy.
 DEB_UNPACK := memcached nutcracker

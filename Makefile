@@ -108,7 +108,7 @@ unit: deps-test
 # Left out are tests of how fast something is, of who is tracing whom, and of what
 # an audit lets through.
 PROFILE_SKIP := MisbehaveAudit|CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfAGet|TestAuthReloader
-DRIFT_RUN := TestTranscripts|TestBinary|TestGomemcache|TestSoak|TestSignals|TestShutdown|TestKilled|TestAuthFile|TestStopped|TestUDP|TestWatch|TestMemoryFile
+DRIFT_RUN := TestTranscripts|TestGomemcache|TestSoak|TestSignals|TestShutdown|TestKilled|TestAuthFile|TestStopped|TestUDP|TestWatch|TestMemoryFile
 profile: export GOMCD_PROFILE := write
 profile: SUITE := -skip '$(PROFILE_SKIP)'
 drift: SUITE := -run '$(DRIFT_RUN)' -skip '$(PROFILE_SKIP)'
@@ -191,12 +191,14 @@ fuzz-short: fuzz
 
 # The race detector sees what Go allocated: everything but the store's arena and
 # the buffers, for which there are linearize and soak.
+# Tests in which one thread does much are left out: it has nobody to race with.
 #
 # A server that is built with it has an overlay of its own in every role, and
 # serves under load.
+RACE_ALONE := TestItemsHeld|TestReadThrough|TestRestart|TestMovedPage|TestFullClass|TestTableGrows|TestValuesOfEverySize|TestCacheLines|TestClass
 RACE_RUN := TestSoak|TestUDP|TestShutdown|TestEveryThread|TestStatsSandbox|TestAuthFile|TestIdle
 race: deps
-	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./cache ./protocol ./server
+	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' -skip '$(RACE_ALONE)' ./cache ./protocol ./server
 	$(GO) build -race -ldflags '$(LDFLAGS)' -o bin/race/gomcd ./cmd/gomcd
 	GOMCD=$(CURDIR)/bin/race/gomcd $(GO) test -count=1 -timeout 5m -run '$(RACE_RUN)' -skip TestUDPWarning ./t
 

@@ -119,6 +119,10 @@ func (w *worker) sendCopied(st *staged, c *conn, pin *cache.Pin, from, tail int)
 	w.wait(c)
 }
 
+// moreMax is how long a piece is that does not wait for what follows: a segment
+// that is not full costs less than what the kernel and the client do meanwhile.
+const moreMax = 64 << 10
+
 // sendPinned sends a large value from its item, and what follows it. It returns
 // true when all of it is gone.
 func (w *worker) sendPinned(c *conn) bool {
@@ -137,7 +141,7 @@ func (w *worker) sendPinned(c *conn) bool {
 		if len(b) == 0 {
 			b = valueTailBytes[off-length : tail]
 		}
-		n, ok := w.sendSome(c, b, off+len(b) < length+tail)
+		n, ok := w.sendSome(c, b, off+len(b) < length+tail && len(b) < moreMax)
 		if !ok {
 			return false
 		}

@@ -354,8 +354,7 @@ func (h *Handle) endMove() {
 	if m.dst == 0 {
 		s.givePage(m.page)
 	} else {
-		s.given++
-		s.pages[m.page] = page{class: m.dst, given: s.given}
+		s.assignPage(m.page, m.dst)
 	}
 	s.poolLock.unlock()
 	if m.dst != 0 {

@@ -133,19 +133,10 @@ func (r *restorer) pages() error {
 	return nil
 }
 
-// addPage puts a page at the end of a class's.
+// addPage gives a page to a class, behind those that it has.
 func (r *restorer) addPage(id uint8, n uint32) {
-	s := r.s
-	c := &s.classes[id]
-	s.given++
-	s.pages[n] = page{class: id, given: s.given}
-	if c.lastPage != 0 {
-		s.pages[c.lastPage].next = n
-	} else {
-		c.firstPage = n
-	}
-	c.lastPage = n
-	c.pages++
+	r.s.assignPage(n, id)
+	r.s.listPage(&r.s.classes[id], n)
 }
 
 // spans has the spans of page n cut as they were, and says how many are.

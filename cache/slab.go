@@ -143,17 +143,20 @@ func (s *Store) addPage(id uint8) bool {
 		s.poolLock.unlock()
 		return false
 	}
-	s.given++
-	s.pages[n] = page{class: id, given: s.given}
+	s.assignPage(n, id)
 	s.poolLock.unlock()
 	s.appendPage(c, n)
 	return true
 }
 
-// appendPage puts page n, which belongs to the locked class, at the end of its
-// pages.
-func (s *Store) appendPage(c *class, n uint32) {
-	clear(s.spans[n*spansPerPage : (n+1)*spansPerPage])
+// assignPage has page n belong to a class. The caller holds poolLock.
+func (s *Store) assignPage(n uint32, id uint8) {
+	s.given++
+	s.pages[n] = page{class: id, given: s.given}
+}
+
+// listPage puts page n at the end of the locked class's list.
+func (s *Store) listPage(c *class, n uint32) {
 	if c.lastPage != 0 {
 		s.pages[c.lastPage].next = n
 	} else {
@@ -161,6 +164,13 @@ func (s *Store) appendPage(c *class, n uint32) {
 	}
 	c.lastPage = n
 	c.pages++
+}
+
+// appendPage puts page n, which belongs to the locked class, at the end of its
+// pages.
+func (s *Store) appendPage(c *class, n uint32) {
+	clear(s.spans[n*spansPerPage : (n+1)*spansPerPage])
+	s.listPage(c, n)
 	if c.spansLeft == 0 && c.fresh == 0 {
 		s.beginPage(c, n)
 	} else {

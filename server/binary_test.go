@@ -148,7 +148,7 @@ func TestClosedBinaryConnectionLeavesNothing(t *testing.T) {
 	value := strings.Repeat("x", 900_000)
 	b.exchange([]byte(packet(protocol.OpSet, noFlags, "big", value)))
 	large := packet(protocol.OpSet, noFlags, "a", value)
-	for name, half := range map[string]string{
+	b.leavesNothing(map[string]string{
 		"half a header":    large[:10],
 		"half a key":       packet(protocol.OpGet, "", "abcdef", "")[:27],
 		"half a value":     packet(protocol.OpSet, noFlags, "a", "abcdef")[:36],
@@ -156,20 +156,7 @@ func TestClosedBinaryConnectionLeavesNothing(t *testing.T) {
 		"half a skip":      packet(protocol.OpSet, noFlags, "a", value+value)[:100_000],
 		"half an unknown":  packet(0x55, "", "", value)[:100_000],
 		"replies not read": strings.Repeat(packet(protocol.OpGet, "", "big", ""), 100),
-	} {
-		send(int32(b.client), []byte(half), false)
-		b.turns()
-		b.connect()
-		if used := b.s.pool.used.Load(); used != 0 {
-			t.Errorf("%s: %d buffers are lost", name, used)
-		}
-		if inv, err := b.s.store.Verify(); err != nil || inv.Loose != 0 {
-			t.Errorf("%s: %+v, %v", name, inv, err)
-		}
-	}
-	if n := b.s.currConns.Load(); n != 1 {
-		t.Errorf("%d connections are counted, not 1", n)
-	}
+	})
 }
 
 // TestBinaryUploadWithoutMemory runs out of memory before values and in their

@@ -256,6 +256,26 @@ func TestSlowClientWaitsAlone(t *testing.T) {
 	b.verify()
 }
 
+// leavesNothing closes a connection behind each of some halves of requests, and
+// looks for what is left of it.
+func (b *bench) leavesNothing(halves map[string]string) {
+	b.t.Helper()
+	for name, half := range halves {
+		send(int32(b.client), []byte(half), false)
+		b.turns()
+		b.connect()
+		if used := b.s.pool.used.Load(); used != 0 {
+			b.t.Errorf("%s: %d buffers are lost", name, used)
+		}
+		if inv, err := b.s.store.Verify(); err != nil || inv.Loose != 0 {
+			b.t.Errorf("%s: %+v, %v", name, inv, err)
+		}
+	}
+	if n := b.s.currConns.Load(); n != 1 {
+		b.t.Errorf("%d connections are counted, not 1", n)
+	}
+}
+
 // TestClosedConnectionLeavesNothing closes a connection in every state.
 func TestClosedConnectionLeavesNothing(t *testing.T) {
 	b := newBench(t, testConfig())
@@ -264,7 +284,7 @@ func TestClosedConnectionLeavesNothing(t *testing.T) {
 	for i := range 20_000 {
 		b.exchange([]byte("set key" + itoa(i) + " 0 0 1 noreply\r\nx\r\n"))
 	}
-	for name, half := range map[string]string{
+	b.leavesNothing(map[string]string{
 		"half a line":      "get bi",
 		"half a value":     "set a 0 0 100\r\nabc",
 		"half an upload":   "set a 0 0 900000\r\n" + value[:100_000],
@@ -272,20 +292,7 @@ func TestClosedConnectionLeavesNothing(t *testing.T) {
 		"half a key list":  "get" + strings.Repeat(" key", 20_000),
 		"replies not read": strings.Repeat("get big\r\n", 100),
 		"half a dump":      "lru_crawler metadump all\r\n",
-	} {
-		send(int32(b.client), []byte(half), false)
-		b.turns()
-		b.connect()
-		if used := b.s.pool.used.Load(); used != 0 {
-			t.Errorf("%s: %d buffers are lost", name, used)
-		}
-		if inv, err := b.s.store.Verify(); err != nil || inv.Loose != 0 {
-			t.Errorf("%s: %+v, %v", name, inv, err)
-		}
-	}
-	if n := b.s.currConns.Load(); n != 1 {
-		t.Errorf("%d connections are counted, not 1", n)
-	}
+	})
 	if n := b.s.dumps.Load(); n != 0 {
 		t.Errorf("%d dumps are counted that nobody waits for", n)
 	}

@@ -18,9 +18,9 @@ const (
 	exampleListener    = 6
 	exampleUDP         = 7
 	exampleDir         = 8
-	exampleMemory      = 14
 	exampleSyslog      = 10
 	exampleEpoll       = 11
+	exampleMemory      = 28
 	exampleFirstClient = 32
 )
 

@@ -59,11 +59,6 @@ func (c *Command) parseLine(line []byte, size int) {
 		return
 	}
 	r := &table[c.Kind]
-	switch c.Kind {
-	case Stats, Watch, Version:
-		c.tok.split(line)
-		return
-	}
 	if r.parse != nil && !r.parse(c, r, line) {
 		c.reject(ErrBadFormat)
 	}
@@ -78,9 +73,9 @@ func (c *Command) parseByWord() {
 		return
 	}
 	word := c.tok.get(c.Line, 0)
-	for k := firstAdmin; k < NumKinds; k++ {
-		if string(word) == table[k].name {
-			c.Kind = k
+	for k := range table {
+		if r := &table[k]; r.traits&byWord != 0 && string(word) == r.name {
+			c.Kind = Kind(k)
 			return
 		}
 	}
@@ -92,82 +87,6 @@ func (c *Command) parseByWord() {
 // reject turns the command into one that is only answered.
 func (c *Command) reject(reply string) {
 	c.Kind, c.Err, c.HasBody = Bad, reply, false
-}
-
-// lookup finds a command by the exact bytes of its name.
-func lookup(name []byte) Kind {
-	switch len(name) {
-	case 2:
-		if name[0] != 'm' {
-			return Unknown
-		}
-		switch name[1] {
-		case 'g':
-			return MetaGet
-		case 's':
-			return MetaSet
-		case 'd':
-			return MetaDelete
-		case 'a':
-			return MetaArithmetic
-		case 'n':
-			return MetaNoop
-		case 'e':
-			return MetaDebug
-		}
-	case 3:
-		switch string(name) {
-		case "get":
-			return Get
-		case "set":
-			return Set
-		case "gat":
-			return Gat
-		case "add":
-			return Add
-		case "cas":
-			return CAS
-		}
-	case 4:
-		switch string(name) {
-		case "gets":
-			return Gets
-		case "incr":
-			return Incr
-		case "decr":
-			return Decr
-		case "gats":
-			return Gats
-		case "quit":
-			return Quit
-		}
-	case 5:
-		switch string(name) {
-		case "touch":
-			return Touch
-		case "stats":
-			return Stats
-		case "watch":
-			return Watch
-		}
-	case 6:
-		switch string(name) {
-		case "delete":
-			return Delete
-		case "append":
-			return Append
-		}
-	case 7:
-		switch string(name) {
-		case "replace":
-			return Replace
-		case "prepend":
-			return Prepend
-		case "version":
-			return Version
-		}
-	}
-	return Unknown
 }
 
 // splitMin splits the line and says whether it has as many words as its
@@ -194,7 +113,7 @@ func (c *Command) findNoReply() {
 // get|gets <key>*, gat|gats <exptime> <key>*
 func parseRetrieval(c *Command, r *row, line []byte) bool {
 	rest := line[len(r.name):]
-	if c.Kind == Gat || c.Kind == Gats {
+	if r.traits&touches != 0 {
 		var exp []byte
 		exp, rest = NextKey(rest)
 		if len(exp) == 0 || isBlank(rest) {
@@ -290,8 +209,11 @@ func parseTouch(c *Command, r *row, line []byte) bool {
 	return true
 }
 
-// parseAdmin leaves the words to the command's executor.
-func parseAdmin(*Command, *row, []byte) bool { return true }
+// parseWords leaves the words to the command's executor.
+func parseWords(c *Command, _ *row, line []byte) bool {
+	c.tok.split(line)
+	return true
+}
 
 func isBlank(b []byte) bool {
 	for _, c := range b {

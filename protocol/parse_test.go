@@ -64,6 +64,37 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Every row is reached by its name, and only rows known by their word may be
+// indented.
+func TestEveryCommandIsFound(t *testing.T) {
+	for k := range NumKinds {
+		r := &table[k]
+		if r.name == "" {
+			continue
+		}
+		line := r.name + strings.Repeat(" 1", max(r.min-1, 4)) + "\r\n"
+		var c Command
+		if Parse([]byte(line), &c); c.Kind != k {
+			t.Errorf("%q is kind %d, want %d", line, c.Kind, k)
+		}
+		want := Unknown
+		if r.traits&byWord != 0 {
+			want = k
+		}
+		if Parse([]byte("  "+line), &c); c.Kind != want {
+			t.Errorf("%q after two spaces is kind %d, want %d", line, c.Kind, want)
+		}
+		for _, other := range []string{r.name[:len(r.name)-1], r.name + "x", strings.ToUpper(r.name)} {
+			if Parse([]byte(other+" 1 1 1 1 1\r\n"), &c); c.Kind == k {
+				t.Errorf("%q is taken for %s", other, r.name)
+			}
+		}
+		if r.traits&(touches|returnsCAS) != 0 && r.traits&retrieves == 0 || r.traits&retrieves != 0 && r.traits&keyed != 0 {
+			t.Errorf("%s: traits %b contradict each other", r.name, r.traits)
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for in, want := range map[string]int64{"": 0, "-": 0, "7": 7, "-7": -7, "2147483647": 1<<31 - 1, "-2147483648": -1 << 31} {
 		if v, ok := ParseInt32([]byte(in)); !ok || int64(v) != want {
@@ -136,7 +167,7 @@ func FuzzParse(f *testing.F) {
 		if c.HasBody && (c.VLen < 0 || c.VLen > 1<<31-3) {
 			t.Fatalf("a data block of %d bytes", c.VLen)
 		}
-		if c.Err == "" && c.Kind >= Set && c.Kind <= MetaDebug && len(c.Key) > MaxKeyLength {
+		if c.Err == "" && c.Kind.Keyed() && len(c.Key) > MaxKeyLength {
 			t.Fatalf("a key of %d bytes", len(c.Key))
 		}
 		for i := range c.Args() + 1 {
@@ -145,7 +176,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for key, tail := NextKey(c.Key); len(key) > 0; key, tail = NextKey(tail) {
-			if c.Kind <= Gats && bytes.IndexByte(key, ' ') >= 0 {
+			if c.Kind.Retrieves() && bytes.IndexByte(key, ' ') >= 0 {
 				t.Fatalf("key %q", key)
 			}
 		}

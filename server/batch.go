@@ -23,10 +23,6 @@ type op struct {
 // list of keys (memcached closes such connections).
 const longLine = 2048
 
-// skipLine is the state of a connection whose line of keys is refused, until
-// its end.
-const skipLine = protocol.Bad
-
 // parse makes operations of a connection's input, until it ends or something
 // stands in the way.
 func (w *worker) parse(i int) {
@@ -47,7 +43,7 @@ func (w *worker) parse(i int) {
 		switch {
 		case w.nops == batchSize || w.ncmds == batchSize:
 			w.execute()
-		case c.keys != 0:
+		case c.keys.open():
 			more = w.parseKeys(i, st, c)
 		case c.proto != protoText:
 			more = w.parseOther(i, st, c)
@@ -63,7 +59,7 @@ func (w *worker) parse(i int) {
 			w.overflow(st, c)
 			return
 		}
-		if done == w.srv.turnLimit && c.keys == 0 && st.parsed < st.end {
+		if done == w.srv.turnLimit && !c.keys.open() && st.parsed < st.end {
 			w.h.C.ConnYields++
 			st.yields = true
 			return
@@ -83,10 +79,10 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 	if w.srv.verbose() > 1 {
 		w.logCommand(st.fd, cmd.Line)
 	}
-	if cmd.Kind >= protocol.Get && cmd.Kind <= protocol.Gats {
+	if cmd.Kind.Retrieves() {
 		if hasLongKey(cmd) {
 			w.ncmds++
-			w.add(i, protocol.Bad, st.parsed).cmd = cmd
+			w.add(i, protocol.BadKey, st.parsed).cmd = cmd
 			st.parsed += n
 			return true
 		}
@@ -98,9 +94,9 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 			st.parsed += n
 			return true
 		}
-		c.keys, c.exptime = cmd.Kind, 0
-		if cmd.Kind >= protocol.Gat {
-			c.exptime = w.expiry(cmd.Exptime)
+		c.keys = keyLine{kind: cmd.Kind}
+		if cmd.Kind.Touches() {
+			c.keys.exptime = w.expiry(cmd.Exptime)
 		}
 		// The keys are the rest of the line.
 		st.parsed += len(cmd.Line) - len(cmd.Key)
@@ -121,7 +117,7 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 	w.ncmds++
 	o := w.add(i, cmd.Kind, st.parsed)
 	o.cmd, o.body, o.key = cmd, body, cmd.Key
-	if cmd.Err == "" && hasKey[cmd.Kind] {
+	if cmd.Err == "" && cmd.Kind.Keyed() {
 		o.hash = w.store.Hash(cmd.Key)
 		w.store.PrefetchBucket(o.hash)
 	}
@@ -177,14 +173,6 @@ func (w *worker) parseUpload(i int, st *staged, c *conn, n int) bool {
 	return false
 }
 
-// hasKey lists the commands, besides retrievals, that look one key up.
-var hasKey = [protocol.NumKinds]bool{
-	protocol.Set: true, protocol.Add: true, protocol.Replace: true, protocol.Append: true,
-	protocol.Prepend: true, protocol.CAS: true, protocol.Delete: true, protocol.Incr: true,
-	protocol.Decr: true, protocol.Touch: true, protocol.MetaGet: true, protocol.MetaSet: true,
-	protocol.MetaDelete: true, protocol.MetaArithmetic: true, protocol.MetaDebug: true,
-}
-
 // add adds an operation to the batch, which has room.
 func (w *worker) add(i int, kind protocol.Kind, start int) *op {
 	o := &w.ops[w.nops]
@@ -204,12 +192,12 @@ func (w *worker) parseKeys(i int, st *staged, c *conn) bool {
 			end--
 		}
 	}
-	if c.keys == skipLine {
+	if c.keys.skips {
 		if after == 0 {
 			st.parsed = st.end
 			return false
 		}
-		st.parsed, c.keys = after, 0
+		st.parsed, c.keys = after, keyLine{}
 		return true
 	}
 	key, tail := protocol.NextKey(w.in[st.parsed:end])
@@ -224,15 +212,15 @@ func (w *worker) parseKeys(i int, st *staged, c *conn) bool {
 			return true
 		}
 		next, rest := protocol.NextKey(tail)
-		o := w.add(i, c.keys, st.parsed)
-		o.exptime = c.exptime
+		o := w.add(i, c.keys.kind, st.parsed)
+		o.exptime = c.keys.exptime
 		o.last = after != 0 && len(next) == 0
 		if o.key = key; len(key) > 0 {
 			o.hash = w.store.Hash(key)
 			w.store.PrefetchBucket(o.hash)
 		}
 		if o.last {
-			st.parsed, c.keys = after, 0
+			st.parsed, c.keys = after, keyLine{}
 			return true
 		}
 		st.parsed = end - len(tail)
@@ -250,7 +238,7 @@ func (w *worker) refuseKeys(i int, st *staged, c *conn) bool {
 	w.ncmds++
 	*cmd = protocol.Command{Kind: protocol.Bad, Err: protocol.ErrLongKey}
 	w.add(i, protocol.Bad, st.parsed).cmd = cmd
-	c.keys = skipLine
+	c.keys = keyLine{skips: true}
 	return true
 }
 
@@ -283,7 +271,7 @@ func (w *worker) longLine(i int, st *staged, c *conn) bool {
 	}
 	// The line is longer than any buffer. It is served as it comes; memcached
 	// would store all of it first.
-	c.keys, c.exptime = kind, 0
+	c.keys = keyLine{kind: kind}
 	st.parsed += spaces + len(kind.Name())
 	return true
 }
@@ -331,9 +319,9 @@ func (w *worker) putOff(o *op, st *staged, c *conn) {
 	}
 	st.resumes = true
 	st.parsed = int(o.start)
-	c.keys = 0
-	if o.cmd == nil && c.proto == protoText {
-		c.keys, c.exptime = o.kind, o.exptime
+	c.keys = keyLine{}
+	if o.kind.Retrieves() {
+		c.keys = keyLine{kind: o.kind, exptime: o.exptime}
 	}
 }
 

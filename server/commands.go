@@ -9,54 +9,83 @@ import (
 // output.
 type executor func(w *worker, o *op, st *staged, c *conn)
 
+// command is what the server knows of one command. Its grammar is the row of
+// the same Kind in package protocol.
+type command struct {
+	run executor
+	// counted takes the place of run while `stats detail` is on, if the command
+	// is one that counts by prefix.
+	counted executor
+	mode    cache.Mode // how a classic storage command stores
+}
+
 // commands lists what each command does.
-var commands = [protocol.NumKinds]executor{
-	protocol.Unknown: (*worker).unknown,
-	protocol.Bad:     (*worker).bad,
-	protocol.HTTP:    (*worker).http,
+var commands = [protocol.NumKinds]command{
+	protocol.Unknown: {run: (*worker).unknown},
+	protocol.Bad:     {run: (*worker).bad},
+	protocol.BadKey:  {run: (*worker).badKey},
+	protocol.HTTP:    {run: (*worker).http},
 
-	protocol.Get:  (*worker).get,
-	protocol.Gets: (*worker).get,
-	protocol.Gat:  (*worker).get,
-	protocol.Gats: (*worker).get,
+	protocol.Get:  {run: (*worker).get, counted: (*worker).countGet},
+	protocol.Gets: {run: (*worker).get, counted: (*worker).countGet},
+	protocol.Gat:  {run: (*worker).get, counted: (*worker).countGet},
+	protocol.Gats: {run: (*worker).get, counted: (*worker).countGet},
 
-	protocol.Set:     (*worker).storage,
-	protocol.Add:     (*worker).storage,
-	protocol.Replace: (*worker).storage,
-	protocol.Append:  (*worker).storage,
-	protocol.Prepend: (*worker).storage,
-	protocol.CAS:     (*worker).storage,
-	protocol.MetaSet: (*worker).storage,
+	protocol.Set:     {run: (*worker).storage, counted: (*worker).countStore, mode: cache.Set},
+	protocol.Add:     {run: (*worker).storage, counted: (*worker).countStore, mode: cache.Add},
+	protocol.Replace: {run: (*worker).storage, counted: (*worker).countStore, mode: cache.Replace},
+	protocol.Append:  {run: (*worker).storage, counted: (*worker).countStore, mode: cache.Append},
+	protocol.Prepend: {run: (*worker).storage, counted: (*worker).countStore, mode: cache.Prepend},
+	protocol.CAS:     {run: (*worker).storage, counted: (*worker).countStore, mode: cache.CompareAndSwap},
+	protocol.MetaSet: {run: (*worker).storage},
 
-	protocol.Delete: (*worker).delete,
-	protocol.Incr:   (*worker).delta,
-	protocol.Decr:   (*worker).delta,
-	protocol.Touch:  (*worker).touch,
+	protocol.Delete: {run: (*worker).delete, counted: (*worker).countDelete},
+	protocol.Incr:   {run: (*worker).delta},
+	protocol.Decr:   {run: (*worker).delta},
+	protocol.Touch:  {run: (*worker).touch},
 
-	protocol.MetaGet:        (*worker).metaGet,
-	protocol.MetaDelete:     (*worker).metaDelete,
-	protocol.MetaArithmetic: (*worker).metaArithmetic,
-	protocol.MetaDebug:      (*worker).metaDebug,
-	protocol.MetaNoop:       (*worker).metaNoop,
+	protocol.MetaGet:        {run: (*worker).metaGet},
+	protocol.MetaDelete:     {run: (*worker).metaDelete},
+	protocol.MetaArithmetic: {run: (*worker).metaArithmetic},
+	protocol.MetaDebug:      {run: (*worker).metaDebug},
+	protocol.MetaNoop:       {run: (*worker).metaNoop},
 
-	protocol.Quit:    (*worker).quit,
-	protocol.Version: (*worker).version,
-	protocol.Stats:   (*worker).stats,
-	protocol.Watch:   (*worker).watch,
+	protocol.Quit:    {run: (*worker).quit},
+	protocol.Version: {run: (*worker).version},
+	protocol.Stats:   {run: (*worker).stats},
+	protocol.Watch:   {run: (*worker).watch},
 
-	protocol.FlushAll:      (*worker).flushAll,
-	protocol.Verbosity:     (*worker).verbosity,
-	protocol.Shutdown:      (*worker).shutdown,
-	protocol.Slabs:         (*worker).slabs,
-	protocol.LRU:           (*worker).lru,
-	protocol.LRUCrawler:    (*worker).lruCrawler,
-	protocol.CacheMemlimit: (*worker).cacheMemlimit,
-	protocol.DebugTime:     (*worker).debugTime,
-	protocol.DebugItem:     (*worker).debugItem,
-	protocol.Misbehave:     (*worker).misbehave,
+	protocol.FlushAll:      {run: (*worker).flushAll},
+	protocol.Verbosity:     {run: (*worker).verbosity},
+	protocol.Shutdown:      {run: (*worker).shutdown},
+	protocol.Slabs:         {run: (*worker).slabs},
+	protocol.LRU:           {run: (*worker).lru},
+	protocol.LRUCrawler:    {run: (*worker).lruCrawler},
+	protocol.CacheMemlimit: {run: (*worker).cacheMemlimit},
+	protocol.DebugTime:     {run: (*worker).debugTime},
+	protocol.DebugItem:     {run: (*worker).debugItem},
+	protocol.Misbehave:     {run: (*worker).misbehave},
 
-	protocol.Binary:        (*worker).binary,
-	protocol.BinaryRefused: (*worker).binaryRefused,
+	protocol.Binary:        {run: (*worker).binary, counted: (*worker).countBinary},
+	protocol.BinaryRefused: {run: (*worker).binaryRefused},
+}
+
+// The columns of commands that are looked at for each operation, and by what
+// the executors themselves call.
+var (
+	executors  [2][protocol.NumKinds]executor // without and with counting by prefix
+	storeModes [protocol.NumKinds]cache.Mode
+)
+
+func init() {
+	for k := range commands {
+		c := &commands[k]
+		executors[0][k], executors[1][k] = c.run, c.run
+		if c.counted != nil {
+			executors[1][k] = c.counted
+		}
+		storeModes[k] = c.mode
+	}
 }
 
 // reply answers a classic command, unless it said noreply.
@@ -74,16 +103,12 @@ func (w *worker) unknown(o *op, _ *staged, c *conn) {
 // bad answers a line that cannot be carried out.
 func (w *worker) bad(o *op, _ *staged, c *conn) {
 	c.lastCmd = w.store.Now()
-	if o.cmd.Kind != protocol.Bad && o.cmd.Kind <= protocol.Gats {
-		w.refused(o.cmd)
-		return
-	}
 	w.reply(o, o.cmd.Err)
 }
 
-// refuse answers a storage command that cannot be carried out. The replies of
-// meta commands are given even in quiet mode.
-func (w *worker) refuse(cmd *protocol.Command, text string) {
+// storageReply answers a storage command. The replies of meta commands are given
+// even in quiet mode.
+func (w *worker) storageReply(cmd *protocol.Command, text string) {
 	if cmd.Kind == protocol.MetaSet || !cmd.NoReply {
 		w.out = protocol.AppendLine(w.out, text)
 	}
@@ -104,7 +129,7 @@ func (w *worker) get(o *op, st *staged, c *conn) {
 // end of the line went with the value, or all of it is put off.
 func (w *worker) getKey(o *op, st *staged, c *conn) bool {
 	counters := w.h.C
-	touches := o.kind == protocol.Gat || o.kind == protocol.Gats
+	touches := o.kind.Touches()
 	v := w.h.Acquire(o.hash, o.key)
 	hit := v.Hit()
 	if !hit {
@@ -122,7 +147,7 @@ func (w *worker) getKey(o *op, st *staged, c *conn) bool {
 	if n > copyMax && w.putOffLarge(v, o, st, c) {
 		return true
 	}
-	if o.kind == protocol.Gets || o.kind == protocol.Gats {
+	if o.kind.ReturnsCAS() {
 		w.out = protocol.AppendValueHeadCAS(w.out, o.key, v.ClientFlags(), n, v.CAS())
 	} else {
 		w.out = protocol.AppendValueHead(w.out, o.key, v.ClientFlags(), n)
@@ -161,7 +186,7 @@ func (w *worker) value(v *cache.View, n, tail int, st *staged, c *conn) {
 func (w *worker) draft(d *cache.Draft, cmd *protocol.Command, hash uint64) string {
 	counters := w.h.C
 	var exptime uint32
-	mode := classicMode[cmd.Kind]
+	mode := storeModes[cmd.Kind]
 	if cmd.Kind == protocol.MetaSet {
 		if cmd.Meta.Flags.Has('T') {
 			exptime = w.expiry(cmd.Meta.Exptime)
@@ -204,26 +229,20 @@ func (w *worker) storage(o *op, _ *staged, c *conn) {
 	c.lastCmd = w.store.Now()
 	cmd := o.cmd
 	if cmd.Err != "" {
-		w.refuse(cmd, cmd.Err)
+		w.storageReply(cmd, cmd.Err)
 		return
 	}
 	var d cache.Draft
 	if reply := w.draft(&d, cmd, o.hash); reply != "" {
-		w.refuse(cmd, reply)
+		w.storageReply(cmd, reply)
 		return
 	}
 	if !w.h.Fill(&d, o.body[:cmd.VLen]) {
 		w.h.Discard(&d)
-		w.refuse(cmd, protocol.ErrOutOfMemory)
+		w.storageReply(cmd, protocol.ErrOutOfMemory)
 		return
 	}
 	w.commit(&d, cmd, o.hash, o.body[cmd.VLen] == '\r' && o.body[cmd.VLen+1] == '\n')
-}
-
-// classicMode is how each classic storage command stores.
-var classicMode = [protocol.NumKinds]cache.Mode{
-	protocol.Set: cache.Set, protocol.Add: cache.Add, protocol.Replace: cache.Replace,
-	protocol.Append: cache.Append, protocol.Prepend: cache.Prepend, protocol.CAS: cache.CompareAndSwap,
 }
 
 // The replies to classic storage commands.
@@ -241,13 +260,13 @@ func (w *worker) commit(d *cache.Draft, cmd *protocol.Command, hash uint64, ende
 	w.h.C.SetCmds[class]++
 	if !ended {
 		w.h.Discard(d)
-		w.refuse(cmd, protocol.ErrBadChunk)
+		w.storageReply(cmd, protocol.ErrBadChunk)
 		return
 	}
 	out := w.h.Commit(d, cmd.Key, cache.Terms{
-		Mode: classicMode[cmd.Kind], Compare: cmd.CAS, CAS: w.store.NextCAS(),
+		Mode: storeModes[cmd.Kind], Compare: cmd.CAS, CAS: w.store.NextCAS(),
 	})
-	w.refuse(cmd, resultText[out.Result])
+	w.storageReply(cmd, resultText[out.Result])
 }
 
 func (w *worker) delete(o *op, _ *staged, c *conn) {

@@ -50,10 +50,7 @@ type conn struct {
 	pinOff  int32
 	pinTail int32 // how many bytes of valueTail follow it
 
-	// In the middle of a line of keys, if keys is not 0: the rest of the line
-	// follows as input.
-	keys    protocol.Kind
-	exptime uint32
+	keys keyLine
 
 	swallow int64 // bytes of a refused data block still to come
 
@@ -73,6 +70,17 @@ type conn struct {
 	authSpace, authLong bool
 	authFails           uint8
 }
+
+// keyLine is the line of keys that a connection is in the middle of: the rest of
+// it follows as input. The zero value is a connection at the beginning of a line.
+type keyLine struct {
+	kind    protocol.Kind // the retrieval
+	skips   bool          // it was refused: the rest is dropped
+	exptime uint32        // of gat and gats
+}
+
+// open says whether there is such a line.
+func (l keyLine) open() bool { return l.kind != protocol.Unknown || l.skips }
 
 // outQueue is a list of pool buffers with output.
 type outQueue struct {

@@ -2,12 +2,13 @@ package server
 
 import "gomcd/protocol"
 
-// refused answers a retrieval of which a key is too long with an error alone.
+// badKey answers a retrieval of which a key is too long with an error alone.
 // memcached comes upon that key when it has looked up those before it: they
 // count as accessed, and are touched if they were to be.
-func (w *worker) refused(cmd *protocol.Command) {
-	counters := w.h.C
-	touches := cmd.Kind == protocol.Gat || cmd.Kind == protocol.Gats
+func (w *worker) badKey(o *op, _ *staged, c *conn) {
+	c.lastCmd = w.store.Now()
+	cmd, counters := o.cmd, w.h.C
+	touches := cmd.Kind.Touches()
 	var exptime uint32
 	if touches {
 		exptime = w.expiry(cmd.Exptime)

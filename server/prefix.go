@@ -10,7 +10,8 @@ import (
 // prefixes is what `stats detail` tells: how often keys with each prefix, up
 // to the delimiter, were read, found, stored and deleted. As long as nobody
 // asks for it, nothing is counted, and commands are not even tested for it:
-// those that count are a table of executors of their own.
+// those that count have an executor of their own (command.counted). As in
+// memcached, meta commands, incr, decr and touch do not count.
 type prefixes struct {
 	lock  spin
 	slots []prefix // found by hash, then in the next slots
@@ -118,24 +119,6 @@ func (w *worker) dumpPrefixes(c *conn) {
 	}
 }
 
-// executors are commands without and with counting by prefix.
-var executors = [2][protocol.NumKinds]executor{commands, detailed()}
-
-// detailed returns the executors that count. As in memcached, meta commands,
-// incr, decr and touch do not.
-func detailed() [protocol.NumKinds]executor {
-	t := commands
-	for _, k := range []protocol.Kind{protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats} {
-		t[k] = (*worker).detailGet
-	}
-	for _, k := range []protocol.Kind{protocol.Set, protocol.Add, protocol.Replace, protocol.Append, protocol.Prepend, protocol.CAS} {
-		t[k] = (*worker).detailStore
-	}
-	t[protocol.Delete] = (*worker).detailDelete
-	t[protocol.Binary] = (*worker).detailBinary
-	return t
-}
-
 // setDetail has all workers count by prefix, or stop.
 func (w *worker) setDetail(on bool) {
 	w.srv.tune.detail.Store(on)
@@ -172,7 +155,7 @@ func (w *worker) noteGet(key []byte, missesBefore uint64) {
 	w.notePrefix(key, more)
 }
 
-func (w *worker) detailGet(o *op, st *staged, c *conn) {
+func (w *worker) countGet(o *op, st *staged, c *conn) {
 	before := w.misses()
 	w.get(o, st, c)
 	if len(o.key) > 0 {
@@ -180,21 +163,21 @@ func (w *worker) detailGet(o *op, st *staged, c *conn) {
 	}
 }
 
-func (w *worker) detailStore(o *op, st *staged, c *conn) {
+func (w *worker) countStore(o *op, st *staged, c *conn) {
 	if o.cmd.Err == "" {
 		w.notePrefix(o.key, keyCounts{sets: 1})
 	}
 	w.storage(o, st, c)
 }
 
-func (w *worker) detailDelete(o *op, st *staged, c *conn) {
+func (w *worker) countDelete(o *op, st *staged, c *conn) {
 	if o.cmd.Err == "" {
 		w.notePrefix(o.key, keyCounts{deletes: 1})
 	}
 	w.delete(o, st, c)
 }
 
-func (w *worker) detailBinary(o *op, st *staged, c *conn) {
+func (w *worker) countBinary(o *op, st *staged, c *conn) {
 	before := w.misses()
 	op := protocol.Packet(w.in[o.start:]).Opcode().Loud()
 	w.binary(o, st, c)

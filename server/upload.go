@@ -24,7 +24,7 @@ func (w *worker) startUpload(c *conn, cmd *protocol.Command, line, in []byte) {
 		refused = w.draft(&c.upload, cmd, w.store.Hash(cmd.Key))
 	}
 	if refused != "" {
-		w.refuse(cmd, refused)
+		w.storageReply(cmd, refused)
 		c.swallow = int64(cmd.VLen + 2 - len(in))
 		return
 	}
@@ -125,7 +125,7 @@ func (w *worker) endUpload(c *conn) {
 	protocol.Parse(w.srv.pool.buf(c.in)[:c.inLen], cmd)
 	if c.failed {
 		c.failed = false
-		w.refuse(cmd, "SERVER_ERROR Out of memory during read")
+		w.storageReply(cmd, "SERVER_ERROR Out of memory during read")
 		w.releaseInput(c)
 		return
 	}

@@ -22,7 +22,7 @@ func (w *worker) http(_ *op, st *staged, c *conn) { w.hangUp(st, c, closeError) 
 // hangUp closes a connection when what it is owed was sent.
 func (w *worker) hangUp(st *staged, c *conn, reason closeReason) {
 	c.state, c.reason = connClosing, reason
-	st.stopped, st.resumes = true, true
+	st.reach(hungUp)
 	st.parsed = st.end
 }
 

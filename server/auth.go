@@ -27,7 +27,7 @@ const (
 // returns false when it cannot go on with the input there is.
 func (w *worker) parseAuth(i int, st *staged, c *conn) bool {
 	w.execute()
-	if st.stopped || c.state != connOpen {
+	if st.halted() || c.state != connOpen {
 		return false
 	}
 	w.begin(i)

@@ -38,7 +38,7 @@ func (w *worker) parse(i int) {
 		w.begin(i)
 		w.endUpload(c)
 	}
-	for done := 0; st.parsed < st.end && !st.stopped && c.state == connOpen; {
+	for done := 0; st.parsed < st.end && !st.halted() && c.state == connOpen; {
 		more := true
 		switch {
 		case w.nops == batchSize || w.ncmds == batchSize:
@@ -61,7 +61,7 @@ func (w *worker) parse(i int) {
 		}
 		if done == w.srv.turnLimit && !c.keys.open() && st.parsed < st.end {
 			w.h.C.ConnYields++
-			st.yields = true
+			st.reach(yielded)
 			return
 		}
 	}
@@ -160,7 +160,7 @@ func hasLongKey(cmd *protocol.Command) bool {
 // first n bytes that are not parsed; what precedes it is carried out first.
 func (w *worker) parseUpload(i int, st *staged, c *conn, n int) bool {
 	w.execute()
-	if st.stopped || c.state != connOpen {
+	if st.halted() || c.state != connOpen {
 		return false
 	}
 	// The batch is empty now and its first slot free.
@@ -296,7 +296,7 @@ func (w *worker) execute() {
 		o := &w.ops[k]
 		st := &w.staged[o.staged]
 		c := &w.conns[st.fd]
-		if st.stopped || c.state != connOpen {
+		if st.halted() || c.state != connOpen {
 			w.putOff(o, st, c)
 			continue
 		}
@@ -314,10 +314,10 @@ func (w *worker) execute() {
 // putOff returns the first operation that a stopped connection could not have
 // carried out, and with it all after it, to the connection's input.
 func (w *worker) putOff(o *op, st *staged, c *conn) {
-	if st.resumes {
+	if st.outcome >= putBack {
 		return
 	}
-	st.resumes = true
+	st.reach(putBack)
 	st.parsed = int(o.start)
 	c.keys = keyLine{}
 	if o.kind.Retrieves() {

@@ -20,7 +20,7 @@ func (w *worker) parseBinary(i int, st *staged, c *conn) bool {
 		// What follows bytes that are no packet cannot be told, and a key
 		// that no buffer holds is not waited for.
 		w.execute()
-		if c.state == connOpen && !st.stopped {
+		if c.state == connOpen && !st.halted() {
 			c.state, st.parsed = connClosing, st.end
 		}
 		return false

@@ -9,7 +9,7 @@ import (
 // what follows a refused packet. What precedes it is carried out first.
 func (w *worker) parseBinaryUpload(i int, st *staged, c *conn, f *protocol.Frame) bool {
 	w.execute()
-	if st.stopped || c.state != connOpen {
+	if st.halted() || c.state != connOpen {
 		return false
 	}
 	w.begin(i)

@@ -76,7 +76,7 @@ func (w *worker) resumeDump(st *staged, c *conn) {
 			return
 		case w.udp == nil:
 			w.flushOne(st, false)
-			st.stopped = true
+			st.reach(stopped)
 			return
 		case len(w.out) > outSoft:
 			// A response must be complete before it is sent.

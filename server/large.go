@@ -40,7 +40,7 @@ func (w *worker) putOffLarge(v *cache.View, o *op, st *staged, c *conn) bool {
 		return false
 	}
 	v.Release()
-	st.stopped = true
+	st.reach(stopped)
 	w.putOff(o, st, c)
 	return true
 }
@@ -59,7 +59,7 @@ func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 		// So many connections are sending this item that its count of them
 		// is at its end: this one has to come back.
 		w.close(c)
-		st.stopped = true
+		st.reach(stopped)
 	case n <= copyMax:
 		w.copyValue(&pin, tail)
 		w.h.Unpin(&pin)
@@ -73,12 +73,12 @@ func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 		w.flushOne(st, true)
 		if c.state != connOpen {
 			w.h.Unpin(&pin)
-			st.stopped = true
+			st.reach(stopped)
 			return
 		}
 		c.pin, c.pinOff, c.pinTail = pin, 0, int32(tail)
-		if st.stopped || !w.sendPinned(c) {
-			st.stopped = true
+		if st.halted() || !w.sendPinned(c) {
+			st.reach(stopped)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (w *worker) sendCopied(st *staged, c *conn, pin *cache.Pin, from, tail int)
 		w.h.Unpin(pin)
 		return
 	}
-	st.stopped = true
+	st.reach(stopped)
 	if !ok {
 		w.h.Unpin(pin)
 		return

@@ -45,13 +45,13 @@ func (w *worker) deliver(st *staged, more bool) {
 	if !c.owes() {
 		n, ok := w.sendSome(c, b, more)
 		if !ok {
-			st.stopped = true
+			st.reach(stopped)
 			return
 		}
 		b = b[n:]
 	}
 	if len(b) > 0 {
-		st.stopped = true
+		st.reach(stopped)
 		if !w.queueOutput(c, b) {
 			w.close(c)
 			return

@@ -142,7 +142,7 @@ func (w *worker) watch(o *op, st *staged, c *conn) {
 		return
 	}
 	// What was answered before goes out before the logger's first word.
-	if w.flushOne(st, false); st.stopped {
+	if w.flushOne(st, false); st.halted() {
 		if c.state == connOpen {
 			w.putOff(o, st, c)
 		}

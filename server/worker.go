@@ -90,10 +90,25 @@ type staged struct {
 	end     int
 	outFrom int // of its output, not sent yet
 	outTo   int
-	stopped bool // its further operations are put off
-	resumes bool // and parsed says where they begin
-	yields  bool // it has had its turn, and there is input left
+	outcome outcome
 }
+
+// outcome is what has become of a connection's part in a turn. It only goes up.
+type outcome uint8
+
+const (
+	serving outcome = iota // its operations are carried out
+	yielded                // it has had its turn, and there is input left
+	stopped                // its further operations are put off
+	putBack                // they have been: parsed says where they begin
+	hungUp                 // it is closed: they are dropped
+)
+
+// reach sets the outcome, unless it is further already.
+func (st *staged) reach(o outcome) { st.outcome = max(st.outcome, o) }
+
+// halted says whether no more operations are carried out in this turn.
+func (st *staged) halted() bool { return st.outcome >= stopped }
 
 func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 	w := &worker{cur: -1, soft: connSoft, srv: srv, id: id, epfd: epfd, h: h, store: h.Store(), conns: srv.conns}
@@ -399,11 +414,11 @@ func (w *worker) finish() {
 			w.close(c)
 			continue
 		}
-		if (st.stopped || st.yields) && !c.blocked && c.state == connOpen {
+		if st.outcome != serving && !c.blocked && c.state == connOpen {
 			w.again(c) // it has input that was put off
 			continue
 		}
-		if c.eof && !st.stopped && !st.yields {
+		if c.eof && st.outcome == serving {
 			c.state = connClosing
 		}
 		w.fate(c)

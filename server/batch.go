@@ -266,7 +266,7 @@ func (w *worker) longLine(i int, st *staged, c *conn) bool {
 		}
 		return false
 	}
-	if len(rest) < bufSize || w.udp != nil {
+	if len(rest) < bufSize || !c.carrier.streams() {
 		return false
 	}
 	// The line is longer than any buffer. It is served as it comes; memcached

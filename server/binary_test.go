@@ -200,6 +200,8 @@ func FuzzBinaryConnection(f *testing.F) {
 	inOne := newBench(f, cfg)
 	cfg.MaxConns++ // its highest descriptor is another
 	inTwo := newBench(f, cfg)
+	cfg.MaxConns++
+	onHose := newBench(f, cfg)
 	f.Fuzz(func(t *testing.T, in []byte, cut int) {
 		if len(in) == 0 {
 			return
@@ -217,8 +219,15 @@ func FuzzBinaryConnection(f *testing.F) {
 			return string(got)
 		}
 		whole, parts := run(inOne, in), run(inTwo, in[:cut], in[cut:])
-		if whole != parts && !strings.Contains(whole, "\x81\x10") {
+		drops := onHose.overHose(t, in, cut)
+		if strings.Contains(whole, "\x81\x10") {
+			return
+		}
+		if whole != parts {
 			t.Errorf("cut at %d of %q: %q, in one piece %q", cut, in, parts, whole)
+		}
+		if whole != drops {
+			t.Errorf("over a hose, %q is answered %q, by a socket %q", in, drops, whole)
 		}
 	})
 }

@@ -25,6 +25,8 @@ type conn struct {
 	state connState
 	proto connProto
 
+	carrier carrier
+
 	ready   bool // the socket may have input that was not received
 	queued  bool // in the worker's list for the next turn
 	ended   bool // the client will send no more

@@ -74,7 +74,7 @@ func (w *worker) resumeDump(st *staged, c *conn) {
 		switch {
 		case done:
 			return
-		case w.udp == nil:
+		case c.carrier.waits():
 			w.flushOne(st, false)
 			st.reach(stopped)
 			return

@@ -36,7 +36,7 @@ var valueTailBytes = []byte(valueTail)
 // putOffLarge puts off an operation on a large value if this turn has sent
 // enough of them. Then it releases the view.
 func (w *worker) putOffLarge(v *cache.View, o *op, st *staged, c *conn) bool {
-	if w.large > 0 || w.udp != nil {
+	if w.large > 0 || !c.carrier.waits() {
 		return false
 	}
 	v.Release()
@@ -63,7 +63,7 @@ func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 	case n <= copyMax:
 		w.copyValue(&pin, tail)
 		w.h.Unpin(&pin)
-	case w.udp != nil:
+	case !c.carrier.waits():
 		w.udp.value(st, c, &pin, tail)
 	case n <= copyLargeMax:
 		from := len(w.out)

@@ -1,7 +1,5 @@
 package server
 
-import "golang.org/x/sys/unix"
-
 // flush sends the output that was collected, to each staged connection in
 // turn.
 func (w *worker) flush() {
@@ -38,7 +36,7 @@ func (w *worker) deliver(st *staged, more bool) {
 	if len(b) == 0 || c.state == connFree || c.state == connWatching {
 		return
 	}
-	if w.udp != nil {
+	if !c.carrier.waits() {
 		w.udp.answer(c, b)
 		return
 	}
@@ -74,20 +72,16 @@ func (w *worker) wait(c *conn) {
 // sendSome sends to a connection and counts. It returns false, with the
 // connection closed, if that failed for good.
 func (w *worker) sendSome(c *conn, b []byte, more bool) (int, bool) {
-	n, errno := send(c.fd, b, more)
-	switch errno {
-	case 0:
-		w.h.C.BytesWritten += uint64(n)
-		return n, true
-	case unix.EAGAIN:
-		return 0, true
-	case unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
-		nap(shortage)
+	n, f := w.give(c, b, more)
+	switch f {
+	case broken:
+		w.close(c)
+		return 0, false
+	case strained:
 		c.strained = true
-		return 0, true
 	}
-	w.close(c)
-	return 0, false
+	w.h.C.BytesWritten += uint64(n)
+	return n, true
 }
 
 // queueOutput keeps output for when the socket takes it.

@@ -127,7 +127,7 @@ func (u *udp) serve(n int) {
 	}
 	copy(u.packet[:2], w.in[:2]) // the request's id
 	c := &w.conns[u.fd]
-	*c = conn{fd: int32(u.fd), state: connOpen, proto: protoText, authed: true, lastCmd: w.store.Now()}
+	*c = conn{fd: int32(u.fd), state: connOpen, carrier: datagram, proto: protoText, authed: true, lastCmd: w.store.Now()}
 	if w.in[udpHeader] == protocol.BinaryMagic {
 		c.proto = protoBinary
 	}

@@ -66,7 +66,7 @@ func (w *worker) receiveBody(c *conn) bool {
 func (w *worker) receiveSome(c *conn) (int, bool) {
 	c.lastCmd = w.store.Now()
 	if c.swallow > 0 {
-		n, ok := w.receive(c, w.discard[:min(c.swallow, int64(len(w.discard)))])
+		n, ok := w.receive(c, w.discard[:min(c.swallow, int64(len(w.discard)))], false)
 		if ok {
 			c.swallow -= int64(n)
 		}
@@ -74,7 +74,7 @@ func (w *worker) receiveSome(c *conn) (int, bool) {
 	}
 	if c.upload.Left() == 0 {
 		b := w.discard[:2-c.tail]
-		n, ok := w.receive(c, b)
+		n, ok := w.receive(c, b, false)
 		if ok {
 			w.tail(c, b[:n])
 		}
@@ -86,7 +86,7 @@ func (w *worker) receiveSome(c *conn) (int, bool) {
 		w.uploadFails(c)
 		return 0, true
 	}
-	n, ok := w.receive(c, space)
+	n, ok := w.receive(c, space, false)
 	if ok {
 		w.h.Advance(&c.upload, n)
 	}

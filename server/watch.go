@@ -128,8 +128,8 @@ func (w *worker) watch(o *op, st *staged, c *conn) {
 		w.reply(o, "CLIENT_ERROR watch commands not allowed")
 		return
 	}
-	if w.udp != nil {
-		w.reply(o, "ERROR") // there is no connection to send lines to
+	if !c.carrier.watchable() {
+		w.reply(o, "ERROR") // there is nothing that the logger could send to
 		return
 	}
 	if w.follows(o, st) {

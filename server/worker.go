@@ -61,7 +61,8 @@ type worker struct {
 	idleScan uint32
 	done     atomic.Bool
 
-	udp *udp // whose requests these are, nil for connections
+	udp  *udp // whose requests these are, nil for connections
+	wire wire // what carries connections that no socket does
 }
 
 const (
@@ -250,12 +251,14 @@ func (w *worker) again(c *conn) {
 	}
 }
 
+var tooManyConns = []byte("ERROR Too many open connections\r\n")
+
 // adopt takes over a connection that the acceptor registered.
 func (w *worker) adopt(c *conn, fd int32, gen uint32) {
 	*c = conn{fd: fd, gen: gen, state: connOpen, lastCmd: w.store.Now(), authed: w.srv.auth == nil}
 	w.startProtocol(c)
 	if gen&genRefused != 0 {
-		send(fd, []byte("ERROR Too many open connections\r\n"), false)
+		w.give(c, tooManyConns, false)
 		w.close(c)
 		return
 	}
@@ -322,7 +325,7 @@ func (w *worker) stage(c *conn, receive bool) {
 		w.releaseInput(c)
 	}
 	if receive && c.ready {
-		got, ok := w.receiveMore(c, w.in[start+n:start+bufSize], n > 0)
+		got, ok := w.receive(c, w.in[start+n:start+bufSize], n > 0)
 		if !ok {
 			return
 		}
@@ -333,49 +336,27 @@ func (w *worker) stage(c *conn, receive bool) {
 	w.parse(len(w.staged) - 1)
 }
 
-// receiveMore receives into b, behind input that was put off if there is some:
-// then the connection is not closed when its client is done.
-func (w *worker) receiveMore(c *conn, b []byte, behind bool) (int, bool) {
-	if !behind || len(b) == 0 {
-		return w.receive(c, b)
-	}
-	n, errno := recv(c.fd, b)
-	if errno == 0 && n == 0 {
-		c.ready, c.eof, c.reason = false, true, closeNormal
-		return 0, true
-	}
-	return w.received(c, b, n, errno)
-}
-
-// receive receives into b. It returns false if the connection is gone.
-func (w *worker) receive(c *conn, b []byte) (int, bool) {
+// receive takes input into b. It returns false if the connection is gone, as
+// it is when the client sends no more; unless the input stands behind other that
+// was put off, which is served first.
+func (w *worker) receive(c *conn, b []byte, behind bool) (int, bool) {
 	if len(b) == 0 {
 		return 0, true
 	}
-	n, errno := recv(c.fd, b)
-	return w.received(c, b, n, errno)
-}
-
-func (w *worker) received(c *conn, b []byte, n int, errno syscall.Errno) (int, bool) {
-	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
-		c.ready = errno == unix.EINTR
-		return 0, true
-	case errno == unix.ENOMEM || errno == unix.ENOBUFS:
-		nap(shortage)
-		return 0, true // and again in the next turn
-	case errno != 0 || n == 0:
-		if errno == 0 {
-			c.reason = closeNormal
+	n, f := w.take(c, b)
+	switch f {
+	case flowing, strained:
+		w.h.C.BytesRead += uint64(n)
+		return n, true
+	case ended:
+		c.reason = closeNormal
+		if behind {
+			c.eof = true
+			return 0, true
 		}
-		w.close(c)
-		return 0, false
 	}
-	w.h.C.BytesRead += uint64(n)
-	// A short read means that the socket is empty, and the next input makes a
-	// new event; unless the client is done, which is only told once.
-	c.ready = n == len(b) || c.ended
-	return n, true
+	w.close(c)
+	return 0, false
 }
 
 // releaseInput gives a connection's input buffer back.
@@ -431,8 +412,8 @@ func (w *worker) close(c *conn) {
 	if c.state == connFree {
 		return
 	}
-	if w.udp != nil {
-		c.state = connClosing
+	if !c.carrier.streams() {
+		c.state = connClosing // it ends with its request
 		return
 	}
 	refused := c.gen&genRefused != 0

@@ -298,8 +298,9 @@ func TestClosedConnectionLeavesNothing(t *testing.T) {
 	}
 }
 
-// FuzzConnection feeds a connection bytes in two pieces and in one: the
-// replies are the same, and the store stays whole.
+// FuzzConnection feeds a connection bytes in one piece, in two, and over a
+// carrier that splits, delays and refuses: the replies are the same, and the
+// store stays whole.
 func FuzzConnection(f *testing.F) {
 	for _, s := range []string{
 		"set a 0 0 1\r\nx\r\nget a\r\n", "ms a 2 T0 c\r\nxy\r\nmg a v t\r\nma a\r\nmd a q\r\nmn\r\n",
@@ -310,13 +311,15 @@ func FuzzConnection(f *testing.F) {
 	} {
 		f.Add([]byte(s), 3)
 	}
-	// Two servers get the same requests from the first to the last, so that
+	// All servers get the same requests from the first to the last, so that
 	// they are in the same state before each.
 	cfg := testConfig()
 	cfg.MemLimit = 8 << 20
 	inOne := newBench(f, cfg)
 	cfg.MaxConns++ // its highest descriptor is another
 	inTwo := newBench(f, cfg)
+	cfg.MaxConns++
+	onHose := newBench(f, cfg)
 	f.Fuzz(func(t *testing.T, in []byte, cut int) {
 		if len(in) == 0 {
 			return
@@ -333,6 +336,7 @@ func FuzzConnection(f *testing.F) {
 			return string(got)
 		}
 		whole, parts := run(inOne, in), run(inTwo, in[:cut], in[cut:])
+		drops := onHose.overHose(t, in, cut)
 		if bytes.Contains(in, []byte("lru_crawler")) || bytes.Contains(in, []byte("stats")) {
 			// Dumps are in the order of the table, whose hashes are each
 			// server's own, or the first few of that; and one is refused
@@ -340,10 +344,17 @@ func FuzzConnection(f *testing.F) {
 			if strings.Contains(whole, "cannot pipeline other commands before") || strings.Contains(whole, "ITEM ") {
 				return
 			}
-			whole, parts = inOrder(whole), inOrder(parts)
+			whole, parts, drops = inOrder(whole), inOrder(parts), inOrder(drops)
 		}
-		if whole != parts && !strings.Contains(whole, "STAT ") {
+		if strings.Contains(whole, "STAT ") {
+			return
+		}
+		if whole != parts {
 			t.Errorf("cut at %d of %q: %q, in one piece %q", cut, in, parts, whole)
+		}
+		// Only a socket's connection can watch.
+		if whole != drops && !bytes.Contains(in, []byte("watch")) {
+			t.Errorf("over a hose, %q is answered %q, by a socket %q", in, drops, whole)
 		}
 	})
 }

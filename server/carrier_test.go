@@ -1,0 +1,129 @@
+package server
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// hose is a carrier in memory that splits, delays and refuses as it pleases.
+type hose struct {
+	rand    *rand.Rand
+	in, out []byte
+}
+
+func (h *hose) take(c *conn, b []byte) (int, flow) {
+	switch {
+	case len(h.in) == 0 && c.ended:
+		return 0, ended
+	case len(h.in) == 0, h.rand.IntN(4) == 0:
+		c.ready = false
+		return 0, flowing
+	case h.rand.IntN(8) == 0:
+		return 0, strained
+	}
+	n := copy(b[:1+h.rand.IntN(len(b))], h.in)
+	h.in = h.in[n:]
+	c.ready = h.rand.IntN(2) == 0
+	return n, flowing
+}
+
+func (h *hose) give(_ *conn, b []byte, _ bool) (int, flow) {
+	switch h.rand.IntN(6) {
+	case 0:
+		return 0, flowing
+	case 1:
+		return 0, strained
+	}
+	n := 1 + h.rand.IntN(len(b))
+	h.out = append(h.out, b[:n]...)
+	return n, flowing
+}
+
+// wire puts the connection on a hose in place of its socket.
+func (b *bench) wire(seed uint64) {
+	b.w.wire = &hose{rand: rand.New(rand.NewPCG(seed, 0))}
+	b.w.conns[b.fd].carrier = wired
+}
+
+// pump has the worker serve input from the hose until all is answered, or the
+// connection is closed, and returns what came back.
+func (b *bench) pump(in []byte) []byte {
+	b.t.Helper()
+	h, c := b.w.wire.(*hose), &b.w.conns[b.fd]
+	h.in, h.out = in, h.out[:0]
+	events := []pollEvent{{Events: unix.EPOLLIN | unix.EPOLLOUT, Fd: b.fd, Pad: int32(b.gen)}}
+	for range 1_000_000 {
+		b.w.turn(events)
+		if c.state == connFree || len(h.in) == 0 && !c.owes() && !c.queued {
+			return h.out
+		}
+	}
+	b.t.Fatalf("%d bytes are not taken, and the client is owed output: %v", len(h.in), c.owes())
+	return nil
+}
+
+// overHose answers input on a new connection over a hose.
+func (b *bench) overHose(t testing.TB, in []byte, seed int) string {
+	b.t = t
+	b.connect()
+	b.wire(uint64(seed))
+	reply := b.pump(in)
+	b.verify()
+	return string(reply)
+}
+
+// What is served over a carrier that gives and takes a byte now and then is what
+// is served over a socket: values that are received into their items and sent
+// from them, lists of keys longer than a buffer, dumps, both protocols.
+func TestAnyCarrierServes(t *testing.T) {
+	big := strings.Repeat("0123456789", 9_000)
+	var keys strings.Builder
+	for i := range 4000 {
+		keys.WriteString(" key" + itoa(i))
+	}
+	requests := []string{
+		"set a 0 0 1\r\nx\r\nget a\r\nmg a v s\r\nincr a 1\r\n",
+		"set big 5 0 90000\r\n" + big + "\r\nget a big a\r\nmg big v\r\n",
+		"set refused 0 0 2000000\r\n" + strings.Repeat("y", 2_000_000) + "\r\nversion\r\n",
+		"get" + keys.String() + " a\r\n",
+		"ms big 90000 T0\r\n" + big + "\r\nappend a 0 0 3\r\ndef\r\ngets big\r\n",
+		"stats sizes\r\nstats detail dump\r\nmn\r\nquit\r\n",
+	}
+	cfg := testConfig()
+	plain := newBench(t, cfg)
+	cfg.MaxConns++ // its highest descriptor is another
+	b := newBench(t, cfg)
+	for seed := range uint64(20) {
+		b.wire(seed)
+		for _, r := range requests {
+			want, got := string(plain.exchange([]byte(r))), string(b.pump([]byte(r)))
+			if want, got = withoutCAS(want), withoutCAS(got); got != want {
+				t.Fatalf("seed %d, %.60q: got %d bytes %.200q, want %d bytes %.200q", seed, r, len(got), got, len(want), want)
+			}
+		}
+		if c := &b.w.conns[b.fd]; c.state != connFree {
+			t.Error("quit does not close the connection")
+		}
+		if used := b.s.pool.used.Load(); used != 0 {
+			t.Errorf("%d buffers are lost", used)
+		}
+		b.verify()
+		b.connect()
+		plain.connect()
+	}
+}
+
+// withoutCAS leaves out the CAS values that gets returns: they go on counting.
+func withoutCAS(reply string) string {
+	var b strings.Builder
+	for line := range strings.Lines(reply) {
+		if strings.HasPrefix(line, "VALUE ") && strings.Count(line, " ") == 4 {
+			line = line[:strings.LastIndexByte(line, ' ')] + "\r\n"
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}

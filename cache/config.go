@@ -3,23 +3,21 @@ package cache
 // Config says how the store is laid out. It does not change afterwards; what
 // operators may change is in [Tunables].
 type Config struct {
-	MemLimit      int64   // bytes for items, 0: as much as there is address space for
-	Growable      bool    // reserve address space for SetMemLimit to grow into
-	UseCAS        bool    // items carry a CAS value
-	Factor        float64 // growth from one slab class to the next
-	ChunkSize     int     // bytes for key, value and flags in the smallest class
-	ItemSizeMax   int64   // the largest item, header included
-	ChunkMax      int64   // the largest chunk; larger items are in several
-	SlabSizes     []int   // the chunk sizes, ascending, instead of by Factor
-	HashPower     int     // log2 of the table's slots at start, 0: 16
-	NoHashExpand  bool    // the table never grows
-	TrackSizes    bool    // keep the histogram behind `stats sizes`
-	SlabReassign  bool    // pages may move between classes
-	PrefixDelim   byte    // between a key's prefix and the rest
-	StartTime     uint32  // the store's clock at start, seconds
-	Malloced      int64   // bytes that count as taken from the start, for tests of limits
-	File          *File   // item memory is in this file, nil: anonymous memory
-	SmallestClass int     // bytes of the smallest chunk beyond ChunkSize, 0: 48
+	MemLimit     int64   // bytes for items, 0: as much as there is address space for
+	Growable     bool    // reserve address space for SetMemLimit to grow into
+	UseCAS       bool    // items carry a CAS value
+	Factor       float64 // growth from one slab class to the next
+	ChunkSize    int     // bytes for key, value and flags in the smallest class
+	ItemSizeMax  int64   // the largest item, header included
+	ChunkMax     int64   // the largest chunk; larger items are in several
+	SlabSizes    []int   // the chunk sizes, ascending, instead of by Factor
+	HashPower    int     // log2 of the table's slots at start, 0: 16
+	NoHashExpand bool    // the table never grows
+	TrackSizes   bool    // keep the histogram behind `stats sizes`
+	SlabReassign bool    // pages may move between classes
+	StartTime    uint32  // the store's clock at start, seconds
+	Malloced     int64   // bytes that count as taken from the start, for tests of limits
+	File         *File   // item memory is in this file, nil: anonymous memory
 }
 
 // SlotSize is what an item takes of the hash table, in bytes. memcached has

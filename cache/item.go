@@ -72,7 +72,7 @@ func (s *Store) classID(ref uint32, it *item) uint8 {
 
 // classAndLRU is the item's slab class with its LRU in the top two bits.
 func (s *Store) classAndLRU(ref uint32, it *item) uint8 {
-	return s.classID(ref, it) | it.lru()<<classShift
+	return HitsIndex(int(s.classID(ref, it)), it.lru())
 }
 
 // refs is how often the item is pinned.

@@ -202,7 +202,6 @@ func (s *Store) takePage(first bool) uint32 {
 	}
 	limit := s.memLimit.Load()
 	if limit != 0 && s.malloced.Load()+PageSize > limit && !first {
-		s.limitReached = true
 		return 0
 	}
 	n := s.returned
@@ -226,7 +225,6 @@ func (s *Store) givePage(n uint32) {
 	s.pages[n] = page{next: s.spare}
 	s.spare = n
 	s.spares++
-	s.limitReached = false
 	s.returnPages()
 }
 
@@ -249,11 +247,4 @@ func (s *Store) returnPages() {
 func (s *Store) full() bool {
 	limit := s.memLimit.Load()
 	return limit != 0 && s.malloced.Load() >= limit
-}
-
-// Classes calls f for each slab class with its chunk size and chunks in a page.
-func (s *Store) Classes(f func(id int, size, perPage uint32)) {
-	for i := 1; i <= int(s.largest); i++ {
-		f(i, s.classes[i].size, s.classes[i].per)
-	}
 }

@@ -29,14 +29,16 @@ type Counters struct {
 	IdleKicks                                  uint64
 	BytesRead, BytesWritten                    uint64
 	ConnYields                                 uint64
-	Commands                                   uint64
 	BumpsDropped                               uint64
 
-	// By class and LRU, as an item's class byte has them.
-	LRUHits [256]uint64
+	LRUHits [256]uint64 // by HitsIndex
 	// By class.
 	SetCmds, DeleteHits, IncrHits, DecrHits, CASHits, CASBadval, TouchHits [MaxClasses]uint64
 }
+
+// HitsIndex is the place of a slab class's LRU in LRUHits. It is what
+// [View.Class] returns for an item there.
+func HitsIndex(class int, lru uint8) uint8 { return uint8(class) | lru<<classShift }
 
 // CounterWords is how many 64-bit words Counters is.
 const CounterWords = int(counterBytes / 8)
@@ -122,14 +124,12 @@ func (s *Store) Largest() int { return int(s.largest) }
 
 // MemInfo is a snapshot of the store as a whole.
 type MemInfo struct {
-	Malloced     int64 // bytes of pages taken
-	Limit        int64
-	SparePages   uint32
-	HashPower    uint
-	HashBytes    uint64
-	HashGrowing  bool
-	OldestLive   uint32
-	LimitReached bool
+	Malloced    int64 // bytes of pages taken
+	Limit       int64
+	SparePages  uint32
+	HashPower   uint
+	HashBytes   uint64
+	HashGrowing bool
 }
 
 // MemInfo returns a snapshot of memory and table.
@@ -141,14 +141,12 @@ func (s *Store) MemInfo() MemInfo {
 	s.poolLock.lock()
 	defer s.poolLock.unlock()
 	return MemInfo{
-		Malloced:     s.malloced.Load(),
-		Limit:        s.memLimit.Load(),
-		SparePages:   s.spares,
-		HashPower:    uint(state>>32) + slotsPerBucketLog2,
-		HashBytes:    (buckets(state) + uint64(overflow)) * uint64(bucketSize),
-		HashGrowing:  uint32(state) != 0,
-		OldestLive:   s.OldestLive(),
-		LimitReached: s.limitReached,
+		Malloced:    s.malloced.Load(),
+		Limit:       s.memLimit.Load(),
+		SparePages:  s.spares,
+		HashPower:   uint(state>>32) + slotsPerBucketLog2,
+		HashBytes:   (buckets(state) + uint64(overflow)) * uint64(bucketSize),
+		HashGrowing: uint32(state) != 0,
 	}
 }
 

@@ -27,16 +27,15 @@ type Store struct {
 	pages   []page
 	spans   []span
 
-	poolLock     spin
-	nextPage     uint32 // the first page never used
-	spare        uint32 // list of pages in the global pool
-	spares       uint32
-	returned     uint32 // list of pages that a lower memory limit took away
-	returns      uint32
-	given        uint32 // how often a page was given to a class
-	limitReached bool
-	memLimit     atomic.Int64
-	malloced     atomic.Int64
+	poolLock spin
+	nextPage uint32 // the first page never used
+	spare    uint32 // list of pages in the global pool
+	spares   uint32
+	returned uint32 // list of pages that a lower memory limit took away
+	returns  uint32
+	given    uint32 // how often a page was given to a class
+	memLimit atomic.Int64
+	malloced atomic.Int64
 
 	tune Tunables
 	// watched is a set of Events. Nobody writes it for as long as nobody comes
@@ -343,7 +342,6 @@ func (s *Store) SetMemLimit(n int64) bool {
 	}
 	s.memLimit.Store(n)
 	s.poolLock.lock()
-	s.limitReached = false
 	s.returnPages()
 	s.poolLock.unlock()
 	return true

@@ -58,17 +58,6 @@ func AppendValueHeadCAS(dst, key []byte, flags uint32, bytes int, cas uint64) []
 	return append(dst, crlf...)
 }
 
-// AppendStat appends "STAT <name> <value>\r\n".
-func AppendStat(dst []byte, name, value string) []byte {
-	dst = append(dst, "STAT "...)
-	dst = append(dst, name...)
-	if value != "" {
-		dst = append(dst, ' ')
-		dst = append(dst, value...)
-	}
-	return append(dst, crlf...)
-}
-
 // AppendMetaKey appends " k<key>", and for a binary key its base64 and " b".
 func AppendMetaKey(dst, key []byte, binary bool) []byte {
 	dst = append(dst, " k"...)

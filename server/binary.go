@@ -123,19 +123,12 @@ const flagsSize = 4
 
 // binaryGet serves get, touch and gat in all their forms.
 func (w *worker) binaryGet(o *op, st *staged, c *conn, p protocol.Packet, op protocol.Opcode) {
-	counters := w.h.C
 	touches := op == protocol.OpTouch || op == protocol.OpGat || op == protocol.OpGatK
 	withKey := op == protocol.OpGetK || op == protocol.OpGatK
 	v := w.h.Acquire(o.hash, o.key)
 	if !v.Hit() {
+		w.countLookup(v, touches)
 		v.Release()
-		if touches {
-			counters.TouchCmds++
-			counters.TouchMisses++
-		} else {
-			counters.GetCmds++
-			counters.GetMisses++
-		}
 		switch {
 		case p.Opcode().Quiet():
 		case withKey:
@@ -160,12 +153,8 @@ func (w *worker) binaryGet(o *op, st *staged, c *conn, p protocol.Packet, op pro
 	v.Bump()
 	if touches {
 		v.SetExptime(w.longExpiry(int64(p.Exptime())))
-		counters.TouchCmds++
-		counters.TouchHits[v.ClassID()]++
-	} else {
-		counters.GetCmds++
-		counters.LRUHits[v.Class()]++
 	}
+	w.countLookup(v, touches)
 	switch {
 	case n == 0:
 		v.Release()

@@ -125,22 +125,33 @@ func (w *worker) get(o *op, st *staged, c *conn) {
 	}
 }
 
+// countLookup counts a retrieval's look-up, as a get or as a touch.
+func (w *worker) countLookup(v *cache.View, touches bool) {
+	counters := w.h.C
+	switch {
+	case touches && v.Hit():
+		counters.TouchCmds++
+		counters.TouchHits[v.ClassID()]++
+	case touches:
+		counters.TouchCmds++
+		counters.TouchMisses++
+	case v.Hit():
+		counters.GetCmds++
+		counters.LRUHits[v.Class()]++
+	default:
+		counters.GetCmds++
+		counters.GetMisses++
+	}
+}
+
 // getKey answers one key. It returns true if there is nothing to be added: the
 // end of the line went with the value, or all of it is put off.
 func (w *worker) getKey(o *op, st *staged, c *conn) bool {
-	counters := w.h.C
 	touches := o.kind.Touches()
 	v := w.h.Acquire(o.hash, o.key)
-	hit := v.Hit()
-	if !hit {
+	if !v.Hit() {
+		w.countLookup(v, touches)
 		v.Release()
-		if touches {
-			counters.TouchCmds++
-			counters.TouchMisses++
-		} else {
-			counters.GetCmds++
-			counters.GetMisses++
-		}
 		return false
 	}
 	n := v.Len()
@@ -155,12 +166,8 @@ func (w *worker) getKey(o *op, st *staged, c *conn) bool {
 	v.Bump()
 	if touches {
 		v.SetExptime(o.exptime)
-		counters.TouchCmds++
-		counters.TouchHits[v.ClassID()]++
-	} else {
-		counters.GetCmds++
-		counters.LRUHits[v.Class()]++
 	}
+	w.countLookup(v, touches)
 	tail := valueEnd
 	if o.last {
 		tail = len(valueTail)
@@ -363,19 +370,16 @@ func (w *worker) touch(o *op, _ *staged, c *conn) {
 		w.reply(o, o.cmd.Err)
 		return
 	}
-	counters := w.h.C
 	exptime := w.expiry(o.cmd.Exptime)
 	v := w.h.Acquire(o.hash, o.key)
-	counters.TouchCmds++
+	w.countLookup(v, true)
 	if !v.Hit() {
 		v.Release()
-		counters.TouchMisses++
 		w.reply(o, "NOT_FOUND")
 		return
 	}
 	v.Bump()
 	v.SetExptime(exptime)
-	counters.TouchHits[v.ClassID()]++
 	v.Release()
 	w.reply(o, "TOUCHED")
 }

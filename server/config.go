@@ -50,7 +50,6 @@ type Config struct {
 	HashAlgorithm  string  // -o hash_algorithm, "murmur3"
 	NoHashExpand   bool    // -o no_hashexpand
 	MemoryFile     string  // -e
-	LargePages     bool    // -L
 	TailRepairTime int     // -o tail_repair_time, seconds, 0 (off)
 	TrackSizes     bool    // -o track_sizes
 
@@ -104,8 +103,8 @@ type Config struct {
 // memcached's `-l proto[ascii]:tag[name]:addr:port` may give it.
 type ListenAddr struct {
 	Addr  netip.AddrPort // port 0: any free port, said in PortFile
-	Tag   string
-	Proto string // "", "ascii" or "binary"
+	Tag   string         // read and without effect: in memcached only the proxy looks at it
+	Proto string         // "", "ascii" or "binary"
 	// Implicit says that nobody asked for this address by name: where the
 	// system does not have its family, it is left out.
 	Implicit bool

@@ -22,7 +22,6 @@ type listener struct {
 	fd   int
 	name string // as `stats conns` gives it
 	addr netip.AddrPort
-	tag  string
 	// proto is what its connections speak.
 	proto connProto
 }
@@ -144,7 +143,7 @@ func bindTo(a ListenAddr, kind int, options []option) (l listener, err error) {
 		port = uint16(b.Port)
 	}
 	at := netip.AddrPortFrom(addr, port)
-	return listener{fd: fd, name: netName(name, at), addr: at, tag: a.Tag}, nil
+	return listener{fd: fd, name: netName(name, at), addr: at}, nil
 }
 
 // netName is the name of a listener of the network: tcp6:[::1]:11211.

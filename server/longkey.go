@@ -7,7 +7,7 @@ import "gomcd/protocol"
 // count as accessed, and are touched if they were to be.
 func (w *worker) badKey(o *op, _ *staged, c *conn) {
 	c.lastCmd = w.store.Now()
-	cmd, counters := o.cmd, w.h.C
+	cmd := o.cmd
 	touches := cmd.Kind.Touches()
 	var exptime uint32
 	if touches {
@@ -17,25 +17,13 @@ func (w *worker) badKey(o *op, _ *staged, c *conn) {
 	first := len(key) > protocol.MaxKeyLength
 	for ; len(key) > 0 && len(key) <= protocol.MaxKeyLength; key, tail = protocol.NextKey(tail) {
 		v := w.h.Acquire(w.store.Hash(key), key)
-		hit := v.Hit()
-		if hit {
+		if v.Hit() {
 			v.Bump()
+			if touches {
+				v.SetExptime(exptime)
+			}
 		}
-		switch {
-		case touches && hit:
-			v.SetExptime(exptime)
-			counters.TouchCmds++
-			counters.TouchHits[v.ClassID()]++
-		case touches:
-			counters.TouchCmds++
-			counters.TouchMisses++
-		case hit:
-			counters.GetCmds++
-			counters.LRUHits[v.Class()]++
-		default:
-			counters.GetCmds++
-			counters.GetMisses++
-		}
+		w.countLookup(v, touches)
 		v.Release()
 	}
 	if first && !touches && cmd.LastIsNoReply() {

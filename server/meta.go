@@ -58,7 +58,6 @@ func (w *worker) metaGet(o *op, st *staged, c *conn) {
 		w.metaError(cmd.Err)
 		return
 	}
-	counters := w.h.C
 	from := len(w.out)
 	v := w.h.Acquire(o.hash, o.key)
 	if v.Hit() && v.Len() > copyMax && w.putOffLarge(v, o, st, c) {
@@ -74,8 +73,7 @@ func (w *worker) metaGet(o *op, st *staged, c *conn) {
 			w.metaError(protocol.ErrOpaque)
 			return
 		}
-		counters.GetCmds++
-		counters.GetMisses++
+		w.countLookup(v, false)
 		if !m.Quiet {
 			w.metaLine(cmd, "EN")
 		}
@@ -105,13 +103,7 @@ func (w *worker) metaGet(o *op, st *staged, c *conn) {
 	if bump {
 		v.Bump()
 	}
-	if m.Flags.Has('T') {
-		counters.TouchCmds++
-		counters.TouchHits[v.ClassID()]++
-	} else {
-		counters.GetCmds++
-		counters.LRUHits[v.Class()]++
-	}
+	w.countLookup(v, m.Flags.Has('T'))
 	if !value {
 		v.Release()
 		return

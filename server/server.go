@@ -113,7 +113,6 @@ func newStore(cfg *Config, file *cache.File, now uint32) (*cache.Store, error) {
 		NoHashExpand: cfg.NoHashExpand,
 		TrackSizes:   cfg.TrackSizes,
 		SlabReassign: cfg.SlabReassign,
-		PrefixDelim:  cfg.PrefixDelim,
 		StartTime:    now,
 		Malloced:     cfg.Malloced,
 		File:         file,

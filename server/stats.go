@@ -316,7 +316,7 @@ func (w *worker) itemStats() {
 			put("moves_to_warm", total.MovesToWarm)
 			put("moves_within_lru", total.MovesWithin)
 			put("direct_reclaims", total.DirectReclaims)
-			hits := func(lru int) uint64 { return w.snap.LRUHits[id|lru<<6] }
+			hits := func(lru uint8) uint64 { return w.snap.LRUHits[cache.HitsIndex(id, lru)] }
 			put("hits_to_hot", hits(cache.Hot))
 			put("hits_to_warm", hits(cache.Warm))
 			put("hits_to_cold", hits(cache.Cold))
@@ -364,8 +364,8 @@ func (w *worker) slabStats() {
 }
 
 func (s *snapshot) classHits(id int) (n uint64) {
-	for lru := range 4 {
-		n += s.LRUHits[id|lru<<6]
+	for _, lru := range []uint8{cache.Hot, cache.Warm, cache.Cold, cache.Temp} {
+		n += s.LRUHits[cache.HitsIndex(id, lru)]
 	}
 	return n
 }

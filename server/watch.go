@@ -132,7 +132,7 @@ func (w *worker) watch(o *op, st *staged, c *conn) {
 		w.reply(o, "ERROR") // there is nothing that the logger could send to
 		return
 	}
-	if w.follows(o, st) {
+	if w.pipelined(o, st, c) {
 		w.reply(o, "ERROR cannot pipeline other commands before watch")
 		return
 	}
@@ -156,20 +156,6 @@ func (w *worker) watch(o *op, st *staged, c *conn) {
 	if c.ended {
 		w.leaving++
 	}
-}
-
-// follows says whether a command came together with others before it. A mn is
-// the end of what came before it.
-func (w *worker) follows(o *op, st *staged) bool {
-	for k := range w.ops[:w.nops] {
-		if &w.ops[k] != o {
-			continue
-		}
-		if k > 0 && w.ops[k-1].staged == o.staged {
-			return w.ops[k-1].kind != protocol.MetaNoop
-		}
-	}
-	return len(w.out) > st.outFrom
 }
 
 // watchedBy is what the words of a watch command ask for.

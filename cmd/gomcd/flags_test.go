@@ -49,7 +49,7 @@ var accepted = []struct {
 	{"-f 2x", func(cfg *server.Config) { cfg.Factor = 2 }},
 	{"-n 96", func(cfg *server.Config) { cfg.ChunkSize = 96 }},
 	{"-e /dev/shm/mc", func(cfg *server.Config) { cfg.MemoryFile = "/dev/shm/mc" }},
-	{"-L", func(cfg *server.Config) { cfg.LargePages = true }},
+	{"-L", func(*server.Config) {}},
 	{"-D /", func(cfg *server.Config) { cfg.PrefixDelim, cfg.DetailEnabled = '/', true }},
 	{"-Dab", func(cfg *server.Config) { cfg.PrefixDelim, cfg.DetailEnabled = 'a', true }},
 	{"-t 1", func(cfg *server.Config) { cfg.Threads = 1 }},

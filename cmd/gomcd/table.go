@@ -73,7 +73,6 @@ var flags = []flag{
 		set: positive("Chunk size", func(cfg *server.Config) *int { return &cfg.ChunkSize })},
 	{long: "enable-largepages", short: "L", help: "accepted without effect: the kernel uses large pages where it sees fit",
 		set: func(c *command, _ string) error {
-			c.cfg.LargePages = true
 			c.warn("-L has no effect: the kernel uses large pages where it sees fit (transparent_hugepage)")
 			return nil
 		}},

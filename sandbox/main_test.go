@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ type options struct {
 	Syslog         bool // descriptor 3 is the system log
 	Dir            string
 	Memory         bool   // there is a memory file
-	Reload         string // there is a reloader, for this directory
+	Reload         string // the reloader's directory; without, a booted process has one for /
 }
 
 func init() {
@@ -175,6 +176,12 @@ type process struct {
 func boot(o options) *process {
 	// What the test was started with must not have the numbers used here.
 	keep := []int{}
+	readable := []string{}
+	if o.Reload != "" {
+		readable = append(readable, o.Reload)
+	} else {
+		o.Reload = "/" // for a reloader that reloads nothing
+	}
 	if o.Syslog {
 		keep = append(keep, 3)
 	}
@@ -235,9 +242,7 @@ func boot(o options) *process {
 		if o.Dir != "" {
 			lp.Removable = []string{o.Dir}
 		}
-		if o.Reload != "" {
-			lp.Readable = []string{o.Reload}
-		}
+		lp.Readable = readable
 		p.locks, err = Locks(lp)
 		must(err)
 	} else {
@@ -245,13 +250,9 @@ func boot(o options) *process {
 	}
 	p.box, err = New(params)
 	must(err)
-	names := map[Role]string{Acceptor: "acceptor", Worker: "worker-0", Housekeeper: "housekeeper", UDP: "udp-0", Logger: "logger"}
-	if o.Reload != "" {
-		names[Reloader] = "reloader"
-	}
 	ready, entered, confine := make(chan error), make(chan error), make(chan bool)
-	for role, name := range names {
-		work := make(chan func())
+	for _, role := range threadRoles {
+		name, work := threadName(role), make(chan func())
 		p.todo[role] = work
 		go func() {
 			runtime.LockOSThread()
@@ -271,15 +272,13 @@ func boot(o options) *process {
 			}
 		}()
 	}
-	for range names {
+	for range threadRoles {
 		must(<-ready)
 	}
-	if o.Reload != "" {
-		unix.Close(testReload) // in case there is one outside the reloader's table
-	}
+	unix.Close(testReload) // in case there is one outside the reloader's table
 	if p.box.Off() {
 		close(confine)
-		for range names {
+		for range threadRoles {
 			must(<-entered)
 		}
 		return p
@@ -288,7 +287,7 @@ func boot(o options) *process {
 	must(p.box.OpenProof())
 	must(p.box.InstallBaseline())
 	close(confine)
-	for range names {
+	for range threadRoles {
 		must(<-entered)
 	}
 	p.proof, err = p.box.Prove()
@@ -329,4 +328,20 @@ func tempDir(t *testing.T) string {
 	return dir
 }
 
-var threadRoles = []Role{Acceptor, Worker, Housekeeper, UDP, Logger}
+// noThread are the roles that no goroutine of a test process can enter, and why.
+var noThread = map[Role]string{
+	Process:  "the baseline of all threads; main stands for those without a role",
+	Reporter: "a thread without Go, which runs no code of a test's",
+}
+
+// threadRoles are all others. [boot] starts a thread for each, so that a new
+// role is in every test that goes through them.
+var threadRoles = slices.DeleteFunc(slices.Clone(Roles), func(r Role) bool { return noThread[r] != "" })
+
+// threadName is the name of a role's thread, as the server names it.
+func threadName(r Role) string {
+	if r == Worker || r == UDP {
+		return string(r) + "-0"
+	}
+	return string(r)
+}

@@ -56,7 +56,10 @@ func TestReadBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		roles := map[string]Role{"acceptor": Acceptor, "worker-0": Worker, "housekeeper": Housekeeper, "udp-0": UDP, "logger": Logger, "reporter": Reporter}
+		roles := map[string]Role{"reporter": Reporter}
+		for _, role := range threadRoles {
+			roles[threadName(role)] = role
+		}
 		for _, e := range tids {
 			var tid int
 			fmt.Sscan(e.Name(), &tid)

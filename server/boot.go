@@ -31,6 +31,9 @@ func Run(cfg Config, ready func()) error {
 	s.tune.verbose.Store(int32(cfg.Verbose))
 	s.tune.detail.Store(cfg.DetailEnabled)
 	s.idleTimeout = uint32(cfg.IdleTimeout.Seconds())
+	if cfg.Verbose > 0 {
+		warn("version " + cfg.OwnVersion + " (as memcached " + cfg.Version + ")")
+	}
 	if _, err := sandbox.CloseInherited(cfg.KeepFDs...); err != nil {
 		return fail(ExitOSErr, "closing inherited descriptors: %w", err)
 	}

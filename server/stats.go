@@ -183,6 +183,8 @@ var generalStats = []stat{
 	only(maintained, num("moves_within_lru", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesWithin })),
 	only(maintained, num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims })),
 	only(maintained, num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped })),
+	// memcached has none of the following.
+	text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) }),
 	only(collecting, num("garbage_collections", func(w *worker, _ *snapshot) uint64 { return w.srv.collections.Load() })),
 }
 

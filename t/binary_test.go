@@ -189,7 +189,7 @@ func TestBinaryCommands(t *testing.T) {
 		} {
 			c.Expect(step.send, step.want)
 		}
-		if v := c.Ask(harness.Packet{Op: opVersion}); v.Value == "" || v.Value != s.Dial(t).Stats("")["version"] {
+		if v := c.Ask(harness.Packet{Op: opVersion}); v.Value != "1.6.45" || v.Value != s.Dial(t).Stats("")["version"] {
 			t.Errorf("version: %v", v)
 		}
 		c.Expect(harness.Packet{Op: opQuit, Opaque: 3}, bOK)

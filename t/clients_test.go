@@ -190,7 +190,7 @@ check(!$m->set("huge", $big . $big) && $m->getResultCode() == Memcached::RES_E2B
 check($m->get("none") === false && $m->getResultCode() == Memcached::RES_NOTFOUND, "miss");
 check($m->delete("a") && !$m->delete("a"), "delete");
 check($m->deleteMulti(["key0", "key1"])["key1"] === true, "deleteMulti");
-check(str_starts_with(array_values($m->getVersion())[0], "1.6.45"), "version");
+check(array_values($m->getVersion())[0] === "1.6.45" && version_compare(array_values($m->getVersion())[0], "1.6.45", ">="), "version");
 check(array_values($m->getStats())[0]["curr_items"] > 400, "stats");
 check($m->flush() && $m->get("big") === false, "flush");
 check($m->quit(), "quit");
@@ -230,7 +230,7 @@ assert len(got) == 300 and got["k7"] == b"v7"
 big = b"x" * 1000000
 assert c.set("big", big) and c.get("big") == big
 assert c.delete("a") and not c.delete("a")
-assert b"gomcd" in c.version()
+assert c.version() == b"1.6.45"
 assert b"curr_items" in c.stats()
 assert c.flush_all() and c.get("big") is None
 c.quit()
@@ -265,7 +265,7 @@ big = Random.new(1).bytes(900_000)
 check(c.set("big", big, 0, compress: false) && c.get("big") == big, "a large value")
 check(c.delete("a") && c.get("a").nil?, "delete")
 check(c.stats.values[0]["curr_items"].to_i > 300, "stats")
-check(c.version.values[0].include?("gomcd"), "version")
+check(Gem::Version.new(c.version.values[0]) == Gem::Version.new("1.6.45"), "version")
 check(c.flush && c.get("big").nil?, "flush")
 c.close
 print "done"
@@ -298,7 +298,7 @@ const main = async () => {
 	assert.equal((await c.get("none")).value, null)
 	assert(await c.delete("a") && !(await c.delete("a")))
 	const stats = await new Promise((ok, no) => c.stats((e, server, s) => e ? no(e) : ok(s)))
-	assert(stats.curr_items > 0 && stats.version.includes("gomcd"))
+	assert(stats.curr_items > 0 && stats.version === "1.6.45")
 	assert(await c.flush())
 	assert.equal((await c.get("big")).value, null)
 	c.close()

@@ -54,7 +54,8 @@ func TestMemcachedTool(t *testing.T) {
 	}
 	out := tool("stats")
 	field(out, "curr_items", "4")
-	field(out, "version", `1\.6\.45\S*gomcd\S*`)
+	field(out, "version", `1\.6\.45`)
+	field(out, "gomcd_version", `\d+\.\d+\.\d+`)
 	out = tool("settings")
 	field(out, "maxbytes", "67108864")
 	field(out, "track_sizes", "yes")
@@ -97,7 +98,6 @@ var (
 	decimal = regexp.MustCompile(`^\d+\.\d+$`)
 	seconds = regexp.MustCompile(`^\d+\.\d{6}$`)
 	yesNo   = regexp.MustCompile(`^(yes|no)$`)
-	word    = regexp.MustCompile(`^\S+$`)
 )
 
 type reading struct {
@@ -115,7 +115,7 @@ var (
 			"direct_reclaims crawler_items_checked crawler_reclaimed moves_to_cold moves_to_warm moves_within_lru " +
 			"accepting_conns round_robin_fallback unexpected_napi_ids"},
 		{seconds, "rusage_user rusage_system"},
-		{word, "version"},
+		{regexp.MustCompile(`^1\.6\.45$`), "version"},
 	}
 	exporterSettings = []reading{
 		{integer, "maxconns lru_crawler_sleep lru_crawler_tocrawl hot_lru_pct warm_lru_pct"},

@@ -81,7 +81,7 @@ func TestDaemonServes(t *testing.T) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
 	fmt.Fprintf(conn, "version\r\n")
-	if line, err := bufio.NewReader(conn).ReadString('\n'); line != "VERSION "+version+"\r\n" {
+	if line, err := bufio.NewReader(conn).ReadString('\n'); line != "VERSION "+compatible+"\r\n" {
 		t.Errorf("it answers %q, %v", line, err)
 	}
 	unix.Kill(pid, unix.SIGTERM)

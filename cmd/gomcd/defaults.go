@@ -42,7 +42,8 @@ func defaults() server.Config {
 		PrefixDelim:    ':',
 		WatcherLogBuf:  256 << 10,
 		WorkerLogBuf:   64 << 10,
-		Version:        version,
+		Version:        compatible,
+		OwnVersion:     own,
 		Sandbox:        sandboxDefault,
 	}
 }

@@ -14,60 +14,60 @@ import (
 // unless said.
 type Config struct {
 	// Listening.
-	Listen       []ListenAddr // -l, -p: TCP addresses; empty with UnixSocket set
-	Inter        string       // -l as it was written, or what Passed are bound to, for `stats settings` ("" prints NULL)
-	Port         int          // -p, 11211; what `stats settings` shows as tcpport
-	ListenUDP    []ListenAddr // -l, -U: UDP addresses
-	UDPPort      int          // -U, 0 (off)
-	Passed       []Passed     // sockets of the service manager's: none other is opened
-	UnixSocket   string       // -s; disables TCP
-	UnixMask     uint32       // -a, octal access bits, 0700
-	Backlog      int          // -b, 1024
-	MaxConns     int          // -c, 1024
-	MaxConnsFast bool         // -o maxconns_fast, true
-	IdleTimeout  time.Duration
-	PortFile     string // $MEMCACHED_PORT_FILENAME: where the bound ports are written
+	Listen       []ListenAddr  // -l, -p: TCP addresses; empty with UnixSocket set
+	Inter        string        // -l as it was written, or what Passed are bound to, for `stats settings` ("" prints NULL)
+	Port         int           // -p: what `stats settings` shows as tcpport
+	ListenUDP    []ListenAddr  // -l, -U: UDP addresses
+	UDPPort      int           // -U; 0: off
+	Passed       []Passed      // sockets of the service manager's: none other is opened
+	UnixSocket   string        // -s; disables TCP
+	UnixMask     uint32        // -a, octal access bits
+	Backlog      int           // -b
+	MaxConns     int           // -c
+	MaxConnsFast bool          // -o maxconns_fast
+	IdleTimeout  time.Duration // -o idle_timeout; 0: never
+	PortFile     string        // $MEMCACHED_PORT_FILENAME: where the bound ports are written
 
 	// Work.
-	Threads      int    // -t, 4
-	ReqsPerEvent int    // -R, 20
+	Threads      int    // -t
+	ReqsPerEvent int    // -R
 	ReqsGiven    bool   // -R was given: else a connection's turn is what fits its buffer
 	Verbose      int    // -v, 0..3
 	Protocol     string // -B: "auto-negotiate", "ascii", "binary"
 
 	// Store.
-	MemLimit       int64   // -m, 64 MiB
+	MemLimit       int64   // -m
 	LockMemory     bool    // -k
 	EvictToFree    bool    // -M clears it
 	UseCAS         bool    // -C clears it
-	Factor         float64 // -f, 1.25
-	ChunkSize      int     // -n, 48: space for key+value+flags in the smallest item
-	ItemSizeMax    int64   // -I, 1 MiB
+	Factor         float64 // -f
+	ChunkSize      int     // -n: space for key+value+flags in the smallest item
+	ItemSizeMax    int64   // -I
 	SlabPageSize   int64   // 1 MiB, always
-	SlabChunkMax   int64   // -o slab_chunk_max, 512 KiB (given in KiB)
+	SlabChunkMax   int64   // -o slab_chunk_max (given in KiB)
 	SlabSizes      []int   // -o slab_sizes, ascending, dash separated; nil: by Factor
-	HashPower      int     // -o hashpower, 0 (16)
-	HashAlgorithm  string  // -o hash_algorithm, "murmur3"
+	HashPower      int     // -o hashpower; 0: 16
+	HashAlgorithm  string  // -o hash_algorithm
 	NoHashExpand   bool    // -o no_hashexpand
 	MemoryFile     string  // -e
-	TailRepairTime int     // -o tail_repair_time, seconds, 0 (off)
+	TailRepairTime int     // -o tail_repair_time, seconds; 0: off
 	TrackSizes     bool    // -o track_sizes
 
-	LRUMaintainer  bool    // -o lru_maintainer, true
-	LRUSegmented   bool    // true, false with -o no_lru_maintainer or -o no_modern
-	HotLRUPct      int     // 20
-	WarmLRUPct     int     // 40
-	HotMaxFactor   float64 // 0.2
-	WarmMaxFactor  float64 // 2.0
+	LRUMaintainer  bool    // -o lru_maintainer
+	LRUSegmented   bool    // cleared by -o no_lru_maintainer and -o no_modern
+	HotLRUPct      int     // -o hot_lru_pct
+	WarmLRUPct     int     // -o warm_lru_pct
+	HotMaxFactor   float64 // -o hot_max_factor
+	WarmMaxFactor  float64 // -o warm_max_factor
 	TempLRU        bool    // set by -o temporary_ttl
-	TemporaryTTL   int     // 61
-	LRUCrawler     bool    // true
-	CrawlerSleep   int     // microseconds, 100
-	CrawlerToCrawl uint32  // 0
-	SlabReassign   bool    // true
-	SlabAutomove   int     // 0, 1 or 2; 1
-	AutomoveRatio  float64 // 0.8
-	AutomoveWindow int     // 10
+	TemporaryTTL   int     // -o temporary_ttl, seconds
+	LRUCrawler     bool    // -o lru_crawler
+	CrawlerSleep   int     // -o lru_crawler_sleep, microseconds
+	CrawlerToCrawl uint32  // -o lru_crawler_tocrawl; 0: all
+	SlabReassign   bool    // -o slab_reassign
+	SlabAutomove   int     // -o slab_automove: 0, 1 or 2
+	AutomoveRatio  float64 // -o slab_automove_ratio
+	AutomoveWindow int     // -o slab_automove_window, seconds
 
 	// What clients may do.
 	EnableShutdown bool   // -A
@@ -75,13 +75,13 @@ type Config struct {
 	DumpEnabled    bool   // -X clears it
 	WatchEnabled   bool   // -W clears it
 	AuthFile       string // -Y
-	PrefixDelim    byte   // -D, ':'
+	PrefixDelim    byte   // -D
 	DetailEnabled  bool   // set by -D
 
 	// Buffers.
-	WatcherLogBuf   int   // -o watcher_logbuf_size, 256 KiB (given in KiB)
-	WorkerLogBuf    int   // -o worker_logbuf_size, 64 KiB (given in KiB)
-	ReadBufMemLimit int64 // -o read_buf_mem_limit, 0: unlimited (given in MiB)
+	WatcherLogBuf   int   // -o watcher_logbuf_size (given in KiB)
+	WorkerLogBuf    int   // -o worker_logbuf_size (given in KiB)
+	ReadBufMemLimit int64 // -o read_buf_mem_limit (given in MiB); 0: unlimited
 
 	// The process.
 	Version    string // what `version` and `stats` answer: that of memcached

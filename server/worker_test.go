@@ -22,16 +22,12 @@ type bench struct {
 	buf    []byte
 }
 
-// testConfig is the configuration without any flag.
+// testConfig is the configuration without any flag, of a small server.
 func testConfig() Config {
-	return Config{
-		MaxConns: 64, MaxConnsFast: true, Threads: 1, ReqsPerEvent: 20, Backlog: 16,
-		MemLimit: 64 << 20, EvictToFree: true, UseCAS: true, Factor: 1.25, ChunkSize: 48,
-		ItemSizeMax: 1 << 20, SlabPageSize: 1 << 20, SlabChunkMax: 512 << 10,
-		LRUMaintainer: true, LRUSegmented: true, HotLRUPct: 20, WarmLRUPct: 40,
-		HotMaxFactor: 0.2, WarmMaxFactor: 2, TemporaryTTL: 61, LRUCrawler: true, CrawlerSleep: 100,
-		FlushEnabled: true, DumpEnabled: true, WatchEnabled: true, WatcherLogBuf: 256 << 10, WorkerLogBuf: 64 << 10, PrefixDelim: ':', Version: "test", Sandbox: "off",
-	}
+	cfg := Defaults()
+	cfg.MaxConns, cfg.Threads, cfg.Backlog = 64, 1, 16
+	cfg.Version, cfg.Sandbox = "test", "off"
+	return cfg
 }
 
 // newBench makes a server with one worker and one connection to it.

@@ -2,50 +2,11 @@ package main
 
 import "gomcd/server"
 
-// defaults is the configuration without any flag: that of memcached 1.6.45,
-// and the sandbox.
+// defaults is the configuration without any flag.
 func defaults() server.Config {
-	return server.Config{
-		Port:           11211,
-		UnixMask:       0o700,
-		Backlog:        1024,
-		MaxConns:       1024,
-		MaxConnsFast:   true,
-		Threads:        4,
-		ReqsPerEvent:   20,
-		Protocol:       protocolAuto,
-		MemLimit:       64 << 20,
-		EvictToFree:    true,
-		UseCAS:         true,
-		Factor:         1.25,
-		ChunkSize:      48,
-		ItemSizeMax:    1 << 20,
-		SlabPageSize:   1 << 20,
-		SlabChunkMax:   512 << 10,
-		HashAlgorithm:  "murmur3",
-		LRUMaintainer:  true,
-		LRUSegmented:   true,
-		HotLRUPct:      20,
-		WarmLRUPct:     40,
-		HotMaxFactor:   0.2,
-		WarmMaxFactor:  2.0,
-		TemporaryTTL:   61,
-		LRUCrawler:     true,
-		CrawlerSleep:   100,
-		SlabReassign:   true,
-		SlabAutomove:   1,
-		AutomoveRatio:  0.8,
-		AutomoveWindow: 10,
-		FlushEnabled:   true,
-		DumpEnabled:    true,
-		WatchEnabled:   true,
-		PrefixDelim:    ':',
-		WatcherLogBuf:  256 << 10,
-		WorkerLogBuf:   64 << 10,
-		Version:        compatible,
-		OwnVersion:     own,
-		Sandbox:        sandboxDefault,
-	}
+	cfg := server.Defaults()
+	cfg.Version, cfg.OwnVersion = compatible, own
+	return cfg
 }
 
 // The protocols as the configuration and `stats settings` name them.
@@ -56,6 +17,6 @@ const (
 )
 
 const (
-	sandboxDefault = "enforce"
+	sandboxEnforce = "enforce"
 	sandboxOff     = "off"
 )

@@ -44,7 +44,7 @@ var options = []option{
 			}
 			return nil
 		}},
-	{name: "hash_algorithm", valued: true, help: "accepted (jenkins, murmur3, xxh3): the hash is gomcd's own, with a new\nseed at every start (default: murmur3)",
+	{name: "hash_algorithm", valued: true, help: "accepted (jenkins, murmur3, xxh3): the hash is gomcd's own, with a new\nseed at every start (default: {HashAlgorithm})",
 		set: func(c *command, v string) error {
 			switch v {
 			case "jenkins", "murmur3", "xxh3":
@@ -56,9 +56,9 @@ var options = []option{
 	{name: "lru_crawler", set: sets(func(cfg *server.Config) { cfg.LRUCrawler = true })},
 	{name: "no_lru_crawler", help: "do not look for expired items in the background",
 		set: sets(func(cfg *server.Config) { cfg.LRUCrawler = false })},
-	{name: "lru_crawler_sleep", valued: true, help: "microseconds to rest between items (default: 100)",
+	{name: "lru_crawler_sleep", valued: true, help: "microseconds to rest between items (default: {CrawlerSleep})",
 		set: ranged(0, 1000000, "LRU crawler sleep must be between 0 and 1 second", func(cfg *server.Config) *int { return &cfg.CrawlerSleep })},
-	{name: "lru_crawler_tocrawl", valued: true, help: "items to look at in each slab class and run (default: 0, all)",
+	{name: "lru_crawler_tocrawl", valued: true, help: "items to look at in each slab class and run (default: {CrawlerToCrawl}, all)",
 		set: func(c *command, v string) error {
 			n, ok := strictUint(v)
 			if !ok {
@@ -67,7 +67,7 @@ var options = []option{
 			c.cfg.CrawlerToCrawl = n
 			return nil
 		}},
-	{name: "read_buf_mem_limit", valued: true, help: "megabytes for the buffers of connections (default: 0, no limit)",
+	{name: "read_buf_mem_limit", valued: true, help: "megabytes for the buffers of connections (default: {ReadBufMemLimit/Mi}, no limit)",
 		set: func(c *command, v string) error {
 			n, ok := strictUint(v)
 			if !ok {
@@ -83,25 +83,25 @@ var options = []option{
 	{name: "lru_maintainer", set: sets(func(cfg *server.Config) { cfg.LRUMaintainer, cfg.LRUSegmented = true, true })},
 	{name: "no_lru_maintainer", help: "one LRU for each slab class instead of hot, warm and cold ones",
 		set: sets(func(cfg *server.Config) { cfg.LRUMaintainer, cfg.LRUSegmented = false, false })},
-	{name: "hot_lru_pct", valued: true, help: "percent of a slab class for its hot LRU (default: 20)",
+	{name: "hot_lru_pct", valued: true, help: "percent of a slab class for its hot LRU (default: {HotLRUPct})",
 		set: ranged(1, 79, "hot_lru_pct must be > 1 and < 80", func(cfg *server.Config) *int { return &cfg.HotLRUPct })},
-	{name: "warm_lru_pct", valued: true, help: "percent of a slab class for its warm LRU (default: 40)",
+	{name: "warm_lru_pct", valued: true, help: "percent of a slab class for its warm LRU (default: {WarmLRUPct})",
 		set: ranged(1, 79, "warm_lru_pct must be > 1 and < 80", func(cfg *server.Config) *int { return &cfg.WarmLRUPct })},
-	{name: "hot_max_factor", valued: true, help: "items idle for longer than the cold LRU's age times this leave the hot\none (default: 0.20)",
+	{name: "hot_max_factor", valued: true, help: "items idle for longer than the cold LRU's age times this leave the hot\none (default: {HotMaxFactor})",
 		set: factor("hot_max_factor", func(cfg *server.Config) *float64 { return &cfg.HotMaxFactor })},
-	{name: "warm_max_factor", valued: true, help: "the same for the warm one (default: 2.00)",
+	{name: "warm_max_factor", valued: true, help: "the same for the warm one (default: {WarmMaxFactor})",
 		set: factor("warm_max_factor", func(cfg *server.Config) *float64 { return &cfg.WarmMaxFactor })},
 	{name: "temporary_ttl", valued: true, help: "items that live for fewer seconds have an LRU of their own, from which\nnothing is evicted",
 		set: func(c *command, v string) error {
 			c.cfg.TempLRU, c.cfg.TemporaryTTL = true, c.atoi(v)
 			return nil
 		}},
-	{name: "idle_timeout", valued: true, help: "close connections that were idle for so many seconds (default: 0, never)",
+	{name: "idle_timeout", valued: true, help: "close connections that were idle for so many seconds (default: {IdleTimeout}, never)",
 		set: func(c *command, v string) error {
 			c.cfg.IdleTimeout = time.Duration(max(c.atoi(v), 0)) * time.Second
 			return nil
 		}},
-	{name: "slab_chunk_max", valued: true, help: "kilobytes of the largest chunk; larger items have several (default: 512)",
+	{name: "slab_chunk_max", valued: true, help: "kilobytes of the largest chunk; larger items have several (default: {SlabChunkMax/Ki})",
 		set: (*command).chunkMax},
 	{name: "slab_sizes", valued: true, help: "the slab classes' chunk sizes instead of -f, ascending: 96-192-384",
 		set: func(c *command, v string) error { c.slabSizes, c.slabSizesGiven = v, true; return nil }},
@@ -109,7 +109,7 @@ var options = []option{
 	{name: "slab_reassign", set: sets(func(cfg *server.Config) { cfg.SlabReassign = true })},
 	{name: "no_slab_reassign", help: "memory stays with the slab class that got it first",
 		set: sets(func(cfg *server.Config) { cfg.SlabReassign = false })},
-	{name: "slab_automove", help: "move memory between slab classes: 0 never, 1 with care, 2 at every eviction\n(default: 1)",
+	{name: "slab_automove", help: "move memory between slab classes: 0 never, 1 with care, 2 at every eviction\n(default: {SlabAutomove})",
 		set: func(c *command, v string) error {
 			if v == "" {
 				v = "1"
@@ -129,9 +129,9 @@ var options = []option{
 		c.warn("-o slab_automove_freeratio has no effect: it belongs to external storage")
 		return nil
 	}},
-	{name: "watcher_logbuf_size", valued: true, help: "kilobytes to keep for a \"watch\" client that is slow (default: 256)",
+	{name: "watcher_logbuf_size", valued: true, help: "kilobytes to keep for a \"watch\" client that is slow (default: {WatcherLogBuf/Ki})",
 		set: kilobytes("watcher_logbuf_size", func(cfg *server.Config) *int { return &cfg.WatcherLogBuf })},
-	{name: "worker_logbuf_size", valued: true, help: "kilobytes of a worker's log, which \"watch\" clients are sent (default: 64)",
+	{name: "worker_logbuf_size", valued: true, help: "kilobytes of a worker's log, which \"watch\" clients are sent (default: {WorkerLogBuf/Ki})",
 		set: kilobytes("worker_logbuf_size", func(cfg *server.Config) *int { return &cfg.WorkerLogBuf })},
 	{name: "track_sizes", help: "keep what \"stats sizes\" shows",
 		set: sets(func(cfg *server.Config) { cfg.TrackSizes = true })},
@@ -142,7 +142,7 @@ var options = []option{
 	{name: "drop_privileges", help: "the sandbox: on unless turned off (default: drop_privileges)",
 		set: func(c *command, _ string) error {
 			if c.cfg.Sandbox == sandboxOff {
-				c.cfg.Sandbox = sandboxDefault
+				c.cfg.Sandbox = sandboxEnforce
 			}
 			return nil
 		}},

@@ -9,19 +9,19 @@ import (
 // flags are all flags, in the order of -h: memcached's in its order, then
 // gomcd's own.
 var flags = []flag{
-	{long: "port", short: "p", arg: "<num>", help: "TCP port to listen on (default: 11211; 0: none; -1: any that is free)",
+	{long: "port", short: "p", arg: "<num>", help: "TCP port to listen on (default: {Port}; 0: none; -1: any that is free)",
 		set: func(c *command, v string) error {
 			c.portGiven = true
 			return c.port(v, &c.cfg.Port)
 		}},
-	{long: "udp-port", short: "U", arg: "<num>", help: "UDP port to listen on (default: 0, off)",
+	{long: "udp-port", short: "U", arg: "<num>", help: "UDP port to listen on (default: {UDPPort}, off)",
 		set: func(c *command, v string) error {
 			c.udpGiven = true
 			return c.port(v, &c.cfg.UDPPort)
 		}},
 	{long: "unix-socket", short: "s", arg: "<file>", help: "UNIX socket to listen on, instead of the network",
 		set: text(func(cfg *server.Config) *string { return &cfg.UnixSocket })},
-	{long: "unix-mask", short: "a", arg: "<mask>", help: "who may use the UNIX socket: permissions in octal (default: 700)",
+	{long: "unix-mask", short: "a", arg: "<mask>", help: "who may use the UNIX socket: permissions in octal (default: {UnixMask})",
 		set: func(c *command, v string) error {
 			c.cfg.UnixMask = uint32(c.leading(v, 8))
 			return nil
@@ -40,7 +40,7 @@ var flags = []flag{
 		set: sets(func(cfg *server.Config) { cfg.CoreDumps = true })},
 	{long: "user", short: "u", arg: "<user>", help: "become this user (when started as root)",
 		set: text(func(cfg *server.Config) *string { return &cfg.User })},
-	{long: "memory-limit", short: "m", arg: "<num>", help: "memory for items, in megabytes (default: 64)",
+	{long: "memory-limit", short: "m", arg: "<num>", help: "memory for items, in megabytes (default: {MemLimit/Mi})",
 		set: func(c *command, v string) error {
 			c.cfg.MemLimit = int64(c.atoi(v)) << 20
 			if c.cfg.MemLimit < 0 {
@@ -50,7 +50,7 @@ var flags = []flag{
 		}},
 	{long: "disable-evictions", short: "M", help: "when memory is full, refuse new items instead of evicting old ones",
 		set: sets(func(cfg *server.Config) { cfg.EvictToFree = false })},
-	{long: "conn-limit", short: "c", arg: "<num>", help: "connections at the same time (default: 1024)",
+	{long: "conn-limit", short: "c", arg: "<num>", help: "connections at the same time (default: {MaxConns})",
 		set: positive("Maximum connections", func(cfg *server.Config) *int { return &cfg.MaxConns })},
 	{long: "lock-memory", short: "k", help: "keep all memory from being paged out",
 		set: sets(func(cfg *server.Config) { cfg.LockMemory = true })},
@@ -62,21 +62,21 @@ var flags = []flag{
 	{long: "version", short: "V", help: "print the version and exit", set: prints("version")},
 	{long: "pidfile", short: "P", arg: "<file>", help: "write the process id to this file",
 		set: text(func(cfg *server.Config) *string { return &cfg.PIDFile })},
-	{long: "slab-growth-factor", short: "f", arg: "<num>", help: "from one slab class to the next, chunks grow by this (default: 1.25)",
+	{long: "slab-growth-factor", short: "f", arg: "<num>", help: "from one slab class to the next, chunks grow by this (default: {Factor})",
 		set: func(c *command, v string) error {
 			if c.cfg.Factor = c.atof(v); c.cfg.Factor <= 1 {
 				return usageError(server.ExitFailure, "Factor must be greater than 1")
 			}
 			return nil
 		}},
-	{long: "slab-min-size", short: "n", arg: "<bytes>", help: "room for key, value and flags in the smallest chunk (default: 48)",
+	{long: "slab-min-size", short: "n", arg: "<bytes>", help: "room for key, value and flags in the smallest chunk (default: {ChunkSize})",
 		set: positive("Chunk size", func(cfg *server.Config) *int { return &cfg.ChunkSize })},
 	{long: "enable-largepages", short: "L", help: "accepted without effect: the kernel uses large pages where it sees fit",
 		set: func(c *command, _ string) error {
 			c.warn("-L has no effect: the kernel uses large pages where it sees fit (transparent_hugepage)")
 			return nil
 		}},
-	{long: "prefix-delimiter", short: "D", arg: "<char>", ours: true, help: "what ends a key's prefix in \"stats detail\" (default: \":\");\n" +
+	{long: "prefix-delimiter", short: "D", arg: "<char>", ours: true, help: "what ends a key's prefix in \"stats detail\" (default: {PrefixDelim});\n" +
 		"given, those statistics are collected from the start",
 		set: func(c *command, v string) error {
 			if v == "" {
@@ -85,19 +85,19 @@ var flags = []flag{
 			c.cfg.PrefixDelim, c.cfg.DetailEnabled = v[0], true
 			return nil
 		}},
-	{long: "threads", short: "t", arg: "<num>", help: "worker threads (default: 4)", set: (*command).threads},
-	{long: "max-reqs-per-event", short: "R", arg: "<num>", help: "requests that a connection has its turn with, before others have theirs\n(default: 20; if not given, as many as fit in 16 KiB)",
+	{long: "threads", short: "t", arg: "<num>", help: "worker threads (default: {Threads})", set: (*command).threads},
+	{long: "max-reqs-per-event", short: "R", arg: "<num>", help: "requests that a connection has its turn with, before others have theirs\n(default: {ReqsPerEvent}; if not given, as many as fit in 16 KiB)",
 		set: func(c *command, v string) error {
 			c.cfg.ReqsGiven = true
 			return positive("Number of requests per event", func(cfg *server.Config) *int { return &cfg.ReqsPerEvent })(c, v)
 		}},
 	{long: "disable-cas", short: "C", help: "do without CAS",
 		set: sets(func(cfg *server.Config) { cfg.UseCAS = false })},
-	{long: "listen-backlog", short: "b", arg: "<num>", help: "connections that may wait to be accepted (default: 1024)",
+	{long: "listen-backlog", short: "b", arg: "<num>", help: "connections that may wait to be accepted (default: {Backlog})",
 		set: func(c *command, v string) error { c.cfg.Backlog = c.atoi(v); return nil }},
 	{long: "protocol", short: "B", arg: "<name>", help: "protocol: ascii, binary or auto (default: auto, which tells by the first byte)",
 		set: (*command).protocol},
-	{long: "max-item-size", short: "I", arg: "<num>", help: "size of the largest item, in bytes or with k or m\n(default: 1m, min: 1k, max: 1024m)",
+	{long: "max-item-size", short: "I", arg: "<num>", help: "size of the largest item, in bytes or with k or m\n(default: {ItemSizeMax/Mi}m, min: 1k, max: 1024m)",
 		set: (*command).itemSize},
 	{long: "enable-sasl", short: "S", hidden: true, set: lacks("SASL")},
 	{long: "enable-ssl", short: "Z", hidden: true, set: lacks("TLS")},

@@ -4,7 +4,11 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
+	"time"
 )
 
 //go:embed license.txt
@@ -47,16 +51,50 @@ func usage(w io.Writer) {
 			ours = true
 			fmt.Fprintln(w, "\nWhat memcached does not have:")
 		}
-		row(w, f.form(), flagColumn, f.help)
+		row(w, f.form(), flagColumn, withDefaults(f.help))
 		if f.long == "extended" {
 			for _, o := range options {
 				if o.help != "" {
-					row(w, "   - "+o.name+":", optionColumn, o.help)
+					row(w, "   - "+o.name+":", optionColumn, withDefaults(o.help))
 				}
 			}
 		}
 	}
 }
+
+// placeholder is where a help text shows a default: {Field}, or with a unit
+// {Field/Ki} and {Field/Mi}, of server.Config.
+var placeholder = regexp.MustCompile(`\{(\w+)(?:/(Ki|Mi))?\}`)
+
+// withDefaults puts the defaults into a help text.
+func withDefaults(help string) string {
+	cfg := reflect.ValueOf(defaults())
+	return placeholder.ReplaceAllStringFunc(help, func(place string) string {
+		m := placeholder.FindStringSubmatch(place)
+		switch v := cfg.FieldByName(m[1]).Interface().(type) {
+		case float64:
+			return strconv.FormatFloat(v, 'f', 2, 64)
+		case byte:
+			return strconv.Quote(string(rune(v)))
+		case uint32:
+			if m[1] == "UnixMask" {
+				return strconv.FormatUint(uint64(v), 8)
+			}
+			return fmt.Sprint(v)
+		case time.Duration:
+			return fmt.Sprint(int(v.Seconds()))
+		case int64:
+			return fmt.Sprint(v >> shifts[m[2]])
+		case int:
+			return fmt.Sprint(v >> shifts[m[2]])
+		default:
+			return fmt.Sprint(v)
+		}
+	})
+}
+
+// shifts are the units of placeholders.
+var shifts = map[string]uint{"": 0, "Ki": 10, "Mi": 20}
 
 // form is how a flag is written.
 func (f *flag) form() string {

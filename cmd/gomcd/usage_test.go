@@ -37,6 +37,33 @@ func TestUsageListsEveryFlag(t *testing.T) {
 	}
 }
 
+// A default that -h shows is the one in force: it is taken from there.
+func TestUsageTakesDefaultsFromOnePlace(t *testing.T) {
+	var texts []string
+	for _, f := range flags {
+		texts = append(texts, f.help)
+	}
+	for _, o := range options {
+		texts = append(texts, o.help)
+	}
+	// A hash table of "0" is the store's to choose.
+	written := regexp.MustCompile(`default: ["\d]`)
+	for _, help := range texts {
+		if written.MatchString(help) && !strings.Contains(help, "hash_power_level") {
+			t.Errorf("a default is written out: %q", help)
+		}
+	}
+	text := printed(t, "-h")
+	if m := placeholder.FindString(text); m != "" {
+		t.Errorf("-h has %q", m)
+	}
+	for _, want := range []string{"default: 11211;", "(default: 700)", "in megabytes (default: 64)", "(default: 1.25)", `(default: ":")`, "(default: 1m,", "(default: 0.20)", "(default: 512)"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("-h does not have %q", want)
+		}
+	}
+}
+
 // Scripts, upstream's test suite among them, look into -h to find out what a
 // server can do.
 func TestUsageNamesOnlyWhatWorks(t *testing.T) {

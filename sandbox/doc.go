@@ -49,6 +49,14 @@
 // thread with [Program.Install] or to all with [Program.InstallAll]. [NewOf]
 // takes tables with roles of another server's own.
 //
+// Another module depends on this one by a checkout of it:
+//
+//	require gomcd v0.0.0
+//	replace gomcd => ../gomcd
+//
+// testdata/module is such a program: an echo server whose serving thread is
+// confined, built and attacked by module_test.go.
+//
 // # What a filter does not see
 //
 // Memory behind pointers; so nothing is allowed on the strength of a path or a

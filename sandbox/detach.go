@@ -7,26 +7,31 @@ import (
 )
 
 // OwnDescriptors gives the calling thread, which is locked to its goroutine
-// and stays so for ever, a descriptor table of its own, with stderr and keep
-// in it and nothing else. What the others close and open from then on does not
-// concern it. end is above every descriptor of the process.
+// and stays so for ever, a descriptor table of its own, with stderr and keep,
+// which is above it or negative for none, in it and nothing else. What the
+// others close and open from then on does not concern it.
 //
 // The runtime has other threads start new ones for a thread that is locked, so
 // none inherits the table.
-func OwnDescriptors(keep, end int) error {
+func OwnDescriptors(keep int) error {
 	if err := LeaveDescriptors(); err != nil {
 		return err
 	}
 	const stderr = 2
-	from := 0
-	for _, fd := range []int{stderr, keep, end} {
-		if from < fd {
-			closeRange(from, fd-1)
+	closeRange(0, stderr-1)
+	from := stderr + 1
+	if keep >= from {
+		if keep > from {
+			closeRange(from, keep-1)
 		}
-		from = fd + 1
+		from = keep + 1
 	}
+	closeRange(from, lastDescriptor)
 	return nil
 }
+
+// lastDescriptor is as high as a descriptor can be.
+const lastDescriptor = 1<<31 - 1
 
 // LeaveDescriptors gives the calling thread a copy of the descriptor table that
 // it shares with the others, which is its own from then on.
@@ -35,8 +40,7 @@ func OwnDescriptors(keep, end int) error {
 // close: unshare(2), which is the other way, is refused by what container
 // engines let a process do.
 func LeaveDescriptors() error {
-	const last = 1<<31 - 1
-	err := unix.CloseRange(last, last, unix.CLOSE_RANGE_UNSHARE)
+	err := unix.CloseRange(lastDescriptor, lastDescriptor, unix.CLOSE_RANGE_UNSHARE)
 	if err != nil {
 		err = unix.Unshare(unix.CLONE_FILES)
 	}
@@ -51,6 +55,10 @@ func LeaveDescriptors() error {
 func closeRange(first, last int) {
 	if unix.CloseRange(uint(first), uint(last), 0) == nil {
 		return
+	}
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(last) >= limit.Cur {
+		last = int(limit.Cur) - 1
 	}
 	for fd := first; fd <= last; fd++ {
 		unix.Close(fd)

@@ -262,7 +262,7 @@ func boot(o options) *process {
 			}
 			err := errors.Join(SetThreadName(name), BlockSignals())
 			if role == UDP {
-				err = errors.Join(err, OwnDescriptors(testUDP, testEnd))
+				err = errors.Join(err, OwnDescriptors(testUDP))
 			}
 			ready <- err
 			<-confine

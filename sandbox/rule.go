@@ -107,7 +107,7 @@ type Params struct {
 	// writes at the end; 0 without -e.
 	MemoryFD, MetadataFD int
 	// SyslogFD is a connected datagram socket that violations are told to as
-	// well, or -1.
+	// well, or -1. [New] gives it to the reporter and closes it for all others.
 	SyslogFD int
 	// TestPrivileges widens the baseline by what writing coverage data at
 	// exit takes.

@@ -9,6 +9,7 @@ import "C"
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"unsafe"
 
@@ -48,8 +49,32 @@ func startTrap(name string, syslogFD int, audit bool) error {
 	c := C.CString(string(Process))
 	defer C.free(unsafe.Pointer(c))
 	C.trap_default(c, cbool(audit))
-	if n := C.trap_reporter(); n != 0 {
-		return fmt.Errorf("sandbox: starting the reporter: %w", unix.Errno(n))
+	return startReporter(syslogFD)
+}
+
+// startReporter starts the reporter with a descriptor table of its own, which
+// has stderr and syslogFD, unless that is negative, and nothing else. The socket
+// is closed for everybody else.
+//
+// A thread shares the table of the one that starts it: here one that has left
+// the process's, and ends with its goroutine.
+func startReporter(syslogFD int) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := OwnDescriptors(syslogFD)
+		if err == nil {
+			if n := C.trap_reporter(); n != 0 {
+				err = unix.Errno(n)
+			}
+		}
+		started <- err
+	}()
+	if err := <-started; err != nil {
+		return fmt.Errorf("sandbox: starting the reporter: %w", err)
+	}
+	if syslogFD >= 0 {
+		unix.Close(syslogFD)
 	}
 	return nil
 }

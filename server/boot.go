@@ -15,9 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run serves until a signal ends it. It calls ready when connections are
-// accepted. The error, if any, may be an *ExitError.
-func Run(cfg Config, ready func()) error {
+// Run serves until a signal ends it. The error, if any, may be an *ExitError.
+func Run(cfg Config) error {
 	// Signals that -A sends are for the main thread; nobody else may have it.
 	runtime.LockOSThread()
 	quietHeap()
@@ -34,7 +33,7 @@ func Run(cfg Config, ready func()) error {
 	if cfg.Verbose > 0 {
 		warn("version " + cfg.OwnVersion + " (as memcached " + cfg.Version + ")")
 	}
-	if _, err := sandbox.CloseInherited(cfg.KeepFDs...); err != nil {
+	if _, err := sandbox.CloseInherited(); err != nil {
 		return fail(ExitOSErr, "closing inherited descriptors: %w", err)
 	}
 	if err := s.allowCores(); err != nil {
@@ -62,7 +61,7 @@ func Run(cfg Config, ready func()) error {
 	if err := cache.LockFailed(); err != nil {
 		warn("-k locks not all memory: " + err.Error() + "; raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)")
 	}
-	return s.serve(signals, ready)
+	return s.serve(signals)
 }
 
 // headroom is how many descriptors there are beyond -c: for connections that
@@ -310,7 +309,10 @@ type thread struct {
 
 // serve starts the threads, closes the sandbox around them, and waits for the
 // signal that ends them.
-func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
+func (s *Server) serve(signals <-chan os.Signal) error {
+	if err := s.replaceStandard(); err != nil {
+		return err
+	}
 	box, err := s.newSandbox()
 	if err != nil {
 		return err
@@ -345,6 +347,9 @@ func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 	if s.auth != nil {
 		s.auth.leave()
 	}
+	if err := s.moveWaiters(); err != nil {
+		return err
+	}
 	if err := s.fillDescriptors(); err != nil {
 		return err
 	}
@@ -365,10 +370,9 @@ func (s *Server) serve(signals <-chan os.Signal, ready func()) error {
 	if err := s.beginMemoryFile(); err != nil {
 		return err
 	}
+	// Before anybody is served: a worker that was taken over would find them.
+	s.tellWaiters()
 	gate.open(work)
-	if ready != nil {
-		ready()
-	}
 	s.wait(signals)
 	return nil
 }

@@ -84,14 +84,14 @@ type Config struct {
 	ReadBufMemLimit int64 // -o read_buf_mem_limit (given in MiB); 0: unlimited
 
 	// The process.
-	Version    string // what `version` and `stats` answer: that of memcached
-	OwnVersion string // gomcd's, `gomcd_version` of `stats`
-	User       string // -u: user to become when started as root
-	UID, GID   int    // and its numbers; UID 0: stay who we are
-	PIDFile    string // -P
-	Daemon     bool   // -d: this process is the daemonised one
-	CoreDumps  bool   // -r
-	KeepFDs    []int  // descriptors of the caller's, to be left open
+	Version    string    // what `version` and `stats` answer: that of memcached
+	OwnVersion string    // gomcd's, `gomcd_version` of `stats`
+	User       string    // -u: user to become when started as root
+	UID, GID   int       // and its numbers; UID 0: stay who we are
+	PIDFile    string    // -P
+	Daemon     bool      // -d: this process is the daemonised one
+	CoreDumps  bool      // -r
+	Waiters    []*Waiter // who waits for the server to be ready
 
 	// The sandbox.
 	Sandbox        string   // --sandbox: "enforce", "kill", "audit" or "off", or ROLE=MODE pairs after a comma

@@ -49,7 +49,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if s.cfg.UID > 0 && os.Geteuid() == 0 {
 		locks.UID, locks.GID = s.cfg.UID, s.cfg.GID
 	}
-	if s.cfg.Daemon {
+	if s.cfg.Daemon && modes.Default != sandbox.Off {
 		p.SyslogFD = openSyslog()
 	}
 	if s.cfg.PIDFile != "" {

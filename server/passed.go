@@ -75,7 +75,10 @@ func (p *Passed) inspect(udp bool) error {
 		return errors.New("is a socket of an address family that is not served")
 	}
 	listens, _ := unix.GetsockoptInt(p.FD, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	protocol, _ := unix.GetsockoptInt(p.FD, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	switch {
+	case inet && !slices.Contains(servedProtocols, protocol):
+		return errors.New("is a socket of a protocol that is not served")
 	case kind == unix.SOCK_STREAM && listens != 0:
 		return nil
 	case kind == unix.SOCK_STREAM:
@@ -90,6 +93,10 @@ func (p *Passed) inspect(udp bool) error {
 	p.UDP = true
 	return nil
 }
+
+// servedProtocols are those whose sockets send to their peer alone when a
+// connection is established. (SCTP would begin another connection.)
+var servedProtocols = []int{unix.IPPROTO_TCP, unix.IPPROTO_MPTCP, unix.IPPROTO_UDP}
 
 // describe has the configuration say what is true of the socket, where there is
 // room for one of its kind.

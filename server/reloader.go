@@ -115,14 +115,15 @@ func (a *auth) reachable() error {
 }
 
 // settle gives the calling thread, which is the reloader's, a descriptor table
-// of its own with the directory in it and what comes before what the file is
-// opened as, so that it is always that.
+// of its own with stderr and, at every other number below the one that the file
+// is opened as, the directory: so the file always gets that one.
 func (a *auth) settle() error {
 	if err := sandbox.LeaveDescriptors(); err != nil {
 		return fmt.Errorf("giving the reloader descriptors of its own: %w", err)
 	}
-	for fd := 3; fd < a.file; fd++ {
-		if fd == a.dir {
+	const stderr = 2
+	for fd := range a.file {
+		if fd == a.dir || fd == stderr {
 			continue
 		}
 		if err := unix.Dup3(a.dir, fd, unix.O_CLOEXEC); err != nil {

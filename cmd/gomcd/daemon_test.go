@@ -46,8 +46,8 @@ func runDaemon(t *testing.T, args ...string) (started, string) {
 	if !s.Config.Daemon || s.Session != s.PID || s.Mark != "" {
 		t.Errorf("%q: daemon %v, process %d in session %d, mark %q", args, s.Config.Daemon, s.PID, s.Session, s.Mark)
 	}
-	if len(s.Config.KeepFDs) != 1 || s.Config.KeepFDs[0] != daemonFD {
-		t.Errorf("%q keeps descriptors %v", args, s.Config.KeepFDs)
+	if len(s.Config.Waiters) != 1 || s.Config.Waiters[0].FD != daemonFD {
+		t.Errorf("%q: waiting are %+v", args, s.Config.Waiters)
 	}
 	return s, cmd.Dir
 }
@@ -133,8 +133,8 @@ func TestServiceManagerIsTold(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		var s started
-		if data, err := os.ReadFile(file); err != nil || json.Unmarshal(data, &s) != nil || s.Notify != "" || len(s.Config.KeepFDs) != 1 {
-			t.Errorf("%s: the server saw NOTIFY_SOCKET=%q and keeps %v, %v", name, s.Notify, s.Config.KeepFDs, err)
+		if data, err := os.ReadFile(file); err != nil || json.Unmarshal(data, &s) != nil || s.Notify != "" || len(s.Config.Waiters) != 1 {
+			t.Errorf("%s: the server saw NOTIFY_SOCKET=%q, and waiting are %v, %v", name, s.Notify, s.Config.Waiters, err)
 		}
 	}
 }

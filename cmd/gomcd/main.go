@@ -74,12 +74,12 @@ func start(c *command, parent parent) error {
 		c.warnings = c.warnings[parsed:]
 	}
 	c.tellWarnings()
-	ready, keep, err := readiness(parent, os.Getenv("NOTIFY_SOCKET"))
-	if err != nil {
+	var err error
+	if c.cfg.Waiters, err = waiters(parent, os.Getenv("NOTIFY_SOCKET")); err != nil {
 		return err
 	}
-	c.cfg.Daemon, c.cfg.KeepFDs = c.daemon, keep
-	return serve(c.cfg, ready)
+	c.cfg.Daemon = c.daemon
+	return serve(c.cfg)
 }
 
 func (c *command) tellWarnings() {

@@ -20,24 +20,26 @@ const runAs = "GOMCD_TEST_SERVER"
 // reportTo is where the server "ok" writes what it was started with.
 const reportTo = "GOMCD_TEST_REPORT"
 
-var servers = map[string]func(server.Config, func()) error{
+var servers = map[string]func(server.Config) error{
 	"real": server.Run,
-	"ok": func(cfg server.Config, ready func()) error {
+	"ok": func(cfg server.Config) error {
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, unix.SIGTERM)
 		report(cfg)
-		ready()
+		for _, w := range cfg.Waiters {
+			unix.Sendto(w.FD, w.Packet, 0, nil)
+		}
 		<-stop
 		return nil
 	},
-	"refuses": func(server.Config, func()) error {
+	"refuses": func(server.Config) error {
 		return &server.ExitError{Code: server.ExitOSErr, Err: errors.New("there is no room here")}
 	},
-	"dies": func(server.Config, func()) error {
+	"dies": func(server.Config) error {
 		os.Exit(42)
 		return nil
 	},
-	"killed": func(server.Config, func()) error {
+	"killed": func(server.Config) error {
 		unix.Kill(os.Getpid(), unix.SIGKILL)
 		select {}
 	},

@@ -88,6 +88,25 @@ func TestPassedThatCannotBeServed(t *testing.T) {
 	}
 }
 
+// A protocol that nobody has looked at is not served: what its sockets can send,
+// and to whom, is not known. UDP-Lite stands for all.
+func TestPassedOfAnotherProtocol(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDPLITE)
+	if err != nil {
+		t.Skipf("this kernel has no UDP-Lite: %v", err)
+	}
+	f := os.NewFile(uintptr(fd), "socket")
+	defer f.Close()
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := passing(gomcd(t, "real", "-U", "1"), "1", f)
+	said, err := cmd.CombinedOutput()
+	if got := status(t, err); got != 64 || !strings.Contains(string(said), "is a socket of a protocol that is not served") {
+		t.Errorf("status %d, %q", got, said)
+	}
+}
+
 // What the environment says is for this process only: what is for another is
 // ignored, and neither goes on to anything else.
 func TestPassedToWhom(t *testing.T) {

@@ -5,17 +5,18 @@ import (
 	"os"
 	"strconv"
 
+	"gomcd/server"
+
 	"golang.org/x/sys/unix"
 )
 
 // Two may wait for the server to be ready: the process that started it with
 // -d, and the service manager (sd_notify(3)). Both are told over sockets that
-// are open before the sandbox closes, with sendto, which it allows; writing to
-// a pipe or closing a descriptor would take more privileges.
+// are open before the sandbox closes. The server sends to them and closes them
+// before it serves anybody.
 
-// parent is the way to the process that started this one as a daemon; 0 if
-// none did.
-type parent int
+// parent is the process that started this one as a daemon, if one did.
+type parent struct{ *server.Waiter }
 
 // takeParent finds out whether this process is the daemon. The mark does not
 // go on to anything that it might start.
@@ -23,57 +24,43 @@ func takeParent() parent {
 	fd, err := strconv.Atoi(os.Getenv(daemonMark))
 	os.Unsetenv(daemonMark)
 	if err != nil || fd <= 2 {
-		return 0
+		return parent{}
 	}
 	// Anybody can set a variable: only a socket of the right kind counts.
 	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_SEQPACKET {
-		return 0
+		return parent{}
 	}
 	unix.CloseOnExec(fd)
-	return parent(fd)
+	return parent{&server.Waiter{FD: fd, Packet: word{}.packet()}}
 }
 
-func (p parent) there() bool { return p > 0 }
+func (p parent) there() bool { return p.Waiter != nil }
 
-// ready tells the parent that the server serves.
-func (p parent) ready() { send(int(p), word{}.packet()) }
-
-// failed tells the parent why it does not, and returns whether there is one.
+// failed tells the parent why the server does not serve, and returns whether
+// there is a parent.
 func (p parent) failed(status int, err error) bool {
 	if !p.there() {
 		return false
 	}
-	return send(int(p), word{byte(status), err.Error()}.packet()) == nil
+	return unix.Sendto(p.FD, word{byte(status), err.Error()}.packet(), unix.MSG_NOSIGNAL, nil) == nil
 }
 
-// send sends one packet; who does not listen any more is no reason to end.
-func send(fd int, packet []byte) error {
-	return unix.Sendto(fd, packet, unix.MSG_NOSIGNAL, nil)
-}
-
-// readiness returns what to call when the server is ready, and the descriptors
-// that it needs until then.
-func readiness(p parent, notifySocket string) (ready func(), keep []int, err error) {
-	notify := -1
-	if notifySocket != "" {
-		os.Unsetenv("NOTIFY_SOCKET")
-		if notify, err = connectNotify(notifySocket); err != nil {
-			return nil, nil, fmt.Errorf("telling the service manager when ready (NOTIFY_SOCKET=%s): %w", notifySocket, err)
-		}
-		keep = append(keep, notify)
-	}
+// waiters lists who waits for the server to be ready.
+func waiters(p parent, notifySocket string) ([]*server.Waiter, error) {
+	var all []*server.Waiter
 	if p.there() {
-		keep = append(keep, int(p))
+		all = append(all, p.Waiter)
+	}
+	if notifySocket == "" {
+		return all, nil
+	}
+	os.Unsetenv("NOTIFY_SOCKET")
+	fd, err := connectNotify(notifySocket)
+	if err != nil {
+		return nil, fmt.Errorf("telling the service manager when ready (NOTIFY_SOCKET=%s): %w", notifySocket, err)
 	}
 	state := []byte("READY=1\nMAINPID=" + strconv.Itoa(os.Getpid()))
-	return func() {
-		if p.there() {
-			p.ready()
-		}
-		if notify >= 0 {
-			send(notify, state)
-		}
-	}, keep, nil
+	return append(all, &server.Waiter{FD: fd, Packet: state}), nil
 }
 
 // connectNotify connects to the service manager's socket. A name that begins

@@ -14,16 +14,30 @@ import (
 
 // TID is the thread of the server that has a name.
 func (s *Server) TID(name string) (int, error) {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", s.PID()))
-	if err != nil {
-		return 0, err
-	}
-	for _, file := range files {
-		if comm, _ := os.ReadFile(file); strings.TrimSpace(string(comm)) == name {
-			return strconv.Atoi(filepath.Base(filepath.Dir(file)))
+	for tid, has := range s.Threads() {
+		if has == name {
+			return tid, nil
 		}
 	}
 	return 0, fmt.Errorf("the server has no thread %s", name)
+}
+
+// Threads lists the names of the server's threads.
+func (s *Server) Threads() map[int]string {
+	s.t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", s.PID()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	threads := map[int]string{}
+	for _, file := range files {
+		comm, err := os.ReadFile(file)
+		tid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err == nil { // it has not ended
+			threads[tid] = strings.TrimSpace(string(comm))
+		}
+	}
+	return threads
 }
 
 // Hold stops one thread of the server where it is, for a while. It is ptrace

@@ -17,7 +17,8 @@ type Kind struct {
 	notifier *notifier // if its system calls are asked about
 	says     string    // the one line that it says on stderr
 
-	passed []*os.File // sockets that it is started with
+	files  []*os.File // open in it, from descriptor 3 on
+	passed []*os.File // sockets to be served that it is started with, instead
 	socket string     // the path of the first, if that is a unix socket
 }
 

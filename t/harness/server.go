@@ -76,7 +76,7 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 	if k.notifier != nil {
 		k.notifier.prepare(s.cmd)
 	}
-	s.cmd.Stderr, s.cmd.ExtraFiles = &s.stderr, k.passed
+	s.cmd.Stderr, s.cmd.ExtraFiles = &s.stderr, append(slices.Clone(k.passed), k.files...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", k.binary, err)
 	}
@@ -87,7 +87,7 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 	if k.notifier != nil {
 		k.notifier.listen(s.PID())
 	}
-	if len(k.env) > 0 {
+	if k.Name == privileged && len(k.env) > 0 {
 		started.Add(1)
 	}
 	s.attend()

@@ -1,0 +1,220 @@
+package harness
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Hijacked is a thread of a server that was taken over. It is stopped by
+// ptrace(2), and makes the system calls that the test asks for: from inside the
+// thread, so under its filters and with its descriptors, in the binary that
+// operators run. A call that is forbidden ends in SIGSYS, which is kept from the
+// thread, so that it can go on to try the next.
+type Hijacked struct {
+	t     testing.TB
+	tid   int
+	saved registers
+	ip    uint64 // of an instruction that makes a system call
+}
+
+// Outcome is what became of a call.
+type Outcome struct {
+	Forbidden bool // by a filter
+	Value     int
+	Errno     syscall.Errno
+}
+
+func (o Outcome) String() string {
+	switch {
+	case o.Forbidden:
+		return "forbidden"
+	case o.Errno != 0:
+		return unix.ErrnoName(o.Errno)
+	}
+	return fmt.Sprint(o.Value)
+}
+
+// Hijack takes a thread over until the test ends or [Hijacked.Release]. The
+// calling goroutine stays on its thread, for that is the tracer. Where the test
+// may not trace the server, it is skipped.
+func (s *Server) Hijack(t testing.TB, tid int) *Hijacked {
+	t.Helper()
+	runtime.LockOSThread()
+	err := unix.PtraceSeize(tid)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
+		t.Skipf("this user may not trace the server: %v", err)
+	}
+	h := &Hijacked{t: t, tid: tid}
+	if err == nil {
+		err = unix.PtraceInterrupt(tid)
+	}
+	if err == nil {
+		_, err = unix.Wait4(tid, nil, unix.WALL, nil)
+	}
+	if err == nil {
+		h.saved, err = getRegisters(tid)
+	}
+	if err != nil {
+		t.Fatalf("taking over thread %d: %v", tid, err)
+	}
+	h.ip = h.saved.restart(func(ip uint64) uint32 {
+		var b [4]byte
+		unix.PtracePeekData(tid, uintptr(ip), b[:])
+		return binary.LittleEndian.Uint32(b[:])
+	})
+	if h.ip == 0 {
+		unix.PtraceDetach(tid)
+		t.Fatalf("thread %d is not in a system call", tid)
+	}
+	t.Cleanup(h.Release)
+	return h
+}
+
+// Call has the thread make a call. Arguments are numbers, or bytes in memory
+// that the call gets the address of.
+func (h *Hijacked) Call(nr int, args ...any) Outcome {
+	h.t.Helper()
+	return h.CallFrom(h.ip, nr, args...)
+}
+
+// CallFrom has the thread make a call with the instruction at an address.
+func (h *Hijacked) CallFrom(ip uint64, nr int, args ...any) Outcome {
+	h.t.Helper()
+	const below = 512 // the stack pointer, where signal handlers may write too
+	at := (h.saved.stack() - below) &^ 15
+	var numbers [6]uint64
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case int:
+			numbers[i] = uint64(arg)
+		case uint64:
+			numbers[i] = arg
+		case []byte:
+			at -= uint64(len(arg)+15) &^ 15
+			old := make([]byte, len(arg))
+			if _, err := unix.PtracePeekData(h.tid, uintptr(at), old); err != nil {
+				h.t.Fatalf("reading the thread's memory: %v", err)
+			}
+			h.poke(at, arg)
+			defer h.poke(at, old)
+			numbers[i] = at
+		default:
+			h.t.Fatalf("argument %d is a %T", i, arg)
+		}
+	}
+	r := h.saved
+	r.call(ip, nr, numbers)
+	if err := setRegisters(h.tid, &r); err != nil {
+		h.t.Fatalf("setting registers: %v", err)
+	}
+	var status unix.WaitStatus
+	err := unix.PtraceSingleStep(h.tid)
+	if err == nil {
+		_, err = unix.Wait4(h.tid, &status, unix.WALL, nil)
+	}
+	if err == nil && status.Stopped() {
+		r, err = getRegisters(h.tid)
+	}
+	switch {
+	case err != nil || !status.Stopped():
+		h.t.Fatalf("a thread that was taken over does not stop after a call: %#x, %v", status, err)
+	case status.StopSignal() == unix.SIGSYS:
+		return Outcome{Forbidden: true}
+	case status.StopSignal() != unix.SIGTRAP:
+		h.t.Fatalf("a thread that was taken over stops by signal %v", status.StopSignal())
+	}
+	if n := r.result(); n < 0 && n > -4096 {
+		return Outcome{Value: -1, Errno: syscall.Errno(-n)}
+	} else {
+		return Outcome{Value: int(n)}
+	}
+}
+
+func (h *Hijacked) poke(at uint64, b []byte) {
+	if _, err := unix.PtracePokeData(h.tid, uintptr(at), b); err != nil {
+		h.t.Fatalf("writing to the thread's memory: %v", err)
+	}
+}
+
+// Release lets the thread go on with what it did.
+func (h *Hijacked) Release() {
+	if h.tid == 0 {
+		return
+	}
+	setRegisters(h.tid, &h.saved)
+	unix.PtraceDetach(h.tid)
+	h.tid = 0
+	runtime.UnlockOSThread()
+}
+
+// ThreadDescriptors lists the descriptors of one thread, and what each leads to.
+func (s *Server) ThreadDescriptors(tid int) map[int]string {
+	s.t.Helper()
+	dir := fmt.Sprintf("/proc/%d/task/%d/fd/", s.PID(), tid)
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		s.t.Skipf("this user may not list the server's descriptors: %v", err)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	fds := map[int]string{}
+	for _, e := range list {
+		var fd int
+		fmt.Sscan(e.Name(), &fd)
+		if to, err := os.Readlink(dir + e.Name()); err == nil { // it is still open
+			fds[fd] = to
+		}
+	}
+	return fds
+}
+
+// Symbol is where a symbol of the server's binary is in its memory.
+func (s *Server) Symbol(name string) uint64 {
+	s.t.Helper()
+	exe := fmt.Sprintf("/proc/%d/exe", s.PID())
+	f, err := elf.Open(exe)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	symbols, err := f.Symbols()
+	if err != nil {
+		s.t.Fatalf("the symbols of the server: %v", err)
+	}
+	var base uint64
+	if f.Type == elf.ET_DYN {
+		// The first mapping of the file is its beginning.
+		path, err := os.Readlink(exe)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", s.PID()))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for line := range strings.Lines(string(maps)) {
+			if strings.HasSuffix(line, " "+path+"\n") {
+				fmt.Sscanf(line, "%x-", &base)
+				break
+			}
+		}
+	}
+	for _, symbol := range symbols {
+		if symbol.Name == name {
+			return base + symbol.Value
+		}
+	}
+	s.t.Fatalf("the server has no symbol %s", name)
+	return 0
+}

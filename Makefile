@@ -104,14 +104,13 @@ unit: deps-test
 
 # What the sandbox allows against what servers do, thread by thread. profile runs
 # the suite with every system call of its servers reported, and writes
-# docs/profile.md; drift runs what shows each rule at work, and writes nothing.
-# Left out are tests of how fast something is, of who is tracing whom, and of what
-# an audit lets through.
+# docs/profile.md; drift runs the one test that has servers make each of the
+# calls, and writes nothing. Left out are tests of how fast something is, of who
+# is tracing whom, and of what an audit lets through.
 PROFILE_SKIP := MisbehaveAudit|CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfAGet|TestAuthReloader
-DRIFT_RUN := TestTranscripts|TestGomemcache|TestSoak|TestSignals|TestShutdown|TestKilled|TestAuthFile|TestStopped|TestUDP|TestWatch|TestMemoryFile
 profile: export GOMCD_PROFILE := write
 profile: SUITE := -skip '$(PROFILE_SKIP)'
-drift: SUITE := -run '$(DRIFT_RUN)' -skip '$(PROFILE_SKIP)'
+drift: SUITE := -run TestRulesAtWork
 profile drift: export GOMCD_LDFLAGS := $(LDFLAGS)
 profile drift: deps-test
 	@rm -rf bin/calls && mkdir -p bin/calls

@@ -33,7 +33,8 @@ func baseline(p Params) Profile {
 				"MAP_PRIVATE|MAP_ANONYMOUS, maybe MAP_FIXED, MAP_NORESERVE, MAP_STACK")),
 		Allow("munmap", "the Go heap gives back what it got besides 64 MiB that are aligned").
 			unseen("only when its next 64 MiB are taken where it wants them"),
-		AllowIf("mprotect", "guard pages of thread stacks; never executable", Without(2, unix.PROT_EXEC, "no PROT_EXEC")),
+		AllowIf("mprotect", "guard pages of thread stacks; never executable", Without(2, unix.PROT_EXEC, "no PROT_EXEC")).
+			unseen("glibc from 2.42 on protects them by madvise"),
 		AllowIf("madvise", "the Go runtime gives memory back", Is(2, unix.MADV_DONTNEED, "MADV_DONTNEED")),
 		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_HUGEPAGE, "MADV_HUGEPAGE")).
 			unseen("only when the Go heap is to grow beyond 1 GiB, as with millions of connections"),
@@ -50,10 +51,10 @@ func baseline(p Params) Profile {
 		{Call: "clone3", Errno: unix.ENOSYS, Reason: "its flags are in memory, out of a filter's sight: libc falls back to clone",
 			Stays: "the filter itself answers it"},
 		Allow("set_robust_list", "libc starts a thread"),
-		Allow("rseq", "libc starts a thread"),
+		Allow("rseq", "libc starts a thread").unseen("only with glibc, from 2.35 on"),
 		Allow("rt_sigprocmask", "threads start and end with signals blocked"),
 		Allow("sigaltstack", "a Go thread gets its signal stack"),
-		Allow("gettid", "a Go thread learns its id"),
+		Allow("gettid", "a thread learns its id: as Go starts it, and as it enters its role"),
 		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWait, "FUTEX_WAIT")).unseen(muslOnly),
 		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWake, "FUTEX_WAKE")).unseen(muslOnly),
 
@@ -64,6 +65,13 @@ func baseline(p Params) Profile {
 		Allow(epollWait(), "workers and the acceptor wait"),
 		Allow("recvfrom", "workers receive"),
 		Allow("sendto", "workers send"),
+
+		// What threads without a role need besides, for reasons of their own.
+		AllowIf("futex", "the Go runtime parks and wakes threads", Is(1, futexWait|futexPrivate, "FUTEX_WAIT|FUTEX_PRIVATE_FLAG")),
+		AllowIf("futex", "the Go runtime parks and wakes threads", Is(1, futexWake|futexPrivate, "FUTEX_WAKE|FUTEX_PRIVATE_FLAG")),
+		Allow("nanosleep", "the Go runtime's monitor (sysmon) sleeps between two looks at the other threads"),
+		Allow("rt_sigreturn", "a signal to the process has been handled"),
+		Allow("exit_group", "the process ends"),
 	}
 	for _, role := range roles(p) {
 		for _, r := range role.Rules {

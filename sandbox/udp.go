@@ -8,8 +8,14 @@ import "golang.org/x/sys/unix"
 func udp(p Params) Profile {
 	rules := equal("recvfrom", "receives requests, and waits for them", p.UDPFDs, "UDP socket", Is(3, 0, "no flags"))
 	for _, size := range []uint64{unix.SizeofSockaddrInet4, unix.SizeofSockaddrInet6} {
-		rules = append(rules, equal("sendto", "sends replies to whom the request came from", p.UDPFDs, "UDP socket",
-			Is(3, 0, "no flags"), Is(5, size, sockaddrName(size)))...)
+		sends := equal("sendto", "sends replies to whom the request came from", p.UDPFDs, "UDP socket",
+			Is(3, 0, "no flags"), Is(5, size, sockaddrName(size)))
+		for _, r := range sends {
+			if size == unix.SizeofSockaddrInet6 {
+				r = r.unseen("only where there is IPv6")
+			}
+			rules = append(rules, r)
+		}
 	}
 	rules = append(rules, threadRules()...)
 	rules = append(rules, shutdownRules(p)...)

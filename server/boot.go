@@ -400,16 +400,6 @@ func (t *thread) main(i int, box *sandbox.Sandbox, gate *gate) {
 	select {}
 }
 
-// collectForEver collects garbage, of which there is none, in a loop: a test
-// that no thread is ever in a state in which the world cannot stop, and that
-// collecting needs nothing that the sandbox forbids.
-func (s *Server) collectForEver() {
-	for !s.stopping.Load() {
-		runtime.GC()
-		s.collections.Add(1)
-	}
-}
-
 // wait waits for a signal to stop and stops.
 func (s *Server) wait(signals <-chan os.Signal) {
 	graceful := false
@@ -421,7 +411,7 @@ func (s *Server) wait(signals <-chan os.Signal) {
 			}
 			continue
 		case unix.SIGUSR2: // under test privileges only
-			go s.collectForEver()
+			go s.exercise()
 			continue
 		case unix.SIGUSR1:
 			graceful = true

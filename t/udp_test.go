@@ -492,8 +492,15 @@ func TestUDPIPv6(t *testing.T) {
 		l.Close()
 	}
 	s := harness.Start(t, harness.Production(), "-U", "-1", "-l", "127.0.0.1,::1")
-	tcp := s.Dial(t)
-	for name, value := range tcp.Stats("conns") {
+	c := dialUDP6(t, s)
+	c.ask("set a 0 0 1\r\n6\r\n", "STORED\r\n")
+	c.ask("get a\r\n", "VALUE a 0 1\r\n6\r\nEND\r\n")
+}
+
+// dialUDP6 dials the server's socket for IPv6.
+func dialUDP6(t testing.TB, s *harness.Server) *udpClient {
+	t.Helper()
+	for name, value := range s.Dial(t).Stats("conns") {
 		addr, ok := strings.CutPrefix(value, "udp6:")
 		if !ok || !strings.HasSuffix(name, ":addr") {
 			continue
@@ -502,13 +509,11 @@ func TestUDPIPv6(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer nc.Close()
-		c := &udpClient{Conn: nc, t: t}
-		c.ask("set a 0 0 1\r\n6\r\n", "STORED\r\n")
-		c.ask("get a\r\n", "VALUE a 0 1\r\n6\r\nEND\r\n")
-		return
+		t.Cleanup(func() { nc.Close() })
+		return &udpClient{Conn: nc, t: t}
 	}
-	t.Error("stats conns has no udp6")
+	t.Fatal("stats conns has no udp6")
+	return nil
 }
 
 // Without TCP there is UDP still.

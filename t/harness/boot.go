@@ -45,7 +45,7 @@ type BootPlan struct {
 func StartBoot(t testing.TB, k Kind, plan BootPlan, flags ...string) *Boot {
 	t.Helper()
 	b := &Boot{plan: plan, seen: map[int]int{}, met: make(chan struct{})}
-	k.notifier = newNotifier(t, true, b.decide)
+	k.notifier = newNotifier(t, bootCalls, b.decide)
 	b.Server = &Server{Kind: k, t: t, ended: make(chan struct{}), seen: true}
 	b.ports = filepath.Join(TempDir(t), "ports")
 	b.cmd = exec.Command(k.binary, b.complete(flags)...)

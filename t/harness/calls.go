@@ -8,16 +8,23 @@ import (
 )
 
 // logged has a server's system calls logged, if the environment asks for it
-// ([profile.Env]) and nothing else is done with them.
+// ([profile.Env]), whatever else is done with them.
 func (k Kind) logged(t testing.TB) (Kind, *profile.Log) {
-	if os.Getenv(profile.Env) == "" || !k.Gomcd || k.notifier != nil {
+	if os.Getenv(profile.Env) == "" || !k.Gomcd {
 		return k, nil
 	}
 	log := profile.NewLog(k.Name == privileged)
-	k.notifier = newNotifier(t, true, func(c *call) {
+	handle := func(c *call) { c.answer(0) }
+	if k.notifier != nil {
+		handle = k.notifier.handle
+	} else {
+		k.notifier = newNotifier(t, everyCall, nil)
+	}
+	k.notifier.which = everyCall
+	k.notifier.handle = func(c *call) {
 		log.Note(c.pid, c.nr, c.args)
-		c.answer(0)
-	})
+		handle(c)
+	}
 	return k, log
 }
 

@@ -17,7 +17,7 @@ import (
 // that refuses calls, as a container's does.
 func (k Kind) Refusing(t testing.TB, refuse func(nr int, args [6]uint64) syscall.Errno) Kind {
 	t.Helper()
-	k.notifier = newNotifier(t, true, func(c *call) {
+	k.notifier = newNotifier(t, bootCalls, func(c *call) {
 		if c.nr == unix.SYS_EXECVE {
 			c.answer(0)
 			return

@@ -28,7 +28,7 @@ type plan struct {
 func (k Kind) WithFaults(t testing.TB) (Kind, *Faults) {
 	t.Helper()
 	f := &Faults{plans: map[int]plan{}}
-	f.n = newNotifier(t, false, func(c *call) { c.answer(f.decide(int(c.nr))) })
+	f.n = newNotifier(t, faultCalls, func(c *call) { c.answer(f.decide(int(c.nr))) })
 	k.notifier = f.n
 	return k, f
 }

@@ -24,7 +24,7 @@ import (
 // started, installs it, and becomes the server ([becomeServer]). The descriptor
 // that the questions come from is taken from it (pidfd_getfd(2)).
 type notifier struct {
-	all    bool // calls, or else only faultCalls
+	which  calls
 	handle func(c *call)
 
 	fd    int
@@ -41,17 +41,25 @@ type call struct {
 
 // What tells the test's binary that it is to become a server.
 const (
-	notifyCalls  = "GOMCD_NOTIFY_CALLS" // "all" or "some"
+	notifyCalls  = "GOMCD_NOTIFY_CALLS" // the name of calls
 	notifyBinary = "GOMCD_NOTIFY_BINARY"
 )
 
-// faultCalls are the calls that a running server makes, and that can be made
-// to fail. Besides them execve is asked about, so that the process does not
-// become the server, and close the descriptor, before the test has it.
-var faultCalls = []int{unix.SYS_EXECVE, unix.SYS_ACCEPT4, EpollWait, unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_EPOLL_CTL}
+// calls are those that a notifier asks about.
+type calls string
 
-func newNotifier(t testing.TB, all bool, handle func(c *call)) *notifier {
-	n := &notifier{all: all, handle: handle, fd: -1, done: make(chan struct{})}
+const (
+	everyCall calls = "every"
+	// bootCalls are all but sched_yield, of which a boot makes thousands, and
+	// which does not fail.
+	bootCalls calls = "boot"
+	// faultCalls are those that a running server makes, and that can be made to
+	// fail.
+	faultCalls calls = "fault"
+)
+
+func newNotifier(t testing.TB, which calls, handle func(c *call)) *notifier {
+	n := &notifier{which: which, handle: handle, fd: -1, done: make(chan struct{})}
 	t.Cleanup(func() {
 		n.begin.Do(func() { close(n.done) }) // no server was started
 		<-n.done
@@ -61,11 +69,7 @@ func newNotifier(t testing.TB, all bool, handle func(c *call)) *notifier {
 
 // prepare puts the test's binary in the place of the server's.
 func (n *notifier) prepare(cmd *exec.Cmd) {
-	which := "some"
-	if n.all {
-		which = "all"
-	}
-	cmd.Env = append(cmd.Env, notifyCalls+"="+which, notifyBinary+"="+cmd.Path)
+	cmd.Env = append(cmd.Env, notifyCalls+"="+string(n.which), notifyBinary+"="+cmd.Path)
 	cmd.Path = "/proc/self/exe"
 }
 
@@ -185,11 +189,7 @@ func becomeServer() error {
 		}
 	}
 	binary := os.Getenv(notifyBinary)
-	calls := faultCalls
-	if os.Getenv(notifyCalls) == "all" {
-		calls = nil
-	}
-	prog := filterProgram(calls)
+	prog := filterProgram(calls(os.Getenv(notifyCalls)))
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
 		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&fprog)))
@@ -199,25 +199,30 @@ func becomeServer() error {
 	return fmt.Errorf("becoming %s: %w", binary, syscall.Exec(binary, os.Args, env))
 }
 
-// filterProgram asks about calls, and allows all else; or about all but
-// sched_yield, of which a boot makes thousands, and which does not fail.
-func filterProgram(calls []int) []unix.SockFilter {
+// filterProgram asks about calls and allows all others.
+func filterProgram(which calls) []unix.SockFilter {
 	const ret = unix.BPF_RET | unix.BPF_K
 	ask, allow := unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_USER_NOTIF}, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW}
-	if calls == nil {
-		calls = []int{unix.SYS_SCHED_YIELD}
+	// In any case execve, so that the process does not become the server, and
+	// close the descriptor, before the test has it.
+	named := []int{unix.SYS_EXECVE, unix.SYS_ACCEPT4, EpollWait, unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_EPOLL_CTL}
+	if which != faultCalls {
+		named = nil
+		if which == bootCalls {
+			named = []int{unix.SYS_SCHED_YIELD}
+		}
 		ask, allow = allow, ask
 	}
 	load := func(offset uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 	}
 	const nrAt, archAt = 0, 4 // in struct seccomp_data
-	n := len(calls)
+	n := len(named)
 	equal := func(k uint32, yes, no int) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: k, Jt: uint8(yes), Jf: uint8(no)}
 	}
 	prog := []unix.SockFilter{load(archAt), equal(auditArch, 0, n+1), load(nrAt)}
-	for i, call := range calls {
+	for i, call := range named {
 		prog = append(prog, equal(uint32(call), n-i, 0))
 	}
 	return append(prog, allow, ask)

@@ -1,0 +1,42 @@
+package server
+
+import (
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"gomcd/sandbox"
+)
+
+// exercise has the Go runtime do what it may come to do on its own at any time,
+// and in a server that makes no garbage seldom does: start a thread, give memory
+// back, sleep until a timer ends, and then collect garbage in a loop until the
+// server stops. Tests see by it that the sandbox allows what that takes, and that
+// no thread is ever in a state in which the world cannot stop.
+func (s *Server) exercise() {
+	startThread()
+	returnMemory()
+	time.Sleep(time.Millisecond)
+	for !s.stopping.Load() {
+		runtime.GC()
+		s.collections.Add(1)
+	}
+}
+
+// startThread makes the runtime start a thread, whatever number is idle: there
+// are more goroutines than threads, and each occupies one.
+func startThread() {
+	threads, _ := runtime.ThreadCreateProfile(nil)
+	sandbox.SpareThreads(threads + 1)
+}
+
+// returnMemory takes memory that the runtime then gives back to the kernel.
+func returnMemory() {
+	const size, page = 8 << 20, 4 << 10
+	b := make([]byte, size)
+	for i := 0; i < size; i += page {
+		b[i] = 1
+	}
+	runtime.KeepAlive(b)
+	debug.FreeOSMemory()
+}

@@ -23,6 +23,7 @@ type command struct {
 	profileRole   string
 	profileFormat string
 	warnings      []string
+	notes         []string // what a configuration file has that does not count
 
 	listen    []string // -l, one address each, without repetitions
 	slabSizes string   // -o slab_sizes as written
@@ -76,7 +77,11 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		}
 	}
 	fs.SetNormalizeFunc(abbreviations())
-	if err := fs.Parse(separate(fs, args)); errors.Is(err, errPrint) {
+	words, err := c.separate(fs, args)
+	if err != nil {
+		return nil, err
+	}
+	if err := fs.Parse(words); errors.Is(err, errPrint) {
 		return c, nil
 	} else if err != nil {
 		return nil, explain(err)
@@ -90,7 +95,6 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		n, _ := strconv.ParseInt(getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
 		c.cfg.Malloced = max(n, 0)
 	}
-	var err error
 	if c.passed, err = passedTo(os.Getpid(), getenv); err != nil {
 		return nil, err
 	}

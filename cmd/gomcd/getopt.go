@@ -42,28 +42,42 @@ func longNames(name string) []string {
 
 // separate takes bundles of short flags apart, -dvm64 to -d -v -m 64, because
 // there are differences in how they are read. Everything else stays as it is.
-func separate(fs *pflag.FlagSet, args []string) []string {
+// In place of --config it puts the words of that file.
+func (c *command) separate(fs *pflag.FlagSet, args []string) ([]string, error) {
 	var out []string
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
 		switch {
 		case arg == "--":
-			return append(append(out, arg), args...)
+			return append(append(out, arg), args...), nil
 		case strings.HasPrefix(arg, "--"):
 			out = append(out, arg)
-			name, _, valued := strings.Cut(arg[2:], "=")
-			if f := lookup(fs, name); f != nil && f.NoOptDefVal == "" && !valued && len(args) > 0 {
-				out = append(out, args[0])
+			name, value, valued := strings.Cut(arg[2:], "=")
+			f := lookup(fs, name)
+			if f != nil && f.NoOptDefVal == "" && !valued && len(args) > 0 {
+				value, valued = args[0], true
+				out = append(out, value)
 				args = args[1:]
 			}
+			if f == nil || f.Name != configFlag || !valued {
+				continue
+			}
+			words, err := c.readConfig(value)
+			if err != nil {
+				return nil, err
+			}
+			if words, err = c.separate(fs, words); err != nil {
+				return nil, err
+			}
+			out = append(out, words...)
 		case len(arg) > 1 && arg[0] == '-':
 			out, args = unbundle(fs, out, arg[1:], args)
 		default:
 			out = append(out, arg)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // lookup finds a flag by what was written of its long name.

@@ -3,7 +3,8 @@
 //
 // The flags are memcached's and mean what they mean to it: table.go and
 // options.go list them, check.go says what must fit together, listen.go reads
-// addresses, and getopt.go sees to the ways in which flags can be written.
+// addresses, getopt.go sees to the ways in which flags can be written, and
+// conffile.go reads files of them.
 // daemon.go and ready.go are about starting in the background and telling when
 // the server is ready, passed.go about sockets that the service manager opened.
 // The rest is the server's.
@@ -83,7 +84,11 @@ func start(c *command, parent parent) error {
 }
 
 func (c *command) tellWarnings() {
-	for _, w := range c.warnings {
+	told := c.warnings
+	if c.cfg.Verbose > 0 {
+		told = append(told, c.notes...)
+	}
+	for _, w := range told {
 		fmt.Fprintf(os.Stderr, "gomcd: %s\n", w)
 	}
 }

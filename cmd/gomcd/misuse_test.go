@@ -112,6 +112,7 @@ var ownMisuses = []misuse{
 	bad(64, "--sandbox=strict"), bad(64, "--sandbox=enforce,worker=off"), bad(64, "--sandbox=enforce,nobody=audit"),
 	bad(64, "--sandbox-allow=worker"), bad(64, "--sandbox-allow=nobody:getpid"),
 	bad(1, "--sandbox"), bad(1, "--test-privileges=x"),
+	bad(1, "--config"), bad(64, "--config", "/nonexistent"), bad(64, "--config", "/"),
 	bad(64, "--print-profile=nobody"), bad(64, "--print-profile=udp"), bad(64, "--print-profile", "--format=xml"), bad(0, "--print-profile=worker"),
 }
 

@@ -123,6 +123,9 @@ var flags = []flag{
 	{long: "extended", short: "o", arg: "<list>", help: "extended options, with commas between them:",
 		set: (*command).extended},
 
+	{long: configFlag, arg: "<file>", ours: true, help: "read flags from this file, a flag a line, as Debian has them in\n" +
+		"/etc/memcached.conf; what comes later on the command line counts",
+		set: func(*command, string) error { return nil }}, // see separate
 	{long: "sandbox", arg: "<mode>", ours: true, help: "what happens on a forbidden system call: enforce (default) says\n" +
 		"who did it and ends the process, kill has the kernel end it,\n" +
 		"audit counts it and makes it; off has no filters at all.\n" +

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+
+	"gomcd/server"
+
+	"github.com/kballard/go-shellquote"
+)
+
+// A configuration file is what Debian's memcached has in /etc/memcached.conf: a
+// flag a line, with its value, quoted as a shell would have it; # begins a
+// comment. Its flags count where --config stands on the command line.
+
+const configFlag = "config"
+
+// maxConfig is how long a configuration file may be, in bytes.
+const maxConfig = 1 << 20
+
+// readConfig returns the words of a configuration file.
+func (c *command) readConfig(path string) ([]string, error) {
+	text, err := readRegular(path, maxConfig)
+	if err != nil {
+		return nil, usageError(server.ExitUsage, "--config %s: %w", path, err)
+	}
+	var words []string
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, maxConfig+1)
+	for n := 1; lines.Scan(); n++ {
+		line, err := shellquote.Split(uncommented(lines.Text()))
+		switch {
+		case err != nil:
+			return nil, usageError(server.ExitUsage, "--config %s: line %d: %w", path, n, err)
+		case len(line) == 0:
+		case line[0] == "-d" || line[0] == "--daemon":
+			// A service manager wants the process in the foreground; Debian's
+			// file has the flag, and its wrapper takes it out.
+			c.notes = append(c.notes, fmt.Sprintf("%s: line %d: %s is ignored in a file: give it on the command line", path, n, line[0]))
+		case line[0] == "logfile":
+			c.notes = append(c.notes, fmt.Sprintf("%s: line %d: logfile is ignored: the log goes to stderr, or to the system log with -d", path, n))
+		case line[0][0] != '-':
+			c.warn("%s: line %d: %q is not a flag, and ignored", path, n, line[0])
+		case line[0] == "--config" || strings.HasPrefix(line[0], "--config="):
+			return nil, usageError(server.ExitUsage, "--config %s: line %d: a configuration file cannot name another", path, n)
+		default:
+			words = append(words, line...)
+		}
+	}
+	return words, lines.Err()
+}
+
+// uncommented is a line without its comment: a # that begins the line or a word,
+// outside of quotes.
+func uncommented(line string) string {
+	var quote byte
+	for i := 0; i < len(line); i++ {
+		switch b := line[i]; {
+		case quote != 0:
+			if b == quote {
+				quote = 0
+			}
+		case b == '\'' || b == '"':
+			quote = b
+		case b == '\\':
+			i++
+		case b == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t'):
+			return line[:i]
+		}
+	}
+	return line
+}
+
+// readRegular reads a regular file of up to max bytes.
+func readRegular(path string, max int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err.(*os.PathError).Err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("not a regular file")
+	case info.Size() > max:
+		return nil, fmt.Errorf("longer than %d bytes", max)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err.(*os.PathError).Err
+	}
+	return text, nil
+}

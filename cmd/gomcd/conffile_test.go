@@ -1,0 +1,109 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "memcached.conf")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What Debian's memcached has in /etc/memcached.conf, its comments, its -d and
+// its logfile included.
+const debianConfig = `# memcached default config file
+# 2003 - Jay Bonci
+-d
+
+# Log memcached's output to /var/log/memcached
+logfile /var/log/memcached.log
+ # -vv
+-m 256
+-p 11311	# the second instance
+-u memcache
+-l 127.0.0.1
+-l ::1
+-c 4096
+# -k
+--max-item-size=2m
+-D "#"
+-o 'hashpower=20,no_lru_crawler'
+-P /var/run/memcached/memcached.pid
+`
+
+func TestConfigFileOfDebian(t *testing.T) {
+	want := defaults()
+	want.MemLimit, want.Port, want.User, want.MaxConns = 256<<20, 11311, "memcache", 4096
+	want.ItemSizeMax, want.PrefixDelim, want.DetailEnabled = 2<<20, '#', true
+	want.Inter, want.LRUCrawler = "127.0.0.1,::1", false
+	want.HashPower, want.PIDFile = 20, "/var/run/memcached/memcached.pid"
+	path := configFile(t, debianConfig)
+	c := mustParse(t, "--config", path)
+	if !reflect.DeepEqual(c.cfg, want) {
+		t.Errorf("\n got %+v\nwant %+v", c.cfg, want)
+	}
+	if c.daemon {
+		t.Error("-d in a file puts the server into the background")
+	}
+	if !reflect.DeepEqual(c.listen, []string{"127.0.0.1", "::1"}) {
+		t.Errorf("it listens on %q", c.listen)
+	}
+	notes := strings.Join(c.notes, "\n")
+	if len(c.warnings) != 0 || !strings.Contains(notes, "line 3: -d is ignored") || !strings.Contains(notes, "line 6: logfile is ignored") {
+		t.Errorf("warnings %q, notes %q", c.warnings, c.notes)
+	}
+}
+
+// A file's flags count where the file is named, so that a unit can have a file
+// and OPTIONS after it.
+func TestConfigFileCountsWhereItStands(t *testing.T) {
+	path := configFile(t, "-m 100\n-c 200\n")
+	for _, test := range []struct {
+		args       []string
+		mem, conns int
+	}{
+		{[]string{"--config=" + path}, 100, 200},
+		{[]string{"--config", path, "-m", "300"}, 300, 200},
+		{[]string{"-m", "300", "--config", path}, 100, 200},
+		{[]string{"-vm", "300", "-P", "--config", "-c", "7"}, 300, 7}, // a value, not the flag
+	} {
+		c := mustParse(t, test.args...)
+		if got := int(c.cfg.MemLimit >> 20); got != test.mem || c.cfg.MaxConns != test.conns {
+			t.Errorf("%q: -m %d -c %d, want %d and %d", test.args, got, c.cfg.MaxConns, test.mem, test.conns)
+		}
+	}
+}
+
+func TestConfigFileErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"-m 64\n-l \"127.0.0.1\n":  "line 2: ",
+		"--config /etc/other.conf": "line 1: a configuration file cannot name another",
+		"-m":                       "needs a value",
+		"--bogus":                  "there is no flag --bogus",
+	} {
+		_, err := parse([]string{"--config", configFile(t, text)}, os.Getenv)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want one with %q", text, err, want)
+		}
+	}
+	for path, want := range map[string]string{
+		"/nonexistent": "no such file", t.TempDir(): "not a regular file", "/dev/zero": "not a regular file",
+	} {
+		_, err := parse([]string{"--config", path}, os.Getenv)
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", path, err, want)
+		}
+	}
+	c := mustParse(t, "--config", configFile(t, "ENABLE_MEMCACHED=yes\n"))
+	if len(c.warnings) != 1 || !strings.Contains(c.warnings[0], `line 1: "ENABLE_MEMCACHED=yes" is not a flag`) {
+		t.Errorf("warnings %q", c.warnings)
+	}
+}

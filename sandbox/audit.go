@@ -3,10 +3,12 @@ package sandbox
 import "golang.org/x/sys/unix"
 
 // In audit mode a forbidden call is trapped, counted, and made again by the
-// handler. It is made from one address, the trampoline, which every filter of
-// the process then lets through: the kernel stacks filters, and the strictest
-// wins. A process in audit mode is therefore open to whoever controls it and
-// jumps there; audit is for finding out what a profile lacks.
+// handler. It is made from one address, the trampoline, which the role's filter
+// lets through, and the baseline as soon as one role is audited: the kernel
+// stacks filters, and the strictest wins. Who controls a thread of an audited
+// role and jumps there can make any call, uncounted; on a thread of another role,
+// its own filter forbids the call there as anywhere. Audit is for finding out
+// what a profile lacks.
 
 // The offset of the instruction pointer in struct seccomp_data, and of its
 // upper half (linux/seccomp.h).

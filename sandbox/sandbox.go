@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -15,6 +16,7 @@ type Sandbox struct {
 	programs map[Role]*Program
 	profiles map[Role]Profile
 	calls    []string // names by number, for AppendStats
+	audited  []Role
 	proof    *proof
 	proven   []Proof
 
@@ -56,18 +58,18 @@ func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	if _, ok := s.profiles[Reporter]; !ok {
 		s.profiles[Reporter] = reporter(p)
 	}
-	audited := false
-	for role := range s.profiles {
-		audited = audited || s.Mode(role) == Audit
-	}
+	s.audited = slices.DeleteFunc(slices.Clone(Roles), func(r Role) bool {
+		_, has := s.profiles[r]
+		return !has || s.Mode(r) != Audit
+	})
 	for role, profile := range s.profiles {
 		program, err := profile.Compile(s.Mode(role))
 		if err != nil {
 			return nil, err
 		}
-		if audited && program.Mode != Audit {
-			// A call that one role's audit makes again must pass the others'
-			// filters on the same thread: the baseline.
+		if role == Process && program.Mode != Audit && len(s.audited) > 0 {
+			// A call that a role's audit makes again must pass this filter on
+			// the same thread.
 			program.code = passTrampoline(program.code)
 		}
 		s.programs[role] = program
@@ -130,6 +132,9 @@ func (s *Sandbox) Off() bool { return s.off }
 
 // Profile returns a role's profile.
 func (s *Sandbox) Profile(r Role) Profile { return s.profiles[r] }
+
+// Audited lists the roles whose threads' forbidden calls are counted and made.
+func (s *Sandbox) Audited() []Role { return s.audited }
 
 // Program returns a role's compiled profile, nil if the sandbox is off.
 func (s *Sandbox) Program(r Role) *Program { return s.programs[r] }

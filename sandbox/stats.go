@@ -66,6 +66,15 @@ func (s *Sandbox) AppendStats(dst []byte, before, after string) []byte {
 			a.end(s.params.Modes.Of(r).String())
 		}
 	}
+	if len(s.audited) > 0 {
+		a.begin("audited", "")
+		between := byte(' ')
+		for _, r := range s.audited {
+			a.dst = append(append(a.dst, between), r...)
+			between = ','
+		}
+		a.dst = append(a.dst, after...)
+	}
 	a.yesNo("test_privileges", s.params.TestPrivileges)
 	if RaceDetector {
 		a.text("race_detector", "yes")

@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gomcd/sandbox"
@@ -83,9 +84,6 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if modes.Default == sandbox.Off {
 		warn("the sandbox is OFF (--sandbox=off): no thread's system calls are filtered")
 	}
-	if modes.Default == sandbox.Audit {
-		warn("the sandbox only AUDITS: forbidden system calls are counted (stats sandbox) and made")
-	}
 	if s.cfg.TestPrivileges {
 		warn("test privileges are on: the process may open and write files; not for production")
 	}
@@ -114,8 +112,20 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if err != nil {
 		return nil, fail(ExitFailure, "%w", err)
 	}
+	if roles := box.Audited(); len(roles) > 0 {
+		warn("the sandbox only AUDITS " + joinRoles(roles) + ": their forbidden system calls are counted (stats sandbox) and made")
+	}
 	s.sandboxed, s.box = !box.Off(), box
 	return box, nil
+}
+
+// joinRoles lists roles for a reader.
+func joinRoles(roles []sandbox.Role) string {
+	var names []string
+	for _, r := range roles {
+		names = append(names, string(r))
+	}
+	return strings.Join(names, ", ")
 }
 
 // warn writes a line to stderr, as the operator should read it.

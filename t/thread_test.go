@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"gomcd/t/harness"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestEveryThreadIsFiltered(t *testing.T) {
@@ -95,13 +97,43 @@ func TestStatsSandbox(t *testing.T) {
 // forbidden.
 func TestAuditFindsNothing(t *testing.T) {
 	s := harness.Start(t, harness.Production(), "--sandbox=audit")
-	s.Says = "gomcd: the sandbox only AUDITS: forbidden system calls are counted (stats sandbox) and made\n"
+	s.Says = "gomcd: the sandbox only AUDITS process, acceptor, worker, housekeeper, logger: their forbidden system calls are counted (stats sandbox) and made\n"
 	c := s.Dial(t)
 	for i := range 1000 {
 		c.Set(fmt.Sprintf("k%d", i), strings.Repeat("v", i))
 	}
 	if m := c.Stats("sandbox"); m["sandbox"] != "audit" || m["violations"] != "0" {
 		t.Errorf("under audit: %v", m)
+	}
+}
+
+// TestAuditOfOneRole has a server that audits one role, and a role that it has no
+// thread for. It says so, and its other threads are confined as ever: a worker
+// that jumps to where the audited thread's forbidden calls are made from cannot
+// make one.
+func TestAuditOfOneRole(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-t", "1", "--sandbox=enforce,housekeeper=audit,udp=audit")
+	s.Says = "gomcd: the sandbox only AUDITS housekeeper: their forbidden system calls are counted (stats sandbox) and made\n"
+	m := s.Dial(t).Stats("sandbox")
+	if m["sandbox"] != "enforce" || m["sandbox:housekeeper"] != "audit" || m["audited"] != "housekeeper" {
+		t.Errorf("stats sandbox: %v", m)
+	}
+	trampoline := s.Symbol("trap_again_ip") - harness.CallSize
+	for name, free := range map[string]bool{"worker-0": false, "acceptor": false, "logger": false, "housekeeper": true} {
+		tid, err := s.TID(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := s.Hijack(t, tid)
+		for what, got := range map[string]harness.Outcome{
+			"socket": h.CallFrom(trampoline, unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM, 0),
+			"execve": h.CallFrom(trampoline, unix.SYS_EXECVE, []byte("/dev/null\x00"), 0, 0),
+		} {
+			if got.Forbidden == free {
+				t.Errorf("%s from the trampoline: %s: %v", name, what, got)
+			}
+		}
+		h.Release()
 	}
 }
 

@@ -117,26 +117,55 @@ func (h *Hijacked) CallFrom(ip uint64, nr int, args ...any) Outcome {
 	if err := setRegisters(h.tid, &r); err != nil {
 		h.t.Fatalf("setting registers: %v", err)
 	}
-	var status unix.WaitStatus
-	err := unix.PtraceSingleStep(h.tid)
-	if err == nil {
-		_, err = unix.Wait4(h.tid, &status, unix.WALL, nil)
-	}
-	if err == nil && status.Stopped() {
-		r, err = getRegisters(h.tid)
-	}
-	switch {
-	case err != nil || !status.Stopped():
-		h.t.Fatalf("a thread that was taken over does not stop after a call: %#x, %v", status, err)
-	case status.StopSignal() == unix.SIGSYS:
+	switch sig := h.step(); sig {
+	case unix.SIGSYS:
+		h.forgetStep()
 		return Outcome{Forbidden: true}
-	case status.StopSignal() != unix.SIGTRAP:
-		h.t.Fatalf("a thread that was taken over stops by signal %v", status.StopSignal())
+	case unix.SIGTRAP:
+	default:
+		h.t.Fatalf("a thread that was taken over stops by signal %v", sig)
+	}
+	r, err := getRegisters(h.tid)
+	if err != nil {
+		h.t.Fatalf("reading registers: %v", err)
 	}
 	if n := r.result(); n < 0 && n > -4096 {
 		return Outcome{Value: -1, Errno: syscall.Errno(-n)}
 	} else {
 		return Outcome{Value: int(n)}
+	}
+}
+
+// step lets the thread go on for one instruction, and returns the signal that
+// stops it then.
+func (h *Hijacked) step() syscall.Signal {
+	h.t.Helper()
+	var status unix.WaitStatus
+	err := unix.PtraceSingleStep(h.tid)
+	if err == nil {
+		_, err = unix.Wait4(h.tid, &status, unix.WALL, nil)
+	}
+	if err != nil || !status.Stopped() {
+		h.t.Fatalf("a thread that was taken over does not stop: %#x, %v", status, err)
+	}
+	return status.StopSignal()
+}
+
+// forgetStep takes the SIGTRAP of a step from a thread that a SIGSYS has stopped
+// before.
+func (h *Hijacked) forgetStep() {
+	h.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.tid))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_, pending, _ := strings.Cut(string(b), "\nSigPnd:")
+	var set uint64
+	fmt.Sscanf(pending, "%x", &set)
+	if set&(1<<(unix.SIGTRAP-1)) != 0 {
+		if sig := h.step(); sig != unix.SIGTRAP {
+			h.t.Fatalf("a thread that was taken over stops by signal %v", sig)
+		}
 	}
 }
 

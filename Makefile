@@ -21,7 +21,7 @@ export GOEXPERIMENT := nogreenteagc
 GO := go
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build static run test deps deps-test check unit suite suite-production bench soak storm linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
+.PHONY: build bench-build install uninstall static run test deps deps-test check unit suite suite-production bench soak storm linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 build: deps
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -33,6 +33,27 @@ STATIC := -tags osusergo -ldflags '$(LDFLAGS) -linkmode=external -extldflags=-st
 static: deps
 	$(GO) build -trimpath $(STATIC) -o bin/gomcd-static ./cmd/gomcd
 
+bench-build: deps
+	$(GO) build -trimpath -o bin/gomcd-bench ./cmd/gomcd-bench
+
+install: build bench-build
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(sort $(dir $(INSTALLED))))
+	$(INSTALL) -m 755 bin/gomcd bin/gomcd-bench $(DESTDIR)$(BINDIR)
+	@for p in gomcd gomcd-bench; do \
+		bin/$$p --print-man >$(DESTDIR)$(MANDIR)/man1/$$p.1; \
+		bin/$$p --print-completion=bash >$(DESTDIR)$(DATADIR)/bash-completion/completions/$$p; \
+		bin/$$p --print-completion=zsh >$(DESTDIR)$(DATADIR)/zsh/site-functions/_$$p; \
+		bin/$$p --print-completion=fish >$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/$$p.fish; \
+	done
+	@for u in service socket; do sed 's,/usr/local/bin,$(BINDIR),g' deploy/gomcd.$$u >$(DESTDIR)$(UNITDIR)/gomcd.$$u; done
+	sed 's|/usr/{,local/}bin|$(BINDIR)|g' deploy/apparmor-gomcd >$(DESTDIR)$(SYSCONFDIR)/apparmor.d/gomcd
+	$(INSTALL) -m 644 LICENSE README.md $(DESTDIR)$(DOCDIR)
+	@cd $(DESTDIR)/ && chmod 644 $(patsubst /%,./%,$(filter-out $(BINDIR)/%,$(INSTALLED)))
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	-rmdir $(DESTDIR)$(DOCDIR)
+
 # As root an unprivileged user is needed: the server drops root at once.
 run: build
 	exec ./bin/gomcd -l $(ADDR) -p $(PORT) $$( [ $$(id -u) = 0 ] && echo -u nobody ) $(FLAGS)
@@ -40,11 +61,27 @@ run: build
 # What building takes.
 DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
 # What the tests use besides: real clients.
-DEB_TEST := procps libmemcached-tools python3-pymemcache php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl strace systemd apparmor
+DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl strace systemd apparmor
 # And of packages that would start a daemon only what is in them: memcached-tool
 # and a proxy.
 DEB_UNPACK := memcached nutcracker
 TOOLS := bin/tools
+
+# Where `make install` puts things, by the conventions of the GNU coding standards
+# (7.2.5, "Variables for Installation Directories"). DESTDIR comes before all.
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
+DOCDIR ?= $(DATADIR)/doc/gomcd
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+INSTALL ?= install
+
+# What is installed, for uninstall.
+INSTALLED = $(BINDIR)/gomcd $(BINDIR)/gomcd-bench $(MANDIR)/man1/gomcd.1 $(MANDIR)/man1/gomcd-bench.1 \
+	$(UNITDIR)/gomcd.service $(UNITDIR)/gomcd.socket $(SYSCONFDIR)/apparmor.d/gomcd $(DOCDIR)/LICENSE $(DOCDIR)/README.md \
+	$(foreach p,gomcd gomcd-bench,$(DATADIR)/bash-completion/completions/$(p) $(DATADIR)/zsh/site-functions/_$(p) $(DATADIR)/fish/vendor_completions.d/$(p).fish)
 
 # The memcached to compare with, by path or by name.
 MEMCACHED ?= memcached
@@ -260,10 +297,9 @@ BENCH_ROUNDS ?= 5
 BENCH_DIR ?= docs
 BENCH_USER := $(shell [ "$$(id -u)" = 0 ] && echo -u nobody)
 BENCH_FLAGS := $(BENCH_USER) -t {threads} -m {mem} -c 2048 -l 127.0.0.1 -p {port}
-bench: build
+bench: build bench-build
 	@command -v $(MEMCACHED) >/dev/null || { echo "There is no $(MEMCACHED): name one with MEMCACHED=/path/to/memcached" >&2; exit 1; }
 	@$(MEMCACHED) -V
-	$(GO) build -trimpath -o bin/gomcd-bench ./cmd/gomcd-bench
 	./bin/gomcd-bench --report $(BENCH_DIR) --only '$(BENCH_ONLY)' --rounds $(BENCH_ROUNDS) --duration 1s \
 		--vs 'gomcd=./bin/gomcd $(BENCH_FLAGS)' \
 		--vs 'memcached=$(MEMCACHED) $(BENCH_FLAGS)' \

@@ -32,6 +32,9 @@ type options struct {
 	report, only      string
 	render            bool
 
+	man   bool
+	shell string // whose completions are to be printed
+
 	echo string
 
 	stop <-chan struct{} // closed: the servers that were started are to end
@@ -88,6 +91,8 @@ func flags(o *options) *pflag.FlagSet {
 	fs.StringVar(&o.report, "report", "", "with --vs: measure all standard cases and write benchmarks.md, its figures and charts to this directory; {mem} and {threads} in a command are replaced")
 	fs.StringVar(&o.only, "only", "", "with --report: only the cases with these names, separated by commas, * matches anything; the others' figures are kept")
 	fs.BoolVar(&o.render, "render", false, "with --report: measure nothing, write the document from its figures")
+	fs.BoolVar(&o.man, "print-man", false, "print the manual page, gomcd-bench(1), and exit")
+	fs.StringVar(&o.shell, "print-completion", "", "print completions for bash, zsh or fish, and exit")
 	fs.StringVar(&o.echo, "echo-server", "", "")
 	fs.MarkHidden("echo-server")
 	return fs
@@ -112,6 +117,12 @@ func command(args []string, out io.Writer) error {
 		return fmt.Errorf("%w (-h lists the flags)", err)
 	case fs.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q (-h lists the flags)", fs.Arg(0))
+	}
+	switch {
+	case o.man:
+		return program(fs).Man(out)
+	case o.shell != "":
+		return program(fs).Complete(out, o.shell)
 	}
 	if len(o.vs) == 0 && !fs.Changed("gen-cpu") {
 		o.genCPU = -1

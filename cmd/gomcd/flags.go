@@ -18,8 +18,9 @@ type command struct {
 	cfg    server.Config
 	daemon bool
 	// print is a request to print something and exit: "", "help", "license",
-	// "version" or "profile".
+	// "version", "profile", "man" or "completion".
 	print         string
+	shell         string // whose completions
 	profileRole   string
 	profileFormat string
 	warnings      []string
@@ -46,6 +47,7 @@ type flag struct {
 	ours        bool   // memcached does not have it
 	hidden      bool   // -h does not list it
 	help        string
+	values      []string // what the value can be, if that is a list
 	set         func(c *command, v string) error
 }
 

@@ -149,7 +149,7 @@ func TestFlagsSetTheConfiguration(t *testing.T) {
 
 // Every flag and every option is in one of the tables of these tests.
 func TestEveryFlagIsTested(t *testing.T) {
-	seen := map[string]bool{"-h": true, "-i": true, "-V": true, "--print-profile": true, "--format": true, "--config": true}
+	seen := map[string]bool{"-h": true, "-i": true, "-V": true, "--print-profile": true, "--format": true, "--config": true, "--print-man": true, "--print-completion": true}
 	note := func(args string) {
 		fields := strings.Fields(args)
 		for i, word := range fields {

@@ -114,6 +114,7 @@ var ownMisuses = []misuse{
 	bad(1, "--sandbox"), bad(1, "--test-privileges=x"),
 	bad(1, "--config"), bad(64, "--config", "/nonexistent"), bad(64, "--config", "/"),
 	bad(64, "--print-profile=nobody"), bad(64, "--print-profile=udp"), bad(64, "--print-profile", "--format=xml"), bad(0, "--print-profile=worker"),
+	bad(64, "--print-completion=tcsh"), bad(1, "--print-completion"),
 }
 
 // line is the whole command line: as root with a user.

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 
+	"gomcd/cmd/internal/clidoc"
+	"gomcd/sandbox"
 	"gomcd/server"
 )
 
@@ -28,7 +30,7 @@ var flags = []flag{
 		}},
 	{long: "enable-shutdown", short: "A", help: "let clients stop the server with the \"shutdown\" command",
 		set: sets(func(cfg *server.Config) { cfg.EnableShutdown = true })},
-	{long: "listen", short: "l", arg: "<addr>", help: "address or host name to listen on (default: all addresses)\n" +
+	{long: "listen", short: "l", arg: "<addr>", help: "address or host name to listen on (default: all addresses);\n" +
 		"several can be given, each with -l or with commas between them,\n" +
 		"each as [proto[<protocol>]:][tag[<name>]:]<addr>[:<port>]; an IPv6\n" +
 		"address that a port follows is written in brackets;\n" +
@@ -54,8 +56,8 @@ var flags = []flag{
 		set: positive("Maximum connections", func(cfg *server.Config) *int { return &cfg.MaxConns })},
 	{long: "lock-memory", short: "k", help: "keep all memory from being paged out",
 		set: sets(func(cfg *server.Config) { cfg.LockMemory = true })},
-	{long: "verbose", short: "v", arg: "<any>", optional: true, help: "tell of errors and warnings on stderr\n" +
-		"-vv tells of commands and replies as well, -vvv of everything",
+	{long: "verbose", short: "v", arg: "<any>", optional: true, help: "log errors and warnings to stderr;\n" +
+		"-vv logs commands and replies as well, -vvv everything",
 		set: sets(func(cfg *server.Config) { cfg.Verbose++ })},
 	{long: "help", short: "h", help: "print this help and exit", set: prints("help")},
 	{long: "license", short: "i", help: "print the license and exit", set: prints("license")},
@@ -96,7 +98,8 @@ var flags = []flag{
 	{long: "listen-backlog", short: "b", arg: "<num>", help: "connections that may wait to be accepted (default: {Backlog})",
 		set: func(c *command, v string) error { c.cfg.Backlog = c.atoi(v); return nil }},
 	{long: "protocol", short: "B", arg: "<name>", help: "protocol: ascii, binary or auto (default: auto, which tells by the first byte)",
-		set: (*command).protocol},
+		values: []string{"auto", "ascii", "binary"},
+		set:    (*command).protocol},
 	{long: "max-item-size", short: "I", arg: "<num>", help: "size of the largest item, in bytes or with k or m\n(default: {ItemSizeMax/Mi}m, min: 1k, max: 1024m)",
 		set: (*command).itemSize},
 	{long: "enable-sasl", short: "S", hidden: true, set: lacks("SASL")},
@@ -130,15 +133,26 @@ var flags = []flag{
 		"who did it and ends the process, kill has the kernel end it,\n" +
 		"audit counts it and makes it; off has no filters at all.\n" +
 		"for single threads: enforce,worker=audit",
-		set: (*command).sandbox},
+		values: []string{"enforce", "kill", "audit", "off"},
+		set:    (*command).sandbox},
 	{long: "sandbox-allow", arg: "<role>:<call>", ours: true, help: "allow a role one more system call (can be given several times)",
 		set: (*command).allow},
 	{long: "test-privileges", ours: true, help: "let the process write files as it exits, which tests need",
 		set: sets(func(cfg *server.Config) { cfg.TestPrivileges = true })},
-	{long: "print-profile", arg: "<role>", optional: true, ours: true, help: "print what each thread, or those of a role, may do and why, and exit",
+	{long: "print-profile", arg: "<role>", optional: true, ours: true, help: "print what each thread, or those of a role, may do and why, and exit", values: roleNames(),
 		set: func(c *command, v string) error { c.print, c.profileRole = "profile", v; return nil }},
-	{long: "format", arg: "<name>", ours: true, help: "of --print-profile: text (default), json or bpf",
+	{long: "print-man", ours: true, help: "print the manual page, gomcd(1), and exit", set: prints("man")},
+	{long: "print-completion", arg: "<shell>", ours: true, help: "print completions for bash, zsh or fish, and exit", values: clidoc.Shells,
+		set: func(c *command, v string) error { c.shell = v; return prints("completion")(c, v) }},
+	{long: "format", arg: "<name>", ours: true, help: "of --print-profile: text (default), json or bpf", values: []string{"text", "json", "bpf"},
 		set: func(c *command, v string) error { c.profileFormat = v; return nil }},
+}
+
+func roleNames() (names []string) {
+	for _, role := range sandbox.Roles {
+		names = append(names, string(role))
+	}
+	return names
 }
 
 // sets is a flag without a value.

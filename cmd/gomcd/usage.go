@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gomcd/server"
 )
 
 //go:embed license.txt
@@ -25,6 +27,12 @@ func (c *command) show(w io.Writer) error {
 		fmt.Fprintf(w, "%s\n\n%s", banner, licenseText)
 	case "profile":
 		return c.showProfiles(w)
+	case "man":
+		return program().Man(w)
+	case "completion":
+		if err := program().Complete(w, c.shell); err != nil {
+			return usageError(server.ExitUsage, "--print-completion: %w", err)
+		}
 	}
 	return nil
 }

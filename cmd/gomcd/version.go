@@ -1,5 +1,7 @@
 package main
 
+import "gomcd/cmd/internal/release"
+
 // compatible is the version of memcached that gomcd behaves as. It is all that
 // the command `version`, `stats` and the first line of -V say, because clients
 // compare it: libmemcached reads three numbers up to 255, the npm client
@@ -9,7 +11,7 @@ package main
 const compatible = "1.6.45"
 
 // own is gomcd's version: `stats` has it as gomcd_version.
-const own = "0.1.0"
+const own = release.Version
 
 // banner is what -V prints, and what -h and -i begin with. Scripts that find
 // out which memcached is installed look for this name and a number in its first

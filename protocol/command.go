@@ -8,10 +8,10 @@ type Kind uint8
 
 // The kinds. Their order has no meaning: what a command is like is in its row.
 const (
-	Unknown Kind = iota // no such command: ERROR
-	Bad                 // a command that cannot be carried out: Command.Err
-	BadKey              // a retrieval of which a key is too long: see ErrLongKey
-	HTTP                // a line that ends in HTTP/..: the connection is closed
+	Unknown       Kind = iota // no such command: ERROR
+	Bad                       // a command that cannot be carried out: Command.Err
+	BadKey                    // a retrieval of which a key is too long: see ErrLongKey
+	OtherProtocol             // a line of another protocol: the connection is closed, see Foreign
 
 	Get
 	Gets

@@ -39,6 +39,9 @@ func (c *Command) parseLine(line []byte, size int) {
 	c.Line = line
 	if size < 4 {
 		c.reject(ErrBadFormat)
+		if Foreign(line) != "" {
+			c.Kind = OtherProtocol
+		}
 		return
 	}
 	if len(line) > 4 && line[0] == 'g' && line[1] == 'e' && line[2] == 't' && line[3] == ' ' {
@@ -65,7 +68,7 @@ func (c *Command) parseLine(line []byte, size int) {
 }
 
 // parseByWord handles what is none of the common commands: administrative
-// ones, known by their first word, and requests of a lost HTTP client.
+// ones, known by their first word, and lines of other protocols.
 func (c *Command) parseByWord() {
 	c.tok.split(c.Line)
 	c.findNoReply()
@@ -79,8 +82,8 @@ func (c *Command) parseByWord() {
 			return
 		}
 	}
-	if c.tok.n > 1 && bytes.HasPrefix(c.tok.get(c.Line, c.tok.n-1), []byte("HTTP/")) {
-		c.Kind = HTTP
+	if Foreign(c.Line) != "" {
+		c.Kind = OtherProtocol
 	}
 }
 

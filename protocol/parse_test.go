@@ -39,7 +39,7 @@ func TestParse(t *testing.T) {
 		{"mg a v v\r\n", MetaGet, "a", errDuplicate, false, -1},
 		{"mg YQ== b\r\n", MetaGet, "a", "", false, -1},
 		{"  flush_all noreply\r\n", FlushAll, "", "", true, -1},
-		{"GET / HTTP/1.1\r\n", HTTP, "", "", false, -1},
+		{"GET / HTTP/1.1\r\n", OtherProtocol, "", "", false, -1},
 		{"nonsense\r\n", Unknown, "", "", false, -1},
 		{"quit now\r\n", Quit, "", "", false, -1},
 		{"delete " + strings.Repeat("k", 251) + "\r\n", Delete, strings.Repeat("k", 251), ErrBadFormat, false, -1},
@@ -152,6 +152,9 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{"get a b\r\n", "set a 0 0 1 noreply\r\nx\r\n", "mg YQ== b v Oq\r\n", "ms a 1 T0 MS C1\r\n", "stats\n", "  \n", "gat 1 a\r\n"} {
 		f.Add([]byte(s))
 	}
+	for line := range foreignLines {
+		f.Add([]byte(line + "\r\n"))
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var c Command
 		n := Parse(in, &c)
@@ -163,6 +166,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if in[n-1] != '\n' || bytes.IndexByte(in[:n-1], '\n') >= 0 {
 			t.Fatalf("%d bytes of %q are not its first line", n, in)
+		}
+		if k := c.Kind; k == OtherProtocol && (c.HasBody || Foreign(c.Line) == "") {
+			t.Fatalf("%q is of another protocol, with a data block: %v", c.Line, c.HasBody)
 		}
 		if c.HasBody && (c.VLen < 0 || c.VLen > 1<<31-3) {
 			t.Fatalf("a data block of %d bytes", c.VLen)

@@ -16,8 +16,25 @@ const badFormat = protocol.ErrBadFormat
 
 func (w *worker) quit(_ *op, st *staged, c *conn) { w.hangUp(st, c, closeNormal) }
 
-// http ends a connection whose client is a browser made to attack the server.
-func (w *worker) http(_ *op, st *staged, c *conn) { w.hangUp(st, c, closeError) }
+// otherProtocol ends a connection whose client speaks another protocol: a
+// browser, say, that was made to attack the server.
+func (w *worker) otherProtocol(o *op, st *staged, c *conn) {
+	w.rejectProtocol(c, protocol.Foreign(o.cmd.Line))
+	w.hangUp(st, c, closeError)
+}
+
+// rejectProtocol counts a connection that is closed for speaking another
+// protocol, and logs it with -v.
+func (w *worker) rejectProtocol(c *conn, name string) {
+	w.h.C.ProtocolKicks++
+	if w.srv.verbose() > 0 {
+		b := append(w.scratch[:0], "Another protocol ("...)
+		b = append(b, name...)
+		b = append(b, "), close connection "...)
+		b = protocol.AppendUint(b, uint64(c.fd))
+		writeStderr(append(b, '\n'))
+	}
+}
 
 // hangUp closes a connection when what it is owed was sent.
 func (w *worker) hangUp(st *staged, c *conn, reason closeReason) {

@@ -35,6 +35,11 @@ func (w *worker) parseAuth(i int, st *staged, c *conn) bool {
 	var used int
 	var reply string
 	if c.authNeed == 0 {
+		if name := foreignAuth(rest); name != "" {
+			w.rejectProtocol(c, name)
+			w.hangUp(st, c, closeError)
+			return false
+		}
 		used, reply = c.authLine(rest)
 	} else {
 		used, reply = w.authData(c, rest)
@@ -55,6 +60,19 @@ func (w *worker) parseAuth(i int, st *staged, c *conn) bool {
 		w.flushOne(st, false)
 	}
 	return true
+}
+
+// foreignAuth returns the name of the protocol that input is of if that is
+// another one, else "".
+func foreignAuth(rest []byte) string {
+	nl := bytes.IndexByte(rest, '\n')
+	switch {
+	case len(rest) > 0 && protocol.ForeignByte(rest[0]):
+		return "binary"
+	case nl < 0 || bytes.HasPrefix(rest, []byte("set")):
+		return ""
+	}
+	return protocol.Foreign(bytes.TrimSuffix(rest[:nl], []byte("\r")))
 }
 
 // authLine takes a line. It returns how much input that used up, and the reply

@@ -21,10 +21,10 @@ type command struct {
 
 // commands lists what each command does.
 var commands = [protocol.NumKinds]command{
-	protocol.Unknown: {run: (*worker).unknown},
-	protocol.Bad:     {run: (*worker).bad},
-	protocol.BadKey:  {run: (*worker).badKey},
-	protocol.HTTP:    {run: (*worker).http},
+	protocol.Unknown:       {run: (*worker).unknown},
+	protocol.Bad:           {run: (*worker).bad},
+	protocol.BadKey:        {run: (*worker).badKey},
+	protocol.OtherProtocol: {run: (*worker).otherProtocol},
 
 	protocol.Get:  {run: (*worker).get, counted: (*worker).countGet},
 	protocol.Gets: {run: (*worker).get, counted: (*worker).countGet},

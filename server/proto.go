@@ -60,6 +60,11 @@ func (w *worker) parseOther(i int, st *staged, c *conn) bool {
 		}
 		return more
 	}
+	if protocol.ForeignByte(w.in[st.parsed]) {
+		w.rejectProtocol(c, "binary")
+		w.hangUp(st, c, closeError)
+		return false
+	}
 	name := "ascii"
 	if c.proto = protoText; w.in[st.parsed] == protocol.BinaryMagic {
 		c.proto, name = protoBinary, "binary"

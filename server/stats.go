@@ -184,6 +184,7 @@ var generalStats = []stat{
 	only(maintained, num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims })),
 	only(maintained, num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped })),
 	// memcached has none of the following.
+	num("other_protocol_kicks", func(_ *worker, s *snapshot) uint64 { return s.ProtocolKicks }),
 	text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) }),
 	only(collecting, num("garbage_collections", func(w *worker, _ *snapshot) uint64 { return w.srv.collections.Load() })),
 }

@@ -102,6 +102,7 @@ func FuzzDatagram(f *testing.F) {
 	for _, seed := range []string{
 		"get a\r\n", "set a 0 0 1\r\n1\r\n", "set a 0 0 60000\r\n", "\x80\x01\x00\x01\x08" + strings.Repeat("\x00", 30),
 		"gat 0 a b c\r\nmg a v k q\r\nms b 2\r\nhi\r\n", "stats conns\r\n", "stats sizes\r\nquit\r\n",
+		"mn\r\nGET /a\r\nmn\r\n", "\x16\x03\x01\r\nmn\r\n",
 	} {
 		f.Add([]byte("\x00\x01\x00\x00\x00\x01\x00\x00" + seed))
 	}

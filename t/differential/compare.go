@@ -38,7 +38,7 @@ func (p Pair) both(s Stream, cut Cut) (g, m Answer, err error) {
 // as gomcd does, with this cut or with another.
 func (p Pair) Compare(s Stream, cut Cut) (*Difference, error) {
 	g, m, err := p.both(s, cut)
-	if err != nil || agrees(g, m) || Skipped(s, m) != "" {
+	if err != nil || agrees(s, g, m) || Skipped(s, m) != "" {
 		return nil, err
 	}
 	gomcd, memcached := map[Answer]bool{g: true}, map[Answer]bool{m: true}
@@ -62,7 +62,7 @@ func (p Pair) Compare(s Stream, cut Cut) (*Difference, error) {
 		}
 		for g := range gomcd {
 			for m := range memcached {
-				if agrees(g, m) {
+				if agrees(s, g, m) {
 					return nil, nil
 				}
 			}

@@ -131,7 +131,7 @@ func replay(t *testing.T, target *Target, r Recorded, cut Cut) {
 		if got, err = target.Answer(r.Stream, cut); err != nil {
 			t.Fatalf("seed %d: %v\n%s", r.Stream.Seed, err, r.Stream)
 		}
-		if agrees(got, r.Answer) {
+		if agrees(r.Stream, got, r.Answer) {
 			return
 		}
 	}

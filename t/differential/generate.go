@@ -251,6 +251,6 @@ func (g *generator) flush() string {
 
 // ending is what a server may close the connection for.
 func (g *generator) ending() string {
-	return g.pick("quit\r\n", "GET / HTTP/1.1\r\n", strings.Repeat("z", 5000), "set "+prefix+" 0 0 10\r\n123",
+	return g.pick("quit\r\n", "GET / HTTP/1.1\r\n", "GET /x\r\n", "Host: x\r\n", "\x16\x03\x01\r\n", strings.Repeat("z", 5000), "set "+prefix+" 0 0 10\r\n123",
 		"get "+strings.Repeat("k ", 3000), strings.Repeat(" ", 200)+"get "+strings.Repeat("k ", 2000))
 }

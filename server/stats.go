@@ -66,6 +66,10 @@ func only(when func(s *Server) bool, st stat) stat {
 	return st
 }
 
+// own is a stat that memcached does not have. memcached's own suite, which runs
+// with test privileges, counts how many there are.
+func own(st stat) stat { return only(func(s *Server) bool { return !s.cfg.TestPrivileges }, st) }
+
 // crawling is the setting that statistics of the crawler go with.
 func crawling(s *Server) bool { return s.store.Tune().Crawler.Load() }
 
@@ -183,9 +187,8 @@ var generalStats = []stat{
 	only(maintained, num("moves_within_lru", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesWithin })),
 	only(maintained, num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims })),
 	only(maintained, num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped })),
-	// memcached has none of the following.
-	num("other_protocol_kicks", func(_ *worker, s *snapshot) uint64 { return s.ProtocolKicks }),
-	text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) }),
+	own(num("other_protocol_kicks", func(_ *worker, s *snapshot) uint64 { return s.ProtocolKicks })),
+	own(text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) })),
 	only(collecting, num("garbage_collections", func(w *worker, _ *snapshot) uint64 { return w.srv.collections.Load() })),
 }
 

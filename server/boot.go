@@ -33,6 +33,9 @@ func Run(cfg Config) error {
 	if cfg.Verbose > 0 {
 		warn("version " + cfg.OwnVersion + " (as memcached " + cfg.Version + ")")
 	}
+	if err := s.parseModes(); err != nil {
+		return err
+	}
 	if _, err := sandbox.CloseInherited(); err != nil {
 		return fail(ExitOSErr, "closing inherited descriptors: %w", err)
 	}

@@ -11,15 +11,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// parseModes reads --sandbox, and sees that the environment leaves the Go runtime
+// as the filters need it.
+func (s *Server) parseModes() error {
+	var err error
+	if s.modes, err = sandbox.ParseModes(s.cfg.Sandbox); err != nil {
+		return fail(ExitUsage, "%w", err)
+	}
+	if s.modes.Default == sandbox.Off {
+		return nil
+	}
+	warning, err := sandbox.CheckEnvironment(os.Getenv)
+	if err != nil {
+		return fail(ExitUsage, "%w", err)
+	}
+	if warning != "" {
+		warn(warning)
+	}
+	return nil
+}
+
 // newSandbox closes the locks that come before the filters and prepares the
 // filters from what is open by now.
 func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
-	modes, err := sandbox.ParseModes(s.cfg.Sandbox)
-	if err != nil {
-		return nil, fail(ExitUsage, "%w", err)
-	}
 	p := sandbox.Params{
-		Modes:          modes,
+		Modes:          s.modes,
 		FirstClientFD:  s.firstClient,
 		EndClientFD:    len(s.conns) + 1,
 		PollFD:         s.pollFD,
@@ -43,6 +59,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	for _, u := range s.udps {
 		p.UDPFDs = append(p.UDPFDs, u.fd)
 	}
+	var err error
 	if p.Allow, err = parseAllow(s.cfg.SandboxAllow); err != nil {
 		return nil, fail(ExitUsage, "%w", err)
 	}
@@ -50,7 +67,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if s.cfg.UID > 0 && os.Geteuid() == 0 {
 		locks.UID, locks.GID = s.cfg.UID, s.cfg.GID
 	}
-	if s.cfg.Daemon && modes.Default != sandbox.Off {
+	if s.cfg.Daemon && s.modes.Default != sandbox.Off {
 		p.SyslogFD = openSyslog()
 	}
 	if s.cfg.PIDFile != "" {
@@ -81,7 +98,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 			warn("this lock is not to be had here: " + l.Name + ": " + l.Err.Error())
 		}
 	}
-	if modes.Default == sandbox.Off {
+	if s.modes.Default == sandbox.Off {
 		warn("the sandbox is OFF (--sandbox=off): no thread's system calls are filtered")
 	}
 	if s.cfg.TestPrivileges {

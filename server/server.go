@@ -47,6 +47,7 @@ type Server struct {
 	auth         *auth // nil: everybody may do everything
 	sandboxed    bool
 	box          *sandbox.Sandbox
+	modes        sandbox.Modes
 	locks        []sandbox.Lock
 	pidDir       int // descriptor of the pid file's directory, or -1
 

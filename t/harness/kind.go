@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 )
 
@@ -76,4 +77,10 @@ func Kinds() []Kind {
 		all = append(all, k)
 	}
 	return all
+}
+
+// WithEnv is a kind whose servers have more in their environment.
+func WithEnv(k Kind, env ...string) Kind {
+	k.env = append(slices.Clone(k.env), env...)
+	return k
 }

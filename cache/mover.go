@@ -57,6 +57,9 @@ type mover struct {
 	backoff uint32
 	spare   uint32 // a free chunk of the class, 0: none
 
+	// waiting is the move that follows, made by waitingMove; 0: none.
+	waiting atomic.Uint32
+
 	turn                                       atomic.Uint32 // of the classes, for AnyClass
 	moved, rescues, chunkRescues, inlineFreed  atomic.Uint64
 	busyItems, busyDeletes, busyNoMemory       atomic.Uint64
@@ -117,7 +120,7 @@ func (s *Store) MoveInfo() MoveInfo {
 		Rescues: m.rescues.Load(), ChunkRescues: m.chunkRescues.Load(), InlineReclaim: m.inlineFreed.Load(),
 		BusyItems: m.busyItems.Load(), BusyDeletes: m.busyDeletes.Load(), BusyNoMemory: m.busyNoMemory.Load(),
 		LastBusyStatus: moveStatusText[m.lastStatus.Load()],
-		Running:        m.state.Load() >= moveAsked,
+		Running:        s.MoveRunning(),
 	}
 }
 
@@ -145,6 +148,35 @@ func (s *Store) StartMove(src, dst int, evict bool) MoveResult {
 	m.src, m.dst, m.evict = uint8(src), uint8(dst), evict
 	m.state.Store(moveAsked)
 	return MoveStarted
+}
+
+// RequestMove is StartMove with evict, for who does not come again: while one
+// move is under way, another may wait for its end. Without that, whether a
+// second request were refused would depend on how soon MovePage is called.
+func (s *Store) RequestMove(src, dst int) MoveResult {
+	result := s.StartMove(src, dst, true)
+	if result != MoveBusy {
+		return result
+	}
+	if result = s.checkMove(&src, dst); result != MoveStarted {
+		return result
+	}
+	if !s.mover.waiting.CompareAndSwap(0, waitingMove(src, dst)) {
+		return MoveBusy
+	}
+	return MoveStarted
+}
+
+// waitingMove is a move in one word, which is never 0.
+func waitingMove(src, dst int) uint32 { return 1<<16 | uint32(src)<<8 | uint32(dst) }
+
+// takeWaiting begins the move that waits. It may have become impossible: then
+// nothing comes of it.
+func (s *Store) takeWaiting() {
+	m := &s.mover
+	if w := m.waiting.Load(); w != 0 && s.StartMove(int(w>>8&0xff), int(w&0xff), true) != MoveBusy {
+		m.waiting.Store(0)
+	}
 }
 
 // checkMove says whether there can be a move, and chooses its source.
@@ -190,7 +222,9 @@ func (s *Store) pageCount(id int) uint32 {
 }
 
 // MoveRunning says whether MovePage has work.
-func (s *Store) MoveRunning() bool { return s.mover.state.Load() >= moveAsked }
+func (s *Store) MoveRunning() bool {
+	return s.mover.state.Load() >= moveAsked || s.mover.waiting.Load() != 0
+}
 
 // MovePage is called again and again by a housekeeping thread, always the same.
 // It does a bounded piece of the move under way and returns how long to wait
@@ -198,11 +232,14 @@ func (s *Store) MoveRunning() bool { return s.mover.state.Load() >= moveAsked }
 func (h *Handle) MovePage() uint32 {
 	s := h.s
 	m := &s.mover
+	if m.state.Load() == moveIdle {
+		s.takeWaiting()
+	}
 	switch m.state.Load() {
 	case moveAsked:
 		if !s.beginMove() {
 			m.state.Store(moveIdle)
-			return 0
+			return s.untilNextMove()
 		}
 		m.state.Store(moveRunning)
 	case moveRunning:
@@ -211,7 +248,7 @@ func (h *Handle) MovePage() uint32 {
 	}
 	if s.emptied() {
 		h.endMove()
-		return 0
+		return s.untilNextMove()
 	}
 	copied := 0
 	for range moveStep {
@@ -233,6 +270,14 @@ func (h *Handle) MovePage() uint32 {
 	}
 	h.report()
 	return 1
+}
+
+// untilNextMove is what MovePage returns at the end of a move.
+func (s *Store) untilNextMove() uint32 {
+	if s.mover.waiting.Load() != 0 {
+		return 1
+	}
+	return 0
 }
 
 // beginMove takes the page out of its class.

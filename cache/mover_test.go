@@ -53,6 +53,34 @@ func (h *Handle) held(t testing.TB, n, size int) (held int) {
 	return held
 }
 
+// A request that comes before the last has been carried out waits for it, and a
+// third is refused until there is room to wait.
+func TestRequestMoveWaits(t *testing.T) {
+	s, h := newStore(t, testConfig())
+	h.fill(t, 60, 70_000)
+	src := int(s.classFor(70_100))
+	if s.pageCount(src) < 4 {
+		t.Fatalf("class %d has %d pages", src, s.pageCount(src))
+	}
+	for _, step := range []struct {
+		src, dst int
+		want     MoveResult
+	}{{src, 1, MoveStarted}, {src, src, MoveSame}, {src, 200, MoveBadClass}, {1, src, MoveNoSpare}, {src, 2, MoveStarted}, {src, 1, MoveBusy}} {
+		if got := s.RequestMove(step.src, step.dst); got != step.want {
+			t.Errorf("from %d to %d: %d, not %d", step.src, step.dst, got, step.want)
+		}
+	}
+	h.moving(t, nil)
+	if n := s.MoveInfo().Moved; n != 2 {
+		t.Errorf("%d pages moved", n)
+	}
+	if got := s.RequestMove(src, 1); got != MoveStarted {
+		t.Errorf("at the end: %d", got)
+	}
+	h.moving(t, nil)
+	verify(t, s)
+}
+
 // movedSizes are sizes of values in each kind of class: with four bins, with
 // one and pins, and in pieces.
 var movedSizes = []int{10, 300, 1500, 3000, 60_000, 700_000}

@@ -40,7 +40,7 @@ func (w *worker) slabsReassign(o *op) {
 		w.reply(o, badFormat)
 		return
 	}
-	result := w.store.StartMove(int(src), int(dst), true)
+	result := w.store.RequestMove(int(src), int(dst))
 	if result == cache.MoveStarted {
 		w.srv.rouse()
 	}

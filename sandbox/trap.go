@@ -60,8 +60,10 @@ func startTrap(name string, syslogFD int, audit bool) error {
 // the process's, and ends with its goroutine.
 func startReporter(syslogFD int) error {
 	started := make(chan error)
+	var between int
 	go func() {
 		runtime.LockOSThread()
+		between = unix.Gettid()
 		err := OwnDescriptors(syslogFD)
 		if err == nil {
 			if n := C.trap_reporter(); n != 0 {
@@ -73,10 +75,20 @@ func startReporter(syslogFD int) error {
 	if err := <-started; err != nil {
 		return fmt.Errorf("sandbox: starting the reporter: %w", err)
 	}
+	awaitEnd(between)
 	if syslogFD >= 0 {
 		unix.Close(syslogFD)
 	}
 	return nil
+}
+
+// awaitEnd waits until the kernel has no such thread any more. What a thread
+// calls as it ends, the baseline forbids, and it would be killed without a word,
+// for it has all signals blocked by then.
+func awaitEnd(tid int) {
+	for unix.Tgkill(unix.Getpid(), tid, 0) != unix.ESRCH {
+		unix.Nanosleep(&unix.Timespec{Nsec: 50_000}, nil)
+	}
 }
 
 // callNames lists the names of this machine's system calls by number.

@@ -92,7 +92,7 @@ func (s *Store) samples(out *[MaxClasses]sample) {
 			out[id].chunksPage = max(c.per, (c.chunks+uncut)/c.pages)
 		}
 		if tail := c.lru[Cold].tail; tail != 0 {
-			out[id].age = age(now, s.at(tail).time)
+			out[id].age = age(now, s.at(tail).accessed())
 		}
 		c.lock.unlock()
 	}

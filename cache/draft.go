@@ -48,7 +48,7 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 		return ErrNoMemory
 	}
 	it := s.at(ref)
-	it.exptime, it.time = exptime, s.stamp()
+	it.exptime, it.ticks = exptime, s.stamp()
 	it.size = uint32(len(key))<<keyShift | uint32(s.firstLRU(exptime))<<lruShift
 	if clientFlags != 0 {
 		it.size |= hasFlags

@@ -2,21 +2,34 @@ package cache
 
 import "sync/atomic"
 
-// flush_all works by time: an item last accessed at or before wiped counts as
-// absent. Items stored later in the same second must live, so from then on
-// accesses are stamped one second later, until the clock catches up. memcached
-// instead walks its LRUs for the items of the last second, and misses those
-// that were read but not moved; here a flush costs the same however much there
-// is to flush, and misses nothing.
+// flush_all works by time: an item that was last accessed at or before a mark
+// counts as absent. A flush costs the same however much there is to flush, and
+// misses nothing; memcached walks its LRUs for the items of the last second, and
+// misses those that were read but not moved.
+//
+// What is stored later in the second of a flush must live. So times of access are
+// ticks: the seconds of the clock, and below them how many flushes that second
+// has had. Who looks at a time in seconds sees the true one.
 
-// maxAhead is how far stamps may run ahead of the clock, in seconds.
-const maxAhead = 8
+const (
+	// tickBits is what is below the seconds in ticks: a second can have seven
+	// flushes. A clock of 29 bits runs for 17 years.
+	tickBits = 3
+	maxClock = 1<<(32-tickBits) - 1 - maxAhead
+
+	// maxAhead is for how many seconds ticks may run ahead of the clock, when
+	// there are more flushes than that.
+	maxAhead = 8
+)
 
 // flushed says whether flush_all wiped the item.
-func (s *Store) flushed(it *item) bool { return it.time <= s.wiped.Load() }
+func (s *Store) flushed(it *item) bool { return it.ticks <= s.wiped.Load() }
 
-// stamp is the time that an access gets.
-func (s *Store) stamp() uint32 { return max(s.now.Load(), s.wiped.Load()+1) }
+// stamp is the time that an access gets, in ticks.
+func (s *Store) stamp() uint32 { return max(s.now.Load()<<tickBits, s.wiped.Load()+1) }
+
+// accessed is when the item was last accessed, in seconds.
+func (it *item) accessed() uint32 { return it.ticks >> tickBits }
 
 // age is how long ago t was, in seconds.
 func age(now, t uint32) uint32 {
@@ -26,49 +39,42 @@ func age(now, t uint32) uint32 {
 	return now - t
 }
 
-// FlushAll makes every item absent: those there are now with at 0, or those
-// last accessed before the time at, on the store's clock, when it comes. A
+// FlushAll makes every item absent that there is now (at 0) or when the clock
+// comes to the second before at: as in memcached, a delay of one second is none. A
 // flush replaces one that is still to come.
 func (h *Handle) FlushAll(at uint32) {
 	s := h.s
 	now := s.now.Load()
-	if at > now {
+	if at > now+1 {
 		s.wipeAt.Store(at)
+		s.oldest.Store(at - 1)
 		return
 	}
 	s.wipeAt.Store(0)
+	s.oldest.Store(now - 1)
 	wiped := s.wiped.Load()
-	switch {
-	case wiped < now:
-		s.wiped.CompareAndSwap(wiped, now)
-	case wiped < now+maxAhead:
-		s.wiped.CompareAndSwap(wiped, wiped+1)
-	default:
+	if mark := s.stamp(); mark>>tickBits <= now+maxAhead {
+		s.wiped.CompareAndSwap(wiped, mark)
+	} else {
 		h.dropAll()
 	}
 	s.crawl.request(s)
 }
 
-// SetNow sets the clock and carries out a flush whose time has come.
+// SetNow sets the clock, in seconds, and carries out a flush whose time has come.
 func (s *Store) SetNow(t uint32) {
 	latest := s.stamp() // of what was accessed so far
-	s.now.Store(t)
-	if at := s.wipeAt.Load(); at != 0 && at <= t {
+	s.now.Store(min(t, maxClock))
+	if at := s.wipeAt.Load(); at != 0 && at-1 <= t {
 		s.wipeAt.CompareAndSwap(at, 0)
-		wiped := s.wiped.Load()
-		s.wiped.CompareAndSwap(wiped, max(at-1, latest))
+		s.wiped.CompareAndSwap(s.wiped.Load(), latest)
 		s.crawl.request(s)
 	}
 }
 
-// OldestLive is the time up to which items are flushed, 0 if there never was
-// a flush.
-func (s *Store) OldestLive() uint32 {
-	if at := s.wipeAt.Load(); at != 0 {
-		return at - 1
-	}
-	return s.wiped.Load()
-}
+// OldestLive is the time of the last flush, in seconds, as memcached has it: one
+// less than the second that it was asked for. It is 0 if there never was one.
+func (s *Store) OldestLive() uint32 { return s.oldest.Load() }
 
 // dropBatch is how many items dropAll unlinks while it holds a class.
 const dropBatch = 256

@@ -20,7 +20,7 @@ func (h *Handle) link(b *bucket, hash uint64, ref uint32, it *item, cas uint64) 
 // linked does the bookkeeping of an item about to be linked.
 func (h *Handle) linked(ref uint32, it *item, cas uint64) {
 	s := h.s
-	it.time = h.stamp
+	it.ticks = h.stamp
 	s.setCAS(it, cas)
 	total := s.total(ref, it)
 	h.C.Items++

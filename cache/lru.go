@@ -73,7 +73,7 @@ func (h *Handle) bump(ref uint32, it *item) {
 		it.flags |= flagFetched
 	case it.lru() != Cold:
 		it.flags |= flagActive
-		it.time = h.stamp
+		it.ticks = h.stamp
 	default:
 		// memcached leaves this move to a background thread. Made here it
 		// costs less, and where the class is busy it can wait for the next
@@ -83,7 +83,7 @@ func (h *Handle) bump(ref uint32, it *item) {
 			h.C.BumpsDropped++
 			return
 		}
-		it.time = h.stamp
+		it.ticks = h.stamp
 		c.stats[Warm].MovesToWarm++
 		s.move(ref, it, Warm)
 		c.lock.unlock()
@@ -98,15 +98,15 @@ func (h *Handle) touchLRU(ref uint32, it *item) {
 	segmented := s.tune.Segmented.Load()
 	toWarm := segmented && it.lru() == Cold && it.flags&flagActive != 0
 	if !toWarm && segmented {
-		it.time = now
+		it.ticks = now
 		return
 	}
-	if !segmented && it.time >= now-itemUpdateInterval {
+	if !segmented && it.ticks >= now-itemUpdateInterval<<tickBits {
 		return
 	}
 	c := &s.classes[s.classID(ref, it)]
 	c.lock.lock()
-	it.time = now
+	it.ticks = now
 	if toWarm {
 		it.flags &^= flagActive
 		c.stats[Warm].MovesToWarm++
@@ -180,7 +180,7 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, m
 					st.MovesToWarm++
 					s.move(this, it, Warm)
 				}
-			case c.lru[lru].bytes > totalBytes*uint64(pct)/100 || age(now, it.time) > maxAge:
+			case c.lru[lru].bytes > totalBytes*uint64(pct)/100 || age(now, it.accessed()) > maxAge:
 				st.MovesToCold++
 				s.move(this, it, Cold)
 				moved++
@@ -213,7 +213,7 @@ func (h *Handle) evict(b *bucket, ref uint32, it *item, id uint8) {
 	s := h.s
 	st := &s.classes[id].stats[it.lru()]
 	st.Evicted++
-	st.EvictedTime = age(s.Now(), it.time)
+	st.EvictedTime = age(s.Now(), it.accessed())
 	if it.exptime != 0 {
 		st.EvictedNonzero++
 	}
@@ -232,5 +232,5 @@ func (h *Handle) evict(b *bucket, ref uint32, it *item, id uint8) {
 // tellEvicted tells the observer that an item is dropped to make room.
 func (h *Handle) tellEvicted(ref uint32, it *item, id uint8) {
 	s := h.s
-	h.observer.Evicted(s.key(ref, it), id, s.valueLen(ref, it), it.exptime, it.time, it.flags&flagFetched != 0)
+	h.observer.Evicted(s.key(ref, it), id, s.valueLen(ref, it), it.exptime, min(it.accessed(), s.Now()), it.flags&flagFetched != 0)
 }

@@ -91,7 +91,7 @@ func (h *Handle) juggle(id uint8) int {
 		}
 		var cold uint64
 		if tail := c.lru[Cold].tail; tail != 0 {
-			cold = uint64(age(s.Now(), s.at(tail).time))
+			cold = uint64(age(s.Now(), s.at(tail).accessed()))
 		}
 		total = c.lru[Hot].bytes + c.lru[Warm].bytes + c.lru[Cold].bytes
 		c.lock.unlock()

@@ -25,7 +25,7 @@ import (
 
 // fileLayout is the version of what is in a memory file: the layout of items,
 // chunks and pages. It changes with any of them.
-const fileLayout = 1
+const fileLayout = 2
 
 const (
 	running  = "running"
@@ -49,7 +49,8 @@ type saved struct {
 	clock    uint32 // the store's clock when it stopped
 	stopTime int64  // the wall clock, seconds
 	cas      uint64
-	wiped    uint32
+	oldest   uint32
+	wiped    uint32 // ticks
 	wipeAt   uint32
 	events   uint64
 	hash     int // power of the table
@@ -146,7 +147,8 @@ func (s *Store) metadata(wall int64) []byte {
 	key("current_time", s.now.Load())
 	key("stop_time", wall)
 	key("current_cas", s.casID.Load())
-	key("oldest_live", s.wiped.Load())
+	key("oldest_live", s.oldest.Load())
+	key("flush_mark", s.wiped.Load())
 	key("flush_at", s.wipeAt.Load())
 	key("logger_gid", s.cfg.File.Events)
 	key("hashpower", s.table.state.Load()>>32+slotsPerBucketLog2)
@@ -317,7 +319,8 @@ func (p *metaParser) state() error {
 	m.clock = uint32(number("current_time", 32))
 	m.stopTime = int64(number("stop_time", 62))
 	m.cas = number("current_cas", 64)
-	m.wiped = uint32(number("oldest_live", 32))
+	m.oldest = uint32(number("oldest_live", 32))
+	m.wiped = uint32(number("flush_mark", 32))
 	m.wipeAt = uint32(number("flush_at", 32))
 	m.events = number("logger_gid", 64)
 	m.hash = int(number("hashpower", 8))

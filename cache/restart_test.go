@@ -108,7 +108,7 @@ func content(s *Store) []string {
 			for ref := s.classes[id].lru[lru].head; ref != 0; ref = s.at(ref).next {
 				it := s.at(ref)
 				all = append(all, fmt.Sprintf("%d/%d %q flags %d exptime %d cas %d time %d size %d bits %#x", id, lru,
-					s.key(ref, it), s.clientFlags(ref, it), it.exptime, s.cas(it), it.time, s.valueLen(ref, it), it.flags))
+					s.key(ref, it), s.clientFlags(ref, it), it.exptime, s.cas(it), it.ticks, s.valueLen(ref, it), it.flags))
 			}
 		}
 	}
@@ -444,12 +444,12 @@ func TestRestartOfBrokenMetadata(t *testing.T) {
 	m := newMemory(t, testConfig())
 	var saved []byte
 	for _, c := range []struct{ old, new, why string }{
-		{"\nK layout 1-", "\nK layout 0-", "restart incompatible due to setting for .layout"},
+		{"\nK layout 2-", "\nK layout 0-", "restart incompatible due to setting for .layout"},
 		{"\nK byte_order little", "\nK byte_order big", "restart incompatible due to setting for .byte_order"},
 		{"\nK layout", "\nK leyout", "restart incompatible: the metadata has no .layout"},
 		{"\nK hashpower 16", "\nK hashpower 250", "corrupt metadata: hash power 250"},
 		{"\nK current_time ", "\nK current_time x", "corrupt metadata: current_time"},
-		{"\nK oldest_live 0", "\nK oldest_live 4000000000", "corrupt metadata: a flush is in the future"},
+		{"\nK flush_mark 0", "\nK flush_mark 4000000000", "corrupt metadata: a flush is in the future"},
 		{"\nK stop_time ", "\nK stop_time 1", "the clock went back"},
 		{"\nP ", "\nP 9", "corrupt memory file: page 1 is of class 9"},
 		{"\nC ", "\nX ", "corrupt metadata: unknown line"},

@@ -39,14 +39,15 @@ func (s *Store) resumeClock(m *saved) error {
 	switch {
 	case away < 0:
 		return fmt.Errorf("the clock went back by %d seconds", -away)
-	case away > math.MaxInt32 || int64(m.clock)+away > math.MaxUint32-maxAhead:
+	case away > math.MaxInt32 || int64(m.clock)+away > maxClock:
 		return fmt.Errorf("the server was away for %d seconds", away)
-	case m.wiped > m.clock+maxAhead:
+	case int64(m.wiped>>tickBits) > int64(m.clock)+maxAhead:
 		return errors.New("corrupt metadata: a flush is in the future")
 	}
 	s.now.Store(m.clock)
 	s.wiped.Store(m.wiped)
 	s.wipeAt.Store(m.wipeAt)
+	s.oldest.Store(m.oldest)
 	s.SetNow(m.clock + uint32(away))
 	return nil
 }

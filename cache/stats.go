@@ -113,7 +113,7 @@ func (s *Store) ClassInfo(id int, info *ClassInfo) {
 		l := &c.lru[i]
 		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes}
 		if l.tail != 0 {
-			info.LRU[i].Age = age(now, s.at(l.tail).time)
+			info.LRU[i].Age = age(now, s.at(l.tail).accessed())
 		}
 	}
 	c.lock.unlock()

@@ -43,8 +43,9 @@ type Store struct {
 	watched atomic.Uint32
 
 	now    atomic.Uint32
-	wiped  atomic.Uint32 // items last accessed up to here are flushed
-	wipeAt atomic.Uint32 // when a delayed flush is due, 0: none
+	wiped  atomic.Uint32 // items last accessed up to this tick are flushed
+	wipeAt atomic.Uint32 // when a delayed flush is due, seconds, 0: none
+	oldest atomic.Uint32 // see OldestLive
 	casID  atomic.Uint64
 
 	sizes []uint32 // items by size in units of 32 bytes, with TrackSizes
@@ -96,7 +97,7 @@ type Handle struct {
 	C    *Counters
 	view View
 	walk walking
-	// stamp is the time that accesses by the view get. It is taken before the
+	// stamp is the time that accesses by the view get, in ticks. It is taken before the
 	// item is judged: if flush_all comes in between, the item is flushed.
 	stamp uint32
 	// observer is told of what is watched.

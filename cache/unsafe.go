@@ -101,7 +101,7 @@ func (r *region) bytes(off, n uintptr) []byte {
 type item struct {
 	next, prev uint32 // neighbours in an LRU or a list of free chunks
 	exptime    uint32 // seconds on the store's clock; 0: never
-	time       uint32 // last access, seconds on the store's clock
+	ticks      uint32 // last access; see tickBits
 	size       uint32 // key length, LRU, hasFlags, value length
 	flags      uint8
 }

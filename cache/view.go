@@ -111,7 +111,7 @@ func (v *View) Exptime() uint32 { return v.it.exptime }
 func (v *View) SetExptime(t uint32) { v.it.exptime = t }
 
 // Time is when the item was last accessed, on the store's clock.
-func (v *View) Time() uint32 { return v.it.time }
+func (v *View) Time() uint32 { return min(v.it.accessed(), v.h.s.Now()) }
 
 // Total is how many bytes the item takes, header included.
 func (v *View) Total() int { return v.h.s.total(v.ref, v.it) }

@@ -87,6 +87,9 @@ INSTALLED = $(BINDIR)/gomcd $(BINDIR)/gomcd-bench $(MANDIR)/man1/gomcd.1 $(MANDI
 MEMCACHED ?= memcached
 which = $$(command -v $(1) || echo $(1))
 
+# quietly shows what a command says only if it fails.
+quietly = log=$$(mktemp); { $(1); } >"$$log" 2>&1 || { cat "$$log"; rm -f "$$log"; exit 1; }; rm -f "$$log"
+
 define install
 	@missing=; for p in $(1); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
@@ -94,9 +97,8 @@ define install
 	[ -z "$$missing" ] && exit 0; \
 	if command -v apt-get >/dev/null && [ $$(id -u) = 0 ]; then \
 		echo "installing$$missing"; \
-		{ apt-get install -y --no-install-recommends $$missing || \
-		  { apt-get update && apt-get install -y --no-install-recommends $$missing; }; } >/tmp/gomcd-deps.log 2>&1 \
-		  || { cat /tmp/gomcd-deps.log; exit 1; }; \
+		$(call quietly,apt-get install -y --no-install-recommends $$missing || \
+		  { apt-get update && apt-get install -y --no-install-recommends $$missing; }); \
 	elif command -v apt-get >/dev/null; then \
 		echo "Missing:$$missing. Install with: sudo apt-get install$$missing" >&2; exit 1; \
 	elif $(2); then :; else \
@@ -113,8 +115,7 @@ deps-test: deps $(TOOLS)/.unpacked $(TOOLS)/.npm
 $(TOOLS)/.unpacked:
 	@rm -rf $(TOOLS)/deb && mkdir -p $(TOOLS)/deb && cd $(TOOLS)/deb; \
 	if command -v apt-get >/dev/null; then \
-		{ apt-get download $(DEB_UNPACK) || { apt-get update && apt-get download $(DEB_UNPACK); }; } >/tmp/gomcd-deps.log 2>&1 \
-		  || { cat /tmp/gomcd-deps.log; exit 1; }; \
+		$(call quietly,apt-get download $(DEB_UNPACK) || { apt-get update && apt-get download $(DEB_UNPACK); }); \
 		for p in *.deb; do dpkg-deb -x $$p ..; done; \
 	elif command -v memcached-tool nutcracker >/dev/null; then :; else \
 		echo "Missing here: what the Debian packages $(DEB_UNPACK) have" >&2; exit 1; \
@@ -123,7 +124,7 @@ $(TOOLS)/.unpacked:
 # A client for node, where there is npm.
 $(TOOLS)/.npm:
 	@mkdir -p $(TOOLS); command -v npm >/dev/null || { touch $@; exit 0; }; \
-	npm install --no-save --no-audit --no-fund --prefix $(TOOLS) memjs@1.3.2 >/tmp/gomcd-deps.log 2>&1 || { cat /tmp/gomcd-deps.log; exit 1; }; \
+	$(call quietly,npm install --no-save --no-audit --no-fund --prefix $(TOOLS) memjs@1.3.2); \
 	touch $@
 
 test: deps-test check build unit drift race libc cross fuzz-short
@@ -278,7 +279,7 @@ $(ARM)/.unpacked:
 	@rm -rf $(ARM); mkdir -p $(ARM)/{lists,cache/archives}/partial; cd $(ARM); \
 	apt="-o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root -o Acquire::Languages=none \
 		-o Dir::State::lists=$$PWD/lists -o Dir::Cache=$$PWD/cache -o Dir::State::status=/dev/null"; \
-	{ apt-get $$apt update && apt-get $$apt download libseccomp-dev libseccomp2; } >/tmp/gomcd-deps.log 2>&1 || { cat /tmp/gomcd-deps.log; exit 1; }; \
+	$(call quietly,apt-get $$apt update && apt-get $$apt download libseccomp-dev libseccomp2); \
 	for p in *.deb; do dpkg-deb -x $$p .; done; rm -rf lists cache; touch .unpacked
 
 # What the filters cost a call of the hot path, outright and with a rule that

@@ -95,18 +95,27 @@ func finish(t testing.TB, cmd *exec.Cmd) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	slow := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
-	defer slow.Stop()
-	err := cmd.Wait()
+	err := start(t, cmd)()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
 	status := cmd.ProcessState.Sys().(interface{ Signal() unix.Signal })
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), status.Signal()}
+}
+
+// start starts a child and returns what waits for its end. A child that hangs
+// is killed.
+func start(t testing.TB, cmd *exec.Cmd) func() error {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hangs := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	return func() error {
+		defer hangs.Stop()
+		return cmd.Wait()
+	}
 }
 
 func (r result) String() string {

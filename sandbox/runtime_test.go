@@ -88,11 +88,7 @@ func TestRuntimeUnderBaseline(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			slow := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
-			defer slow.Stop()
+			wait := start(t, cmd)
 			buf := make([]byte, 4096)
 			out.Read(buf)
 			for range 40 {
@@ -101,7 +97,7 @@ func TestRuntimeUnderBaseline(t *testing.T) {
 			}
 			cmd.Process.Signal(unix.SIGTERM)
 			said, _ := io.ReadAll(out)
-			if err := cmd.Wait(); err != nil || string(said) != "hangups: true\n" {
+			if err := wait(); err != nil || string(said) != "hangups: true\n" {
 				t.Errorf("%v, stderr: %s", err, said)
 			}
 		})

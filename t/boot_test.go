@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,10 +46,14 @@ var mayHang = []int{
 	unix.SYS_TKILL, unix.SYS_GETDENTS64, unix.SYS_TGKILL, unix.SYS_GETTID, unix.SYS_GETPID, unix.SYS_SETGROUPS, unix.SYS_SETGID, unix.SYS_SETUID,
 }
 
+// hang is how long such a boot is given to end, or to serve: neither is asked of
+// it.
+const hang = 5 * time.Second
+
 func TestBootStepsFail(t *testing.T) {
 	t.Parallel()
 	boot := harness.StartBoot(t, harness.Production(), harness.BootPlan{}, "-t", "2")
-	if serves, _ := boot.Serves(); !serves {
+	if serves, _ := boot.Serves(harness.Patience); !serves {
 		t.Fatalf("it does not serve: %s", boot.Stderr())
 	}
 	calls := boot.Calls()
@@ -78,7 +83,11 @@ func TestBootStepsFail(t *testing.T) {
 		t.Run(fmt.Sprintf("%s/%d/%s", name, plan.N, unix.ErrnoName(plan.Errno)), func(t *testing.T) {
 			t.Parallel()
 			b := harness.StartBoot(t, harness.Production(), plan, "-t", "2")
-			serves, late := b.Serves()
+			patience := harness.Patience
+			if slices.Contains(mayHang, plan.Call) {
+				patience = hang
+			}
+			serves, late := b.Serves(patience)
 			switch {
 			case late && slices.Contains(mayHang, plan.Call):
 				if accepted(t, b) {
@@ -104,7 +113,7 @@ func TestBootStepsFail(t *testing.T) {
 func TestBootStepsWait(t *testing.T) {
 	t.Parallel()
 	boot := harness.StartBoot(t, harness.Production(), harness.BootPlan{}, "-t", "2")
-	if serves, _ := boot.Serves(); !serves {
+	if serves, _ := boot.Serves(harness.Patience); !serves {
 		t.Fatalf("it does not serve: %s", boot.Stderr())
 	}
 	calls := boot.Calls()
@@ -139,7 +148,7 @@ func TestBootStepsWait(t *testing.T) {
 					}
 				}
 				b.Release()
-				serves, _ := b.Serves()
+				serves, _ := b.Serves(harness.Patience)
 				if !serves {
 					t.Fatalf("it does not serve after all: %s", b.Stderr())
 				}
@@ -187,8 +196,9 @@ func TestBootStepsKilled(t *testing.T) {
 		name, _ := seccomp.ScmpSyscall(plan.Call).GetName()
 		t.Run(fmt.Sprintf("%s/%d", name, plan.N), func(t *testing.T) {
 			t.Parallel()
-			b := harness.StartBoot(t, harness.Production(), plan)
-			if serves, _ := b.Serves(); serves {
+			port := strconv.Itoa(harness.FreePort(t))
+			b := harness.StartBoot(t, harness.Production(), plan, "-p", port)
+			if serves, _ := b.Serves(harness.Patience); serves {
 				t.Fatal("it serves")
 			}
 			b.Wait()
@@ -200,7 +210,6 @@ func TestBootStepsKilled(t *testing.T) {
 				c.Close()
 				t.Error("somebody listens")
 			}
-			_, port, _ := net.SplitHostPort(addr)
 			harness.Start(t, harness.Production(), "-p", port)
 		})
 	}

@@ -343,7 +343,7 @@ func TestNutcracker(t *testing.T) {
 	if err != nil {
 		t.Fatalf("nutcracker is not there (make deps-test fetches it): %v", err)
 	}
-	proxy := exec.Command(path, "-c", conf, "-o", filepath.Join(dir, "log"), "-a", "127.0.0.1", "-s", strconv.Itoa(freePort(t)))
+	proxy := exec.Command(path, "-c", conf, "-o", filepath.Join(dir, "log"), "-a", "127.0.0.1", "-s", strconv.Itoa(harness.FreePort(t)))
 	var said bytes.Buffer
 	proxy.Stdout, proxy.Stderr = &said, &said
 	if err := proxy.Start(); err != nil {
@@ -393,14 +393,4 @@ func TestNutcracker(t *testing.T) {
 			t.Error("a server behind the proxy has got nothing")
 		}
 	}
-}
-
-// freePort is a port that nobody listens on.
-func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -56,7 +56,7 @@ func TestStaticInContainer(t *testing.T) {
 	if out, err := exec.Command("make", "-C", "..", "--no-print-directory", "static").CombinedOutput(); err != nil {
 		t.Fatalf("make static: %v\n%s", err, out)
 	}
-	s := harness.StartContained(t, "../bin/gomcd-static", strconv.Itoa(freePort(t)), "-m", "8", "-t", "2")
+	s := harness.StartContained(t, "../bin/gomcd-static", strconv.Itoa(harness.FreePort(t)), "-m", "8", "-t", "2")
 	c := s.Dial(t)
 	c.Set("greeting", "hello")
 	if got, _ := c.Get("greeting"); got != "hello" {

@@ -1,7 +1,6 @@
 package t
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -63,14 +62,14 @@ func TestShutdownCommand(t *testing.T) {
 func TestKilledServerStartsAgain(t *testing.T) {
 	t.Parallel()
 	pid := filepath.Join(harness.TempDir(t), "pid")
-	s := harness.Start(t, harness.Production(), "-P", pid)
+	port := strconv.Itoa(harness.FreePort(t))
+	s := harness.Start(t, harness.Production(), "-P", pid, "-p", port)
 	if got := readPID(t, pid); got != s.PID() {
 		t.Errorf("the pid file says %d, the server is %d", got, s.PID())
 	}
 	s.Dial(t).Set("a", "1")
 	s.Signal(syscall.SIGKILL)
 	s.Wait()
-	_, port, _ := net.SplitHostPort(s.Addr)
 	again := harness.Start(t, harness.Production(), "-P", pid, "-p", port)
 	if _, ok := again.Dial(t).Get("a"); ok {
 		t.Error("the new server has old items")

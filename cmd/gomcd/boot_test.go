@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gomcd/t/harness"
 )
 
 // These start the real server, as far as it gets.
@@ -30,7 +32,7 @@ func TestBootErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
-	free := strconv.Itoa(freePort(t))
+	free := strconv.Itoa(harness.FreePort(t))
 	for _, test := range []struct {
 		args   string
 		status int
@@ -59,7 +61,7 @@ func TestBootErrors(t *testing.T) {
 func TestDaemonServes(t *testing.T) {
 	dir := t.TempDir()
 	pidFile := filepath.Join(dir, "pid")
-	port := freePort(t)
+	port := harness.FreePort(t)
 	cmd := gomcd(t, "real", "-d", "-l", "127.0.0.1", "-p", strconv.Itoa(port), "-P", pidFile, "-m", "8", "-t", "1")
 	said, err := cmd.CombinedOutput()
 	if err != nil {
@@ -79,17 +81,14 @@ func TestDaemonServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(harness.Patience))
 	fmt.Fprintf(conn, "version\r\n")
 	if line, err := bufio.NewReader(conn).ReadString('\n'); line != "VERSION "+compatible+"\r\n" {
 		t.Errorf("it answers %q, %v", line, err)
 	}
 	unix.Kill(pid, unix.SIGTERM)
-	for range 500 {
-		if _, err := os.Stat(pidFile); os.IsNotExist(err) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Error("the pid file is still there")
+	harness.Eventually(t, "the pid file is removed", func() bool {
+		_, err := os.Stat(pidFile)
+		return os.IsNotExist(err)
+	})
 }

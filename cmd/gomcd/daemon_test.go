@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gomcd/t/harness"
 )
 
 // runDaemon starts a daemon with the server "ok" and returns what it saw.
@@ -122,7 +124,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		manager.SetReadDeadline(time.Now().Add(10 * time.Second))
+		manager.SetReadDeadline(time.Now().Add(harness.Patience))
 		buf := make([]byte, 1000)
 		n, err := manager.Read(buf)
 		cmd.Process.Signal(unix.SIGTERM)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -15,6 +14,8 @@ import (
 	"gomcd/server"
 
 	"golang.org/x/sys/unix"
+
+	"gomcd/t/harness"
 )
 
 // runs stands for a server that starts.
@@ -199,7 +200,7 @@ func TestMisuseAsMemcached(t *testing.T) {
 				if m.why != "" {
 					want = m.memcached
 				}
-				if got := memcachedStatus(t, binary, m.line(root, freePort(t)), root); got != want {
+				if got := memcachedStatus(t, binary, m.line(root, harness.FreePort(t)), root); got != want {
 					t.Errorf("memcached's status is %d, the table says %d", got, want)
 				}
 			})
@@ -228,14 +229,4 @@ func memcachedStatus(t *testing.T, binary string, args []string, root bool) int 
 		return 128 + int(ws.Signal())
 	}
 	return status(t, err)
-}
-
-// freePort is a port that nobody listens on.
-func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

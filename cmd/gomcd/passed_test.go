@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gomcd/t/harness"
 )
 
 // passing has a command start with descriptors from 3 on, as a service manager
@@ -139,7 +141,7 @@ func TestPassedToWhom(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		told.SetReadDeadline(time.Now().Add(10 * time.Second))
+		told.SetReadDeadline(time.Now().Add(harness.Patience))
 		if _, err := told.Read(make([]byte, 1)); err != nil {
 			t.Errorf("the server is not ready: %v", err)
 		}

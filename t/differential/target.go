@@ -28,7 +28,7 @@ type Target struct {
 
 // patience is how long a server may take to answer a stream, or to take what
 // is sent to it. It is never waited for in full unless the server hangs.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Open connects to the server and has it give out the first CAS numbers, so
 // that none of those to be compared is one that clients think of.

@@ -128,9 +128,9 @@ func (b *Boot) Port() string {
 }
 
 // Serves waits until the server answers a client or ends, and tells which. It
-// is false after a while as well, with late true.
-func (b *Boot) Serves() (serves, late bool) {
-	for deadline := time.Now().Add(Patience / 3); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+// is false after so long as well, with late true.
+func (b *Boot) Serves(patience time.Duration) (serves, late bool) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if b.Answers() {
 			return true, false
 		}

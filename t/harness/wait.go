@@ -7,7 +7,7 @@ import (
 
 // Patience is how long a condition may take to come true. It is never waited
 // for in full unless something is wrong.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Eventually waits for a condition to come true.
 func Eventually(t testing.TB, what string, cond func() bool) {

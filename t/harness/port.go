@@ -1,0 +1,50 @@
+package harness
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"testing"
+)
+
+// FreePort is a port of TCP and UDP that nobody has. It is not one of those that
+// the kernel gives to whoever asks for any: no connection and no other server
+// gets it by chance before the server that it is for, or while that is started
+// again.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	const least = 1024 + 1
+	var first int
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err == nil {
+		_, err = fmt.Sscan(string(b), &first)
+	}
+	if err != nil || first < 2*least {
+		first = 1 << 16 // no range of ports is nobody's
+	}
+	for range 1000 {
+		port := least + rand.IntN(first-least)
+		if free(port) {
+			return port
+		}
+	}
+	t.Fatal("found no free port")
+	return 0
+}
+
+// free says whether a port can be bound on all addresses.
+func free(port int) bool {
+	addr := fmt.Sprintf(":%d", port)
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	p, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return false
+	}
+	p.Close()
+	return true
+}

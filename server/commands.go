@@ -95,13 +95,23 @@ func (w *worker) reply(o *op, text string) {
 	}
 }
 
-func (w *worker) unknown(o *op, _ *staged, c *conn) {
+func (w *worker) unknown(o *op, st *staged, c *conn) {
+	if w.dropsDatagram(st, c) {
+		return
+	}
 	c.lastCmd = w.store.Now()
 	w.reply(o, "ERROR")
 }
 
+// shortestName is the length of the shortest line that names a command and may be
+// bad. Shorter ones can be numbers, as incr and decr answer.
+const shortestName = len("get")
+
 // bad answers a line that cannot be carried out.
-func (w *worker) bad(o *op, _ *staged, c *conn) {
+func (w *worker) bad(o *op, st *staged, c *conn) {
+	if len(o.cmd.Line) < shortestName && w.dropsDatagram(st, c) {
+		return
+	}
 	c.lastCmd = w.store.Now()
 	w.reply(o, o.cmd.Err)
 }

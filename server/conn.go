@@ -95,6 +95,13 @@ type outQueue struct {
 // owes says whether the client is owed output.
 func (c *conn) owes() bool { return c.out.head != 0 || c.pin.Held() }
 
+// awaitsCommand says whether the connection is between commands, or in the line
+// of one: only there can it be idle, as in memcached. In the middle of a value or
+// of a reply it is the client that is slow.
+func (c *conn) awaitsCommand() bool {
+	return c.state == connOpen && !c.inBody && !c.upload.Held() && c.swallow == 0 && !c.owes() && c.dump.kind == dumpNone
+}
+
 // peer is whom a connection is with, for `stats conns`.
 type peer struct {
 	family   uint16

@@ -116,6 +116,7 @@ func (u *udp) run() {
 func (u *udp) serve(n int) {
 	w := u.w
 	if n <= udpHeader {
+		w.h.C.UDPDropped++
 		return
 	}
 	w.h.C.BytesRead += uint64(n)
@@ -123,6 +124,7 @@ func (u *udp) serve(n int) {
 	// From the port that is served here comes another server's answer, which
 	// must not be answered in turn.
 	if w.in[4] != 0 || w.in[5] != 1 || u.senderPort() == u.addr.Port() {
+		w.h.C.UDPDropped++
 		return
 	}
 	copy(u.packet[:2], w.in[:2]) // the request's id
@@ -144,6 +146,19 @@ func (u *udp) serve(n int) {
 	}
 	u.last.Store(c.lastCmd)
 	*c = conn{}
+}
+
+// dropsDatagram drops the rest of a datagram, if the connection is one, from a
+// line on that names no command. It is not answered: another server's answer
+// begins like that, whatever its port, and the two would answer each other's
+// errors for as long as no datagram is lost.
+func (w *worker) dropsDatagram(st *staged, c *conn) bool {
+	if c.carrier.streams() {
+		return false
+	}
+	w.h.C.UDPDropped++
+	w.hangUp(st, c, closeError)
+	return true
 }
 
 // value has the response that is being made contain a large value, which is

@@ -455,8 +455,7 @@ func (w *worker) reap() {
 }
 
 // kickIdle closes connections that were idle for too long, looking once a
-// second. One whose client goes on sending a value, or taking a reply, is not
-// idle.
+// second.
 func (w *worker) kickIdle() {
 	timeout := w.srv.idleTimeout
 	now := w.store.Now()
@@ -469,7 +468,7 @@ func (w *worker) kickIdle() {
 			continue
 		}
 		c := &w.conns[fd]
-		if c.state == connOpen && now > c.lastCmd && now-c.lastCmd > timeout {
+		if c.awaitsCommand() && now > c.lastCmd && now-c.lastCmd > timeout {
 			w.h.C.IdleKicks++
 			c.reason = closeIdle
 			w.close(c)

@@ -252,6 +252,52 @@ func TestSlowClientWaitsAlone(t *testing.T) {
 	b.verify()
 }
 
+// Only a client that is between commands, or in the line of one, can be idle: not
+// one that sends a value slowly, or takes a reply slowly, in either protocol.
+func TestIdleOnlyBetweenCommands(t *testing.T) {
+	b := newBench(t, testConfig())
+	b.s.idleTimeout = 4
+	big := strings.Repeat("x", 900_000)
+	b.expect("set big 0 0 900000\n"+big+"\n", "STORED\n")
+	binarySet := "\x80\x01\x00\x01\x08\x00\x00\x00\x00\x00\x27\x19" + strings.Repeat("\x00", 12+8) + "k"
+	for name, test := range map[string]struct {
+		request string
+		kicked  bool
+	}{
+		"nothing":                     {"", true},
+		"a whole command":             {"get a\r\n", true},
+		"half a line":                 {"get bi", true},
+		"half a line of keys":         {"get" + strings.Repeat(" key", 20_000), true},
+		"half a packet's header":      {"\x80\x01\x00", true},
+		"a value announced":           {"set a 0 0 5\r\n", false},
+		"half a value":                {"set a 0 0 15000\r\nabc", false},
+		"half a meta value":           {"ms a 1000\r\nabc", false},
+		"half a large value":          {"set a 0 0 900000\r\n" + big[:100_000], false},
+		"half of one that is skipped": {"set a 0 0 2000000\r\n" + big[:100_000], false},
+		"half a packet":               {binarySet + "abc", false},
+		"replies not taken":           {strings.Repeat("get big\r\n", 20), false},
+	} {
+		b.connect()
+		b.s.owners[b.fd].Store(uint32(b.w.id + 1)) // as the acceptor does
+		if test.request != "" {
+			send(int32(b.client), []byte(test.request), false)
+			b.turns()
+		}
+		c := &b.w.conns[b.fd]
+		last := c.lastCmd
+		for _, at := range []struct {
+			seconds uint32
+			kicked  bool
+		}{{4, false}, {5, test.kicked}, {100, test.kicked}} {
+			b.s.store.SetNow(last + at.seconds)
+			b.w.kickIdle()
+			if kicked := c.state != connOpen; kicked != at.kicked {
+				t.Errorf("%s: after %d seconds it is closed: %v", name, at.seconds, kicked)
+			}
+		}
+	}
+}
+
 // leavesNothing closes a connection behind each of some halves of requests, and
 // looks for what is left of it.
 func (b *bench) leavesNothing(halves map[string]string) {

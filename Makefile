@@ -20,16 +20,19 @@ LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preempt
 export GOEXPERIMENT := nogreenteagc
 GO := go
 export GOFLAGS := -buildvcs=false
+# At another address each time, so that code which was smuggled in does not know
+# where anything is; that nothing but data is writable is up to sandbox/trap.go.
+PIE := -buildmode=pie
 
 .PHONY: build bench-build install uninstall static run test deps deps-test check unit suite suite-production bench soak storm linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 build: deps
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
+	$(GO) build -trimpath $(PIE) -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
 
 # One file that needs no other, for a container that has nothing else. The linker
 # warns that getaddrinfo wants libc's shared files: without them it finds names
 # in /etc/hosts and by DNS.
-STATIC := -tags osusergo -ldflags '$(LDFLAGS) -linkmode=external -extldflags=-static'
+STATIC := $(PIE) -tags osusergo -ldflags '$(LDFLAGS) -linkmode=external -extldflags=-static-pie'
 static: deps
 	$(GO) build -trimpath $(STATIC) -o bin/gomcd-static ./cmd/gomcd
 
@@ -241,10 +244,11 @@ race: deps
 
 # The same server with other libcs: glibc linked statically, and musl. What the
 # roles may do is the same, for their threads call no libc once they serve.
-# Debian's libseccomp.a needs one function of glibc that musl has not got.
+# Debian's libseccomp.a needs one function of glibc that musl has not got, and its
+# musl-gcc does not know of static binaries without a fixed address.
 MUSL := bin/tools/musl
-MUSL_ENV := CC=musl-gcc CGO_CFLAGS=-I$(CURDIR)/$(MUSL) CGO_LDFLAGS="-L$(CURDIR)/$(MUSL) -lseccomp" PKG_CONFIG=true
-LIBC_RUN := TestTranscripts/production|TestSoak|TestUDP|TestShutdown|TestEveryThread|TestStatsSandbox|TestAuthFile|TestMisbehave
+MUSL_ENV := CC="gcc -specs=$(CURDIR)/$(MUSL)/specs" CGO_CFLAGS=-I$(CURDIR)/$(MUSL) CGO_LDFLAGS="-L$(CURDIR)/$(MUSL) -lseccomp" PKG_CONFIG=true
+LIBC_RUN := TestTranscripts/production|TestSoak|TestUDP|TestShutdown|TestEveryThread|TestStatsSandbox|TestAuthFile|TestMisbehave|TestBinary|TestAuditOfOneRole|TestWorkerSends
 libc: deps-test static
 	$(call install,musl-tools,command -v musl-gcc >/dev/null)
 	@rm -rf $(MUSL); mkdir -p $(MUSL); multi=/usr/include/$$(gcc -print-multiarch); \
@@ -252,8 +256,10 @@ libc: deps-test static
 	printf '%s\n' '#include <stdarg.h>' '#include <stdio.h>' \
 		'int __fprintf_chk(FILE *f, int flag, const char *format, ...) {' \
 		'va_list args; va_start(args, format); int n = vfprintf(f, format, args); va_end(args); (void)flag; return n; }' \
-		| musl-gcc -x c -c -o $(MUSL)/chk.o -; \
-	cp $$(gcc -print-file-name=libseccomp.a) $(MUSL); ar r $(MUSL)/libseccomp.a $(MUSL)/chk.o
+		| musl-gcc -fPIE -x c -c -o $(MUSL)/chk.o -; \
+	cp $$(gcc -print-file-name=libseccomp.a) $(MUSL); ar r $(MUSL)/libseccomp.a $(MUSL)/chk.o; \
+	sed -e 's/Scrt1\.o/rcrt1.o/' -e 's/^-dynamic-linker .*/-nostdlib -static -pie --no-dynamic-linker -z text/' \
+		/usr/lib/$$(gcc -print-multiarch | sed s/gnu/musl/)/musl-gcc.specs >$(MUSL)/specs
 	@mkdir -p bin/static && ln -f bin/gomcd-static bin/static/gomcd
 	$(MUSL_ENV) $(GO) build -trimpath $(STATIC) -o bin/musl/gomcd ./cmd/gomcd
 	GOMCD=$(CURDIR)/bin/static/gomcd $(GO) test -count=1 -timeout 5m -run '$(LIBC_RUN)' ./t
@@ -272,6 +278,7 @@ cross: deps $(ARM)/.unpacked
 	$(ARM_ENV) $(GO) build -trimpath $(STATIC) -o bin/arm64/gomcd ./cmd/gomcd 2>&1 | { grep -v 'getaddrinfo\|^#' || true; }
 	$(ARM_ENV) $(GO) test -c $(STATIC) -o bin/arm64/sandbox.test ./sandbox
 	qemu-aarch64 bin/arm64/sandbox.test -test.run 'TestTables|TestUnpinned|TestRolesWithin|TestTgkill'
+	GOMCD=$(CURDIR)/bin/arm64/gomcd $(GO) test -count=1 -run TestBinaryIsHardened ./t
 	qemu-aarch64 bin/arm64/gomcd --print-profile -A -U 1 | grep '^role'
 
 $(ARM)/.unpacked:

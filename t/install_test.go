@@ -79,6 +79,9 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s -h: %v\n%s", program, err, out)
 		}
 	}
+	for _, wrong := range softness(t, filepath.Join(dir, "opt/gomcd/bin/gomcd")) {
+		t.Errorf("the installed gomcd: %s", wrong)
+	}
 	run("uninstall")
 	if got := filesBelow(t, dir); len(got) > 0 {
 		t.Errorf("uninstall leaves %q", got)

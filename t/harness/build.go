@@ -13,6 +13,9 @@ import (
 // its own to the tests as GOMCD_LDFLAGS.
 const ldflags = "-X=runtime.godebugDefault=asyncpreemptoff=1,gcshrinkstackoff=1 -X=gomcd/sandbox.preemption=off"
 
+// pie is how the Makefile builds gomcd.
+const pie = "-buildmode=pie"
+
 // experiment is what the Makefile sets GOEXPERIMENT to.
 const experiment = "GOEXPERIMENT=nogreenteagc"
 
@@ -72,8 +75,8 @@ func build(dir string) error {
 		flags = ldflags
 	}
 	for _, args := range [][]string{
-		{"build", "-cover", "-coverpkg=gomcd/...", "-ldflags", flags, "-o", b.cover, "gomcd/cmd/gomcd"},
-		{"build", "-ldflags", flags, "-o", b.plain, "gomcd/cmd/gomcd"},
+		{"build", "-cover", "-coverpkg=gomcd/...", pie, "-ldflags", flags, "-o", b.cover, "gomcd/cmd/gomcd"},
+		{"build", pie, "-ldflags", flags, "-o", b.plain, "gomcd/cmd/gomcd"},
 	} {
 		cmd := exec.Command("go", args...)
 		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", experiment)

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -206,44 +205,4 @@ func (s *Server) ThreadDescriptors(tid int) map[int]string {
 		}
 	}
 	return fds
-}
-
-// Symbol is where a symbol of the server's binary is in its memory.
-func (s *Server) Symbol(name string) uint64 {
-	s.t.Helper()
-	exe := fmt.Sprintf("/proc/%d/exe", s.PID())
-	f, err := elf.Open(exe)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer f.Close()
-	symbols, err := f.Symbols()
-	if err != nil {
-		s.t.Fatalf("the symbols of the server: %v", err)
-	}
-	var base uint64
-	if f.Type == elf.ET_DYN {
-		// The first mapping of the file is its beginning.
-		path, err := os.Readlink(exe)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", s.PID()))
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		for line := range strings.Lines(string(maps)) {
-			if strings.HasSuffix(line, " "+path+"\n") {
-				fmt.Sscanf(line, "%x-", &base)
-				break
-			}
-		}
-	}
-	for _, symbol := range symbols {
-		if symbol.Name == name {
-			return base + symbol.Value
-		}
-	}
-	s.t.Fatalf("the server has no symbol %s", name)
-	return 0
 }

@@ -56,6 +56,11 @@ func TestTrampolineIsForTheAuditedAlone(t *testing.T) {
 			"kill,process=audit,OTHER=audit":  Kill,
 		} {
 			for call, made := range map[string]bool{"socket": true, "execve": false} {
+				if role == Runtime && !strings.Contains(modes, "ROLE=") {
+					// Otherwise it has the mode of the process.
+					standard, _, _ := strings.Cut(modes, ",")
+					modes += ",ROLE=" + standard
+				}
 				modes := strings.NewReplacer("ROLE", string(role), "OTHER", string(other)).Replace(modes)
 				t.Run(fmt.Sprintf("%s/%s/%s", role, modes, call), func(t *testing.T) {
 					t.Parallel()
@@ -85,7 +90,7 @@ func TestStatsTellWhoIsAudited(t *testing.T) {
 	for modes, want := range map[string]string{
 		"enforce":                           "",
 		"enforce,housekeeper=audit":         "STAT audited housekeeper\n",
-		"audit":                             "STAT audited process,acceptor,worker,housekeeper,udp,logger,reloader\n",
+		"audit":                             "STAT audited process,runtime,acceptor,worker,housekeeper,udp,logger,reloader\n",
 		"audit,process=enforce,worker=kill": "STAT audited acceptor,housekeeper,udp,logger,reloader\n",
 	} {
 		r := run(t, "call", options{Modes: modes, Role: string(Housekeeper), Nr: unix.SYS_SCHED_YIELD})

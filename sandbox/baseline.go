@@ -6,118 +6,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// threadFlags are what libc creates a thread with. musl sets CLONE_DETACHED as
-// well, which has had no meaning for twenty years.
-const (
-	threadFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD |
-		unix.CLONE_SYSVSEM | unix.CLONE_SETTLS | unix.CLONE_PARENT_SETTID | unix.CLONE_CHILD_CLEARTID
-	threadFlagsMaybe = unix.CLONE_DETACHED
-)
-
-const twoTimers = "only when a timer is set while a thread sleeps there for a later one"
-
-const muslOnly = "only with musl, when two threads start threads at once"
-
-// madvGuardInstall is MADV_GUARD_INSTALL (linux/mman.h, since Linux 6.13).
-const madvGuardInstall = 102
-
-// baseline is what every thread of the process is confined to: the threads of
-// the Go runtime (garbage collector, monitor, thread starter, signals) and
-// main. It is the outer bound of every role, for roles can only be stricter;
-// so what a role needs is here as well, and as narrowly.
+// baseline is the first filter, which all threads get at once. On top of it
+// every thread gets another before the first client is served: the profile of
+// its role, or that of the Go runtime's threads and main (see runtimeThreads).
+// So nothing is allowed by the baseline alone once the boot is over. It has what
+// each of those has, and what the boot itself takes to put them on and to read
+// them back.
 func baseline(p Params) Profile {
 	rules := []Rule{
-		AllowIf("mmap", "the Go heap and thread stacks grow; never executable, never a file",
-			Without(2, unix.PROT_EXEC, "no PROT_EXEC"),
-			Only(3, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, unix.MAP_FIXED|unix.MAP_NORESERVE|unix.MAP_STACK,
-				"MAP_PRIVATE|MAP_ANONYMOUS, maybe MAP_FIXED, MAP_NORESERVE, MAP_STACK")),
-		Allow("munmap", "the Go heap gives back what it got besides 64 MiB that are aligned").
-			unseen("only when its next 64 MiB are taken where it wants them"),
-		AllowIf("mprotect", "guard pages of thread stacks; never executable", Without(2, unix.PROT_EXEC, "no PROT_EXEC")).
-			unseen("glibc from 2.42 on protects them by madvise"),
-		AllowIf("madvise", "the Go runtime gives memory back", Is(2, unix.MADV_DONTNEED, "MADV_DONTNEED")),
-		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_HUGEPAGE, "MADV_HUGEPAGE")).
-			unseen("only when the Go heap is to grow beyond 1 GiB, as with millions of connections"),
-		AllowIf("madvise", "the Go runtime's huge page hints", Is(2, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE")).
-			unseen("only when the Go heap grows across 32 GiB of its address space"),
-		AllowIf("madvise", "guard pages of thread stacks", Is(2, madvGuardInstall, "MADV_GUARD_INSTALL")).
-			unseen("glibc before 2.42 protects them by mprotect"),
-		AllowIf("prctl", "the Go runtime names its memory",
-			Is(0, unix.PR_SET_VMA, "PR_SET_VMA"), Is(1, unix.PR_SET_VMA_ANON_NAME, "PR_SET_VMA_ANON_NAME")).
-			unseen("only where the kernel has CONFIG_ANON_VMA_NAME"),
-
-		AllowIf("clone", "the Go runtime starts a thread; no process, no namespace",
-			Only(0, threadFlags, threadFlagsMaybe, "exactly the flags of a thread")),
-		{Call: "clone3", Errno: unix.ENOSYS, Reason: "its flags are in memory, out of a filter's sight: libc falls back to clone",
-			Stays: "the filter itself answers it"},
-		Allow("set_robust_list", "libc starts a thread"),
-		Allow("rseq", "libc starts a thread").unseen("only with glibc, from 2.35 on"),
-		Allow("rt_sigprocmask", "threads start and end with signals blocked"),
-		Allow("sigaltstack", "a Go thread gets its signal stack"),
-		Allow("gettid", "a thread learns its id: as Go starts it, and as it enters its role"),
-		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWait, "FUTEX_WAIT")).unseen(muslOnly),
-		AllowIf("futex", "musl's list of threads, which the kernel unlocks when one ends", Is(1, futexWake, "FUTEX_WAKE")).unseen(muslOnly),
-
 		AllowIf("seccomp", "threads enter their roles: a filter can only take more away",
 			Is(0, unix.SECCOMP_SET_MODE_FILTER, "SECCOMP_SET_MODE_FILTER"), Is(1, 0, "no flags")),
-
+		AllowIf("tgkill", "main has the Go runtime's threads seal themselves",
+			Is(0, uint64(p.PID), fmt.Sprintf("own pid %d", p.PID)), Is(2, sealSignal, "SIGRTMAX")),
+	}
+	const proof = "main reads back which filters each thread has"
+	rules = append(rules, inClients(p, "openat", proof, Without(2, unix.O_ACCMODE|unix.O_CREAT|unix.O_TRUNC, "only to read"))...)
+	rules = append(rules, inClients(p, "getdents64", proof)...)
+	rules = append(rules, inClients(p, "pread64", proof)...)
+	rules = append(rules,
 		// What roles need.
 		Allow(epollWait(), "workers and the acceptor wait"),
 		Allow("recvfrom", "workers receive"),
-		Allow("sendto", "workers send"),
-
-		// What threads without a role need besides, for reasons of their own.
-		AllowIf("futex", "the Go runtime parks and wakes threads", Is(1, futexWait|futexPrivate, "FUTEX_WAIT|FUTEX_PRIVATE_FLAG")),
-		AllowIf("futex", "the Go runtime parks and wakes threads", Is(1, futexWake|futexPrivate, "FUTEX_WAKE|FUTEX_PRIVATE_FLAG")),
-		Allow("nanosleep", "the Go runtime's monitor (sysmon) sleeps between two looks at the other threads"),
-		Allow("rt_sigreturn", "a signal to the process has been handled"),
-		Allow("exit_group", "the process ends"),
-	}
-	for _, role := range roles(p) {
+		Allow("sendto", "workers send"))
+	for _, role := range append([]Profile{runtimeThreads(p)}, roles(p)...) {
 		for _, r := range role.Rules {
 			if !covered(rules, r) {
 				rules = append(rules, r)
 			}
 		}
 	}
-	rules = append(rules, inClients(p, "pread64", "the boot reads back which filters each thread has")...)
-	if p.PollFD > 0 {
-		const timers = "the Go runtime's own timers: it sleeps on its poller between giving memory back"
-		rules = append(rules,
-			AllowIf("epoll_pwait", timers, Is(0, uint64(p.PollFD), fmt.Sprintf("its poller %d", p.PollFD))),
-			AllowIf("read", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))).unseen(twoTimers),
-			AllowIf("write", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))).unseen(twoTimers))
-	}
-	if p.PIDDirFD >= 0 {
-		rules = append(rules, Rule{Call: "unlinkat", Feature: "-P", Reason: "main removes the pid file at exit",
-			When: []Cond{Is(0, uint64(p.PIDDirFD), fmt.Sprintf("its directory %d", p.PIDDirFD)), Is(2, 0, "0")}})
-	}
-	if p.MetadataFD > 0 {
-		rules = append(rules, memoryFile(p)...)
-	}
-	if p.AsyncPreempt {
-		rules = append(rules, Rule{Call: "tgkill", Feature: "built without asyncpreemptoff",
-			Reason: "the Go runtime interrupts its own threads",
-			When:   []Cond{Is(0, uint64(p.PID), "own pid"), Is(2, uint64(unix.SIGURG), "SIGURG")}},
-			Rule{Call: "getpid", Feature: "built without asyncpreemptoff", Reason: "the Go runtime interrupts its own threads"})
-	}
 	return Profile{Role: Process, Rules: rules}
-}
-
-// memoryFile is what main needs at the start and the end of a server with a
-// memory file: to write its metadata, and to have the disk, if it is on one,
-// catch up before the metadata says so.
-func memoryFile(p Params) []Rule {
-	meta := Is(0, uint64(p.MetadataFD), fmt.Sprintf("the metadata %d", p.MetadataFD))
-	rules := []Rule{AllowIf("pwrite64", "main writes whether the content of the memory file is to be trusted", meta)}
-	for _, fd := range []int{p.MemoryFD, p.MetadataFD} {
-		rules = append(rules, AllowIf("fdatasync", "main has memory on disk before the metadata says so, and that before the server goes on or ends",
-			Is(0, uint64(fd), fmt.Sprintf("memory file or its metadata %d", fd))))
-	}
-	for i := range rules {
-		rules[i].Feature = "-e"
-	}
-	return rules
 }
 
 // covered says whether the rules contain an equal one, or one for the call

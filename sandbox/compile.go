@@ -108,6 +108,20 @@ func addRule(f *seccomp.ScmpFilter, r Rule) error {
 	if len(r.When) == 0 {
 		return f.AddRule(call, action)
 	}
+	for i, c := range r.When {
+		if c.Below == 0 {
+			continue
+		}
+		for _, one := range c.masks() {
+			part := r
+			part.When = slices.Clone(r.When)
+			part.When[i] = one
+			if err := addRule(f, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	var conds []seccomp.ScmpCondition
 	for _, c := range r.When {
 		cond, err := seccomp.MakeCondition(c.Arg, seccomp.CompareMaskedEqual, c.Mask, c.Value)

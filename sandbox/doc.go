@@ -4,7 +4,7 @@
 // A [Profile] is data: a table with one [Rule] a row, each with the call, the
 // conditions on its arguments, and the reason why it is there. The tables of
 // this server's roles are in acceptor.go, worker.go, housekeeper.go, udp.go,
-// logger.go, reloader.go, reporter.go and baseline.go, what every thread with a
+// logger.go, reloader.go, reporter.go, runtime.go and baseline.go, what every thread with a
 // role needs besides in common.go, and what only some builds and options add in
 // greentea.go, overlay_race.go and overlay_test_privileges.go; reviewing the
 // sandbox means reading those files.
@@ -12,10 +12,12 @@
 // gives it to the kernel.
 //
 // Two layers are installed. The baseline goes to every thread of the process
-// at once; it is what the Go runtime's own threads need, and every thread born
-// later inherits it. On top of it each role's thread installs its own profile;
-// the kernel applies both, so a role is never allowed more than the baseline.
-// [Sandbox.Prove] reads back from the kernel that no thread was left out.
+// at once, and has what the boot needs from then on. On top of it each thread
+// installs one more: that of its role, or when the boot is over that of
+// [Runtime], if it is main or one of the Go runtime's own. The kernel applies
+// both, so nobody is allowed more than the baseline, and nothing is allowed by
+// the baseline alone. Every thread born later inherits both.
+// [Sandbox.Seal] reads back from the kernel that no thread was left out.
 //
 // What happens on a call that no rule allows depends on the [Mode]: the
 // process ends with a line that says which role and thread made which call,
@@ -33,7 +35,7 @@
 //     call [SetThreadName] and [BlockSignals].
 //  4. [Sandbox.OpenProof], then [Sandbox.InstallBaseline].
 //  5. Each of those threads calls [Sandbox.EnterRole].
-//  6. [Sandbox.Prove]. Only now may the process serve anybody.
+//  6. [Sandbox.Seal]. Only now may the process serve anybody.
 //
 // A thread with a role must not need memory from the kernel: what it uses is
 // allocated before, its goroutine's stack has grown before (and GODEBUG has
@@ -60,7 +62,7 @@
 // # What a filter does not see
 //
 // Memory behind pointers; so nothing is allowed on the strength of a path or a
-// structure. And on x86-64, uretprobe(2) and uprobe(2), which Linux exempts
+// structure, but of one that [PinName] has put where nothing can change it. And on x86-64, uretprobe(2) and uprobe(2), which Linux exempts
 // from all filters; who calls them without being a probed function gets
 // SIGILL.
 package sandbox

@@ -199,6 +199,11 @@ func listDir(path string) ([]string, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
+	return readDir(fd)
+}
+
+// readDir lists an open directory.
+func readDir(fd int) ([]string, error) {
 	var names []string
 	buf := make([]byte, 16<<10)
 	for {

@@ -138,6 +138,8 @@ const (
 	testOwnEpoll = 13
 	testReload   = 14 // and the next
 	testMemory   = 16 // and its metadata
+	testStatus   = 18
+	testWake     = 19
 	testUDP      = 20
 	testFirst    = 32
 	testClient   = 40
@@ -156,24 +158,26 @@ func testParams(o options) Params {
 		FirstClientFD: testFirst, EndClientFD: testEnd,
 		PID: os.Getpid(), MainTID: unix.Gettid(),
 		Shutdown: o.Shutdown, TestPrivileges: o.TestPrivileges, AsyncPreempt: o.AsyncPreempt, GreenTea: o.GreenTea,
+		StatusFD: testStatus, WakeFD: testWake,
 		PIDDirFD: -1, SyslogFD: -1, Allow: o.Allow, Watch: true,
 	}
 	if o.Syslog {
 		p.SyslogFD = 3
 	}
 	if o.Dir != "" {
-		p.PIDDirFD = testPIDDir
+		p.PIDDirFD, p.PIDNameAt = testPIDDir, 1<<20
 	}
 	if o.Memory {
 		p.MemoryFD, p.MetadataFD = testMemory, testMemory+1
 	}
 	if o.Reload != "" {
-		p.ReloadDirFD, p.ReloadFileFD = testReload, testReload+1
+		p.ReloadDirFD, p.ReloadFileFD, p.ReloadNameAt = testReload, testReload+1, 2<<20
 	}
 	return p
 }
 
-// process is a test process with all its threads in their roles.
+// process is a test process with all its threads in their roles; but main and
+// the runtime's have the baseline alone if the test is about that.
 type process struct {
 	box   *Sandbox
 	locks []Lock
@@ -224,7 +228,19 @@ func boot(o options) *process {
 		fd, err := unix.Open(o.Dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 		must(err)
 		dup(fd, testPIDDir)
+		params.PIDNameAt, err = PinName("pid")
+		must(err)
 	}
+	if o.Reload != "" {
+		params.ReloadNameAt, err = PinName("users")
+		must(err)
+	}
+	status, err := OpenStatus()
+	must(err)
+	dup(status, testStatus)
+	var wake [2]int
+	must(unix.Pipe(wake[:]))
+	dup(wake[1], testWake)
 	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	must(err)
 	must(unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
@@ -260,7 +276,7 @@ func boot(o options) *process {
 	p.box, err = New(params)
 	must(err)
 	ready, entered, confine := make(chan error), make(chan error), make(chan bool)
-	for _, role := range threadRoles {
+	for _, role := range ownThread {
 		name, work := threadName(role), make(chan func())
 		p.todo[role] = work
 		go func() {
@@ -268,6 +284,9 @@ func boot(o options) *process {
 			growStack(200) // and what else a role needs of memory
 			if role == Reloader {
 				ownDescriptors(o.Reload)
+				if o.Locks {
+					must(ReadBelow(testReload))
+				}
 			}
 			err := errors.Join(SetThreadName(name), BlockSignals())
 			if role == UDP {
@@ -281,32 +300,49 @@ func boot(o options) *process {
 			}
 		}()
 	}
-	for range threadRoles {
+	for range ownThread {
 		must(<-ready)
 	}
 	unix.Close(testReload) // in case there is one outside the reloader's table
 	if p.box.Off() {
 		close(confine)
-		for range threadRoles {
+		for range ownThread {
 			must(<-entered)
 		}
 		return p
 	}
 	SpareThreads(runtime.GOMAXPROCS(0) + 4)
+	fillDescriptors()
 	must(p.box.OpenProof())
 	must(p.box.InstallBaseline())
 	close(confine)
-	for range threadRoles {
+	for range ownThread {
 		must(<-entered)
 	}
-	p.proof, err = p.box.Prove()
+	if Role(o.Role) == Process {
+		return p // the baseline alone, as during a boot
+	}
+	p.proof, err = p.box.Seal(nil)
 	must(err)
 	return p
 }
 
-// on runs f on the thread of a role; on main for Process.
+// fillDescriptors puts something at every free descriptor below clients', as a
+// server does.
+func fillDescriptors() {
+	for {
+		fd, err := unix.FcntlInt(testStatus, unix.F_DUPFD_CLOEXEC, 3)
+		must(err)
+		if fd >= testFirst {
+			unix.Close(fd)
+			return
+		}
+	}
+}
+
+// on runs f on the thread of a role; on main for Process and Runtime.
 func (p *process) on(role Role, f func()) {
-	if role == Process {
+	if role == Process || role == Runtime {
 		f()
 		return
 	}
@@ -337,15 +373,18 @@ func tempDir(t *testing.T) string {
 	return dir
 }
 
-// noThread are the roles that no goroutine of a test process can enter, and why.
+// noThread are the roles that no goroutine of a test process can have, and why.
 var noThread = map[Role]string{
-	Process:  "the baseline of all threads; main stands for those without a role",
+	Process:  "the baseline of all threads; main has nothing else during the boot",
 	Reporter: "a thread without Go, which runs no code of a test's",
 }
 
-// threadRoles are all others. [boot] starts a thread for each, so that a new
-// role is in every test that goes through them.
+// threadRoles are all others. [boot] starts a thread for each but Runtime's, which
+// is main, so that a new role is in every test that goes through them.
 var threadRoles = slices.DeleteFunc(slices.Clone(Roles), func(r Role) bool { return noThread[r] != "" })
+
+// ownThread are those of them that a thread of its own enters.
+var ownThread = slices.DeleteFunc(slices.Clone(threadRoles), func(r Role) bool { return r == Runtime })
 
 // threadName is the name of a role's thread, as the server names it.
 func threadName(r Role) string {

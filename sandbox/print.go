@@ -75,6 +75,7 @@ func printJSON(w io.Writer, profiles []Profile) error {
 		Arg   uint   `json:"arg"`
 		Mask  string `json:"mask"`
 		Value string `json:"value"`
+		Below string `json:"below,omitempty"` // with it: from value up to it
 		Text  string `json:"text"`
 	}
 	type rule struct {
@@ -97,7 +98,11 @@ func printJSON(w io.Writer, profiles []Profile) error {
 				one.Errno = unix.ErrnoName(r.Errno)
 			}
 			for _, c := range r.When {
-				one.When = append(one.When, cond{c.Arg, fmt.Sprintf("%#x", c.Mask), fmt.Sprintf("%#x", c.Value), c.Text})
+				when := cond{Arg: c.Arg, Mask: fmt.Sprintf("%#x", c.Mask), Value: fmt.Sprintf("%#x", c.Value), Text: c.Text}
+				if c.Below != 0 {
+					when.Below = fmt.Sprintf("%#x", c.Below)
+				}
+				one.When = append(one.When, when)
 			}
 			o.Rules = append(o.Rules, one)
 		}

@@ -34,8 +34,10 @@ func TestProfileCalls(t *testing.T) {
 		Logger:      thread + "sendto",
 		Reporter:    "exit_group futex write",
 		Reloader:    thread + "close openat read",
-		Process: thread + "accept4 clone close epoll_ctl epoll_wait getrusage gettid madvise mmap mprotect munmap " +
-			"prctl pread64 recvfrom rseq rt_sigprocmask seccomp sendto set_robust_list sigaltstack",
+		Runtime: thread + "clone close gettid madvise mmap mprotect munmap prctl pread64 rseq rt_sigprocmask " +
+			"set_robust_list sigaltstack",
+		Process: thread + "accept4 clone close epoll_ctl epoll_wait getdents64 getrusage gettid madvise mmap mprotect munmap " +
+			"openat prctl pread64 recvfrom rseq rt_sigprocmask seccomp sendto set_robust_list sigaltstack tgkill",
 	}
 	for _, role := range Roles {
 		o := options{}
@@ -54,7 +56,7 @@ func TestProfileCalls(t *testing.T) {
 	for role, p := range testProfiles(options{Memory: true}) {
 		got := p.Calls()
 		added := 0
-		if role == Process {
+		if role == Process || role == Runtime {
 			added = 2
 		}
 		if n := len(testProfiles(options{})[role].Calls()); len(got) != n+added {
@@ -82,7 +84,7 @@ func TestUnpinned(t *testing.T) {
 				t.Errorf("role %s: no reason for %s", role, r.Call)
 			}
 			for _, c := range r.When {
-				if c.Text == "" || c.Value&^c.Mask != 0 {
+				if c.Text == "" || c.Below == 0 && c.Value&^c.Mask != 0 {
 					t.Errorf("role %s: %s: condition %+v", role, r.Call, c)
 				}
 			}
@@ -112,7 +114,8 @@ func TestTestPrivileges(t *testing.T) {
 	without, with := Profiles(testParams(options{})), Profiles(testParams(options{TestPrivileges: true}))
 	for i := range without {
 		want := without[i].Rules
-		if without[i].Role == Process {
+		process := without[i].Role == Process || without[i].Role == Runtime
+		if process {
 			want = append(slices.Clone(want), testPrivileges()...)
 		}
 		if !reflect.DeepEqual(with[i].Rules, want) {
@@ -123,7 +126,7 @@ func TestTestPrivileges(t *testing.T) {
 		if err1 != nil || err2 != nil {
 			t.Fatal(err1, err2)
 		}
-		if same := slices.Equal(a.code, b.code); same == (without[i].Role == Process) {
+		if same := slices.Equal(a.code, b.code); same == process {
 			t.Errorf("role %s: programs equal: %v", without[i].Role, same)
 		}
 	}
@@ -136,11 +139,16 @@ func TestTestPrivileges(t *testing.T) {
 	}
 }
 
+// Nobody signals anybody, but the boot, to have threads seal themselves: that is
+// of the baseline alone.
 func TestTgkillAbsent(t *testing.T) {
 	for role, p := range testProfiles(options{TestPrivileges: true, Dir: "/", Syslog: true, Reload: "/"}) {
 		for _, r := range p.Rules {
 			for _, signalling := range []string{"tgkill", "tkill", "kill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"} {
-				if r.Call == signalling {
+				boot := role == Process && signalling == "tgkill" && slices.ContainsFunc(r.When, func(c Cond) bool {
+					return c == Is(2, sealSignal, "SIGRTMAX")
+				})
+				if r.Call == signalling && !boot {
 					t.Errorf("role %s may %s", role, r.Call)
 				}
 			}
@@ -205,7 +213,7 @@ func TestAppendStatsAllocates(t *testing.T) {
 			Locks: []Lock{{Key: "capabilities"}, {Key: "mdwe", Err: unix.EINVAL}},
 		},
 		calls:   callNames(),
-		threads: []thread{{Process, "runtime"}, {Worker, "worker-0"}},
+		threads: []thread{{Process, "runtime", 1}, {Worker, "worker-0", 7}},
 		proven:  []Proof{{Name: "worker-0", TID: 7, Mode: 2, Filters: 2}},
 	}
 	place := &counts[1*maxCalls+unix.SYS_GETPPID]

@@ -57,7 +57,7 @@ func TestReadBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		roles := map[string]Role{"reporter": Reporter}
-		for _, role := range threadRoles {
+		for _, role := range ownThread {
 			roles[threadName(role)] = role
 		}
 		for _, e := range tids {
@@ -71,6 +71,8 @@ func TestReadBack(t *testing.T) {
 			if role, ok := roles[string(comm[:len(comm)-1])]; ok {
 				want = append(want, programs[role])
 				delete(roles, string(comm[:len(comm)-1]))
+			} else {
+				want = append(want, programs[Runtime])
 			}
 			got, err := filters(tid)
 			if err == unix.EACCES || err == unix.EPERM || err == unix.EIO || err == unix.EINVAL {

@@ -18,9 +18,10 @@ const ReloadFlags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NO
 func reloader(p Params) Profile {
 	dir := Is(0, uint64(p.ReloadDirFD), fmt.Sprintf("its directory %d", p.ReloadDirFD))
 	file := Is(0, uint64(p.ReloadFileFD), fmt.Sprintf("the file %d", p.ReloadFileFD))
+	name := Is(1, uint64(p.ReloadNameAt), fmt.Sprintf("its name at %d", p.ReloadNameAt))
 	flags := Is(2, ReloadFlags, "O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY")
 	rules := []Rule{
-		AllowIf("openat", "opens the authentication file, to read it alone", dir, flags),
+		AllowIf("openat", "opens the authentication file, to read it alone", dir, name, flags),
 		AllowIf("read", "reads it", file),
 		AllowIf("close", "closes it", file),
 	}

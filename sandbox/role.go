@@ -12,10 +12,12 @@ import (
 // Role is what a thread does in the process.
 type Role string
 
-// The roles. Process is the baseline: what every thread is confined to, the Go
-// runtime's own threads and main among them.
+// The roles. Process is the baseline, which every thread is confined to, and
+// Runtime what those without a role, the Go runtime's own threads and main, are
+// confined to on top of it when the boot is over.
 const (
 	Process     Role = "process"
+	Runtime     Role = "runtime"
 	Acceptor    Role = "acceptor"
 	Worker      Role = "worker"
 	Housekeeper Role = "housekeeper"
@@ -26,7 +28,7 @@ const (
 )
 
 // Roles lists them all, the baseline first.
-var Roles = []Role{Process, Acceptor, Worker, Housekeeper, UDP, Logger, Reporter, Reloader}
+var Roles = []Role{Process, Runtime, Acceptor, Worker, Housekeeper, UDP, Logger, Reporter, Reloader}
 
 // Mode is what happens on a call that no rule allows.
 type Mode uint8
@@ -49,10 +51,14 @@ type Modes struct {
 	roles   map[Role]Mode
 }
 
-// Of is the mode of a role.
+// Of is the mode of a role. Threads without one have that of the process, unless
+// they are given another.
 func (m Modes) Of(r Role) Mode {
 	if mode, ok := m.roles[r]; ok {
 		return mode
+	}
+	if r == Runtime {
+		return m.Of(Process)
 	}
 	return m.Default
 }

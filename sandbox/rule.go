@@ -30,11 +30,36 @@ type Rule struct {
 // Cond is a condition on one argument: its bits in Mask equal Value. A mask of
 // all ones compares the whole 64 bits, which for a 32-bit argument is stricter
 // than the kernel looks: bits above must be 0.
+//
+// With Below it is that the argument is at least Value and less than Below, both
+// powers of two; Mask is 0 then.
 type Cond struct {
 	Arg   uint
 	Mask  uint64
 	Value uint64
+	Below uint64
 	Text  string // as a person would write it
+}
+
+// Holds says whether an argument of this value meets the condition.
+func (c Cond) Holds(arg uint64) bool {
+	if c.Below != 0 {
+		return arg >= c.Value && arg < c.Below
+	}
+	return arg&c.Mask == c.Value
+}
+
+// masks are conditions without Below of which one holds where this one does:
+// between a power of two and the next, all higher bits are the same.
+func (c Cond) masks() []Cond {
+	if c.Below == 0 {
+		return []Cond{c}
+	}
+	var all []Cond
+	for from := c.Value; from < c.Below; from *= 2 {
+		all = append(all, Cond{Arg: c.Arg, Mask: ^(from - 1), Value: from, Text: c.Text})
+	}
+	return all
 }
 
 const allBits = ^uint64(0)
@@ -95,14 +120,19 @@ type Params struct {
 	PollFD, EventFD int
 
 	PID, MainTID int
-	Shutdown     bool // -A: workers may interrupt the main thread
-	Watch        bool // there is a logger
-	// PIDDirFD is the directory of a pid file that is removed at exit, or -1.
-	PIDDirFD int
+	// StatusFD is the main thread's own status (see [OpenStatus]), and WakeFD
+	// what main closes to stop the threads.
+	StatusFD, WakeFD int
+	Shutdown         bool // -A: workers may interrupt the main thread
+	Watch            bool // there is a logger
+	// PIDDirFD is the directory of a pid file that is removed at exit, or -1, and
+	// PIDNameAt where its name is (see [PinName]).
+	PIDDirFD, PIDNameAt int
 	// ReloadDirFD is the directory of the authentication file and ReloadFileFD
 	// what the file is opened as, both in the reloader's own table of
-	// descriptors; 0 where there is no such thread.
-	ReloadDirFD, ReloadFileFD int
+	// descriptors; 0 where there is no such thread. ReloadNameAt is where the
+	// file's name is (see [PinName]).
+	ReloadDirFD, ReloadFileFD, ReloadNameAt int
 	// MemoryFD and MetadataFD are the memory file and its metadata, which main
 	// writes at the end; 0 without -e.
 	MemoryFD, MetadataFD int
@@ -140,13 +170,13 @@ func roles(p Params) []Profile {
 
 // HasRole says whether there is a thread with a role.
 func (p Params) HasRole(r Role) bool {
-	return r == Process || r == Reporter || slices.ContainsFunc(roles(p), func(p Profile) bool { return p.Role == r })
+	return r == Process || r == Runtime || r == Reporter || slices.ContainsFunc(roles(p), func(p Profile) bool { return p.Role == r })
 }
 
-// Profiles returns the baseline and the profile of each role, with the
-// overlays that were asked for.
+// Profiles returns the baseline, and the profiles of the threads without a role
+// and of each role, with the overlays that were asked for.
 func Profiles(p Params) []Profile {
-	profiles := append([]Profile{baseline(p)}, roles(p)...)
+	profiles := append([]Profile{baseline(p), runtimeThreads(p)}, roles(p)...)
 	profiles = append(profiles, reporter(p))
 	for i := range profiles {
 		profile := &profiles[i]
@@ -155,14 +185,15 @@ func Profiles(p Params) []Profile {
 				profile.Rules = append(profile.Rules, r)
 			}
 		}
-		if p.GreenTea && profile.Role != Process && profile.Role != Reporter {
+		if p.GreenTea && profile.Role != Process && profile.Role != Runtime && profile.Role != Reporter {
 			profile.Rules = append(profile.Rules, greenTeaRule())
 		}
-		if p.TestPrivileges && profile.Role == Process {
+		if p.TestPrivileges && (profile.Role == Process || profile.Role == Runtime) {
 			profile.Rules = append(profile.Rules, testPrivileges()...)
 		}
 		for _, a := range p.Allow {
-			if profile.Role == a.Role || profile.Role == Process {
+			// What the process may, threads without a role may at work as well.
+			if profile.Role == a.Role || profile.Role == Process || profile.Role == Runtime && a.Role == Process {
 				profile.Rules = append(profile.Rules, Rule{
 					Call: a.Call, Feature: "--sandbox-allow",
 					Reason: "the operator asked for it",

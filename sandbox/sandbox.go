@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sandbox closes around a process step by step; see the order in the
@@ -28,6 +30,7 @@ type Sandbox struct {
 type thread struct {
 	role Role
 	name string
+	tid  int
 }
 
 // New prepares a sandbox of this server's roles.
@@ -35,14 +38,15 @@ func New(p Params) (*Sandbox, error) { return NewOf(p, Profiles(p)) }
 
 // NewOf compiles profiles, installs the handler for violations and starts the
 // thread that tells of them. One profile must be that of Process, and allow
-// what the others do. With the default mode off it does nothing, and neither
+// what the others do and what [Sandbox.Seal] needs; without one of Runtime,
+// threads without a role stay with that of Process. With the default mode off it does nothing, and neither
 // do the other steps.
 func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	s := &Sandbox{params: p, off: p.Modes.Default == Off, programs: map[Role]*Program{}, profiles: map[Role]Profile{}}
 	for _, profile := range profiles {
 		s.profiles[profile.Role] = profile
 	}
-	s.threads = append(s.threads, thread{Process, "runtime"})
+	s.threads = append(s.threads, thread{role: Process, name: "runtime"})
 	if s.off {
 		return s, nil
 	}
@@ -81,7 +85,13 @@ func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	// Unless it is told how many processors to use, the Go runtime looks now
 	// and then how many there are, by sched_getaffinity and cgroup files.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	return s, startTrap(p.Name, p.SyslogFD, s.Mode(Process) == Audit)
+	if err := startTrap(p.Name, p.SyslogFD, s.Mode(Process) == Audit); err != nil {
+		return nil, err
+	}
+	if seal, ok := s.programs[Runtime]; ok {
+		return s, prepareSeal(seal, p.PID)
+	}
+	return s, nil
 }
 
 // InstallBaseline puts the baseline on every thread of the process. It is the
@@ -109,7 +119,7 @@ func (s *Sandbox) EnterRole(role Role, name string) error {
 	s.mu.Lock()
 	index := len(s.threads)
 	if index < maxThreads {
-		s.threads = append(s.threads, thread{role, name})
+		s.threads = append(s.threads, thread{role, name, unix.Gettid()})
 	}
 	s.mu.Unlock()
 	if index == maxThreads {

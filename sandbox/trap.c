@@ -242,6 +242,12 @@ static void tell(void) {
 	}
 }
 
+void trap_doze(int us) {
+	struct timespec time = {us / 1000000, us % 1000000 * 1000};
+	uint32_t never = 0;
+	futex(&never, FUTEX_WAIT, 0, &time);
+}
+
 static void confine(void) {
 	struct sock_fprog prog = {confine_length, confine_code};
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) != 0)

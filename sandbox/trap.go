@@ -4,11 +4,15 @@ package sandbox
 // #cgo LDFLAGS: -lpthread -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 // #include <stdlib.h>
 // #include "libc.h"
+// #include "pin.h"
+// #include "seal.h"
 // #include "trap.h"
 import "C"
 
 import (
 	"fmt"
+	"os"
+	"os/signal"
 	"runtime"
 	"sync/atomic"
 	"unsafe"
@@ -49,9 +53,7 @@ func startTrap(name string, syslogFD int, audit bool) error {
 		C.trap_name(C.int(nr), c)
 		C.free(unsafe.Pointer(c))
 	}
-	c := C.CString(string(Process))
-	defer C.free(unsafe.Pointer(c))
-	C.trap_default(c, cbool(audit))
+	defaultTrap(Process, audit)
 	return startReporter(syslogFD)
 }
 
@@ -112,6 +114,49 @@ func confineReporter(p *Program) error {
 	}
 	return nil
 }
+
+// defaultTrap notes what the threads without a role are.
+func defaultTrap(role Role, audit bool) {
+	c := C.CString(string(role))
+	defer C.free(unsafe.Pointer(c))
+	C.trap_default(c, cbool(audit))
+}
+
+// pinEnd is above every pinned name.
+const pinEnd = C.PIN_END
+
+// pinBytes puts bytes where nothing can exchange them, and returns the address.
+func pinBytes(b []byte) (int, error) {
+	at, err := C.pin_bytes(unsafe.Pointer(&b[0]), C.size_t(len(b)))
+	if at == 0 {
+		return 0, fmt.Errorf("sandbox: mapping a page below %d MiB: %w", pinEnd>>20, err)
+	}
+	return int(at), nil
+}
+
+// sealSignal is the signal by which threads without a role are asked to seal
+// themselves.
+const sealSignal = C.SEAL_SIGNAL
+
+// prepareSeal installs the handler by which threads seal themselves. The Go
+// runtime has a thread that takes those signals only which are asked for; nothing
+// is ever sent to the channel, for the handler is another then.
+func prepareSeal(p *Program, pid int) error {
+	signal.Notify(make(chan os.Signal, 1), unix.Signal(sealSignal))
+	if n := C.seal_init((*C.struct_sock_filter)(unsafe.Pointer(&p.code[0])), C.int(len(p.code)), C.int(pid)); n != 0 {
+		return fmt.Errorf("sandbox: handler of signal %d: %w", sealSignal, unix.Errno(n))
+	}
+	return nil
+}
+
+// openSeal says whether the signal has any effect.
+func openSeal(open bool) { C.seal_open(cbool(open)) }
+
+// sealErrno is the error of a thread that could not seal itself, or 0.
+func sealErrno() unix.Errno { return unix.Errno(C.seal_error()) }
+
+// doze waits for some microseconds with nothing but a futex.
+func doze(us int) { C.trap_doze(C.int(us)) }
 
 // nameTrap notes who the calling thread is.
 func nameTrap(index int, role Role, name string, audit bool) {

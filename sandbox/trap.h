@@ -23,6 +23,8 @@ int trap_confine(struct sock_filter *code, int length);
 // trap_counts is the table of forbidden calls that were made, MAX_CALLS for
 // each thread.
 uint64_t *trap_counts(void);
+// trap_doze waits for some microseconds.
+void trap_doze(int us);
 // trap_again makes a call from the address trap_trampoline.
 long trap_again(long nr, long a, long b, long c, long d, long e, long f);
 uintptr_t trap_trampoline(void);

@@ -53,7 +53,7 @@ func (p Profile) want(name string, args [6]uint64, otherwise int) int {
 	for _, r := range p.Rules {
 		fits := r.Call == name
 		for _, c := range r.When {
-			fits = fits && args[c.Arg]&c.Mask == c.Value
+			fits = fits && c.Holds(args[c.Arg])
 		}
 		if fits && r.Errno != 0 {
 			return int(r.Errno)
@@ -86,7 +86,7 @@ func (p Profile) attempts(name string) [][6]uint64 {
 				wrong[c.Arg] ^= 1 << bit
 				all = append(all, wrong)
 			}
-			for _, near := range []uint64{c.Value - 1, c.Value + 1, c.Value * 2, c.Value | 1<<32, 0, ones} {
+			for _, near := range []uint64{c.Value - 1, c.Value + 1, c.Value * 2, c.Value | 1<<32, c.Below, c.Below - 1, c.Below | c.Value, 0, ones} {
 				wrong := right
 				wrong[c.Arg] = near
 				all = append(all, wrong)

@@ -12,65 +12,100 @@ import (
 
 // The proof that no thread was left out is read from the kernel: the status
 // file of each thread in /proc (proc_pid_status(5), fields Seccomp and
-// Seccomp_filters). Files cannot be opened any more once the baseline is in
-// force, so they are opened before; what they hold is made when it is read.
+// Seccomp_filters).
 
-// proof are the status files of the threads there were, as descriptors: an
+// proof is the way to the status files of all threads: descriptors, for an
 // os.File would bring Go's poller into the process.
 type proof struct {
-	fds []int
-	// inherited is how many filters each thread had before: a container gives
+	tasks int // the directory with one for each thread
+	// inherited is how many filters there were before ours: a container gives
 	// its processes filters of its own, which prove nothing.
-	inherited []int
+	inherited int
 }
 
-// OpenProof opens the status file of every thread. Threads that are born later
-// inherit their parent's filters. The files go where clients' descriptors are,
-// for the baseline lets only those be read and closed.
+// OpenStatus opens the calling thread's own status, as [Params.StatusFD].
+func OpenStatus() (int, error) {
+	fd, err := unix.Open("/proc/thread-self/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("sandbox: the filters cannot be read back: /proc/thread-self/status: %w", err)
+	}
+	return fd, nil
+}
+
+// OpenProof opens the way to read back every thread's filters. Descriptors for
+// it go where clients' are later, for the baseline lets only those be closed.
 func (s *Sandbox) OpenProof() error {
 	if s.off {
 		return nil
 	}
-	tids, err := listDir("/proc/self/task")
+	const path = "/proc/self/task"
+	low, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("sandbox: /proc does not list this process's threads, so the filters cannot be read back: %w", err)
+		return fmt.Errorf("sandbox: %s does not list this process's threads, so the filters cannot be read back: %w", path, err)
 	}
-	s.proof = &proof{}
-	buf := make([]byte, statusSize)
+	defer unix.Close(low)
+	own, err := readStatus(s.params.StatusFD)
+	if err != nil {
+		return fmt.Errorf("sandbox: reading the status of the calling thread: %w", err)
+	}
+	tasks, err := unix.FcntlInt(uintptr(low), unix.F_DUPFD_CLOEXEC, s.params.FirstClientFD)
+	if err != nil {
+		return fmt.Errorf("sandbox: moving a descriptor: %w", err)
+	}
+	s.proof = &proof{tasks: tasks, inherited: max(own.Filters, 0)}
+	return nil
+}
+
+func (p *proof) close() { unix.Close(p.tasks) }
+
+// read reads the status of every thread there is.
+func (p *proof) read() ([]Proof, error) {
+	dir, err := unix.Openat(p.tasks, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: listing the threads: %w", err)
+	}
+	defer unix.Close(dir)
+	tids, err := readDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: listing the threads: %w", err)
+	}
+	var all []Proof
 	for _, tid := range tids {
-		fd, err := unix.Open("/proc/self/task/"+tid+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == unix.ENOENT {
+		one, err := p.readOne(tid)
+		if err == unix.ENOENT || err == unix.ESRCH {
 			continue // the thread ended
 		}
-		if err == nil {
-			low := fd
-			fd, err = unix.FcntlInt(uintptr(low), unix.F_DUPFD_CLOEXEC, s.params.FirstClientFD)
-			unix.Close(low)
-		}
 		if err != nil {
-			s.proof.close()
-			return fmt.Errorf("sandbox: opening the status of thread %s: %w", tid, err)
+			return all, fmt.Errorf("sandbox: reading the status of thread %s: %w", tid, err)
 		}
-		s.proof.fds = append(s.proof.fds, fd)
-		n, err := unix.Pread(fd, buf, 0)
-		if err != nil && err != unix.ESRCH {
-			s.proof.close()
-			return fmt.Errorf("sandbox: reading the status of thread %s: %w", tid, err)
-		}
-		s.proof.inherited = append(s.proof.inherited, parseStatus(buf[:max(n, 0)]).Filters)
+		all = append(all, one)
 	}
-	return nil
+	return all, nil
+}
+
+func (p *proof) readOne(tid string) (Proof, error) {
+	fd, err := unix.Openat(p.tasks, tid+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Proof{}, err
+	}
+	defer unix.Close(fd)
+	one, err := readStatus(fd)
+	one.Inherited = p.inherited
+	return one, err
+}
+
+// readStatus reads a status file from its beginning: what it holds is made then.
+func readStatus(fd int) (Proof, error) {
+	buf := make([]byte, statusSize)
+	n, err := unix.Pread(fd, buf, 0)
+	if err != nil {
+		return Proof{}, err
+	}
+	return parseStatus(buf[:n]), nil
 }
 
 // statusSize is more than a status file has.
 const statusSize = 8192
-
-func (p *proof) close() {
-	for _, fd := range p.fds {
-		unix.Close(fd)
-	}
-	p.fds = nil
-}
 
 // Proof is what the kernel says of one thread.
 type Proof struct {
@@ -86,51 +121,25 @@ type Proof struct {
 	NoNewPrivs   bool
 }
 
+// own is how many filters of ours the thread has.
+func (p Proof) own() int { return p.Filters - p.Inherited }
+
 // modeFilter is a thread's Seccomp field when filters are in force
 // (SECCOMP_MODE_FILTER).
 const modeFilter = 2
 
 var errUnproven = errors.New("sandbox: not every thread is filtered")
 
-// Prove reads back that every thread has filters that it did not have before:
-// the baseline, and a thread in a role one more.
-func (s *Sandbox) Prove() ([]Proof, error) {
-	if s.off {
-		return nil, nil
-	}
-	defer s.proof.close()
-	var all []Proof
-	var open []string
-	inRole := 0
-	buf := make([]byte, statusSize)
-	for i, fd := range s.proof.fds {
-		n, err := unix.Pread(fd, buf, 0)
-		if err == unix.ESRCH || n == 0 {
-			continue // the thread ended meanwhile
+// unproven is the error that names threads which lack a filter.
+func unproven(open []Proof) error {
+	var names []string
+	for _, p := range open {
+		if p.Filters < 0 {
+			return fmt.Errorf("%w: this kernel does not tell how many filters a thread has; Linux 5.9 or newer does", errUnproven)
 		}
-		if err != nil {
-			return all, fmt.Errorf("sandbox: reading the status of a thread: %w", err)
-		}
-		p := parseStatus(buf[:n])
-		p.Inherited = max(s.proof.inherited[i], 0)
-		all = append(all, p)
-		own := p.Filters - p.Inherited
-		if p.Mode != modeFilter || (p.Filters >= 0 && own < 1) {
-			open = append(open, fmt.Sprintf("%s (tid %d: mode %d, %d filters of our own)", p.Name, p.TID, p.Mode, own))
-		}
-		if p.Filters < 0 || own >= 2 {
-			inRole++
-		}
+		names = append(names, fmt.Sprintf("%s (tid %d: mode %d, %d filters of our own)", p.Name, p.TID, p.Mode, p.own()))
 	}
-	if len(open) > 0 {
-		return all, fmt.Errorf("%w: %s", errUnproven, strings.Join(open, ", "))
-	}
-	// The threads in roles, and the reporter.
-	if want := s.Threads() + 1; inRole < want {
-		return all, fmt.Errorf("%w: %d threads have the filter of a role, not %d", errUnproven, inRole, want)
-	}
-	s.proven = all
-	return all, nil
+	return fmt.Errorf("%w: %s", errUnproven, strings.Join(names, ", "))
 }
 
 // parseStatus reads the fields of a status file that count.

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func init() {
@@ -19,17 +22,31 @@ func init() {
 				must(other.InstallAll())
 			}
 		}
+		status, err := OpenStatus()
+		must(err)
+		must(unix.Dup3(status, testStatus, 0))
 		box, err := New(testParams(o))
 		must(err)
+		fillDescriptors()
 		must(box.OpenProof())
 		switch o.Kind {
 		case "one thread": // has the baseline, and the others do not
 			must(box.Program(Process).Install())
+		case "deaf": // a thread that does not seal itself
+			sealing = 30
+			deaf := make(chan error)
+			go func() {
+				runtime.LockOSThread()
+				deaf <- errors.Join(SetThreadName("deaf"), BlockSignals())
+				<-deaf
+			}()
+			must(<-deaf)
+			must(box.InstallBaseline())
 		case "no role": // a thread says that it entered one and did not
 			must(box.InstallBaseline())
-			box.threads = append(box.threads, thread{Worker, "worker-0"})
+			box.threads = append(box.threads, thread{Worker, "worker-0", 1})
 		}
-		_, err = box.Prove()
+		_, err = box.Seal(nil)
 		fmt.Fprintf(os.Stderr, "%v: %v\n", errors.Is(err, errUnproven), err)
 	}
 }
@@ -40,7 +57,8 @@ func TestProofFails(t *testing.T) {
 	for kind, want := range map[string]string{
 		"one thread": "true: sandbox: not every thread is filtered: ",
 		"nothing":    "true: sandbox: not every thread is filtered: ",
-		"no role":    "true: sandbox: not every thread is filtered: 1 threads have the filter of a role, not 2",
+		"deaf":       "true: sandbox: not every thread is filtered: deaf (tid ",
+		"no role":    "true: sandbox: not every thread is filtered: worker-0 (tid 1) does not have the filter of its role",
 	} {
 		for inherited := range 3 {
 			run(t, "unproven", options{Kind: kind, Count: inherited}).check(t, 0, want)

@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"sync/atomic"
 
@@ -367,14 +366,18 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	if err := gate.all(confined); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
-	if _, err := box.Prove(); err != nil {
+	// Whoever waits for the server is told before main is confined for good, too,
+	// for it may not send after. Clients that connect already wait for the gate.
+	begin := func() error {
+		if err := s.beginMemoryFile(); err != nil {
+			return err
+		}
+		s.tellWaiters()
+		return nil
+	}
+	if _, err := box.Seal(begin); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
-	if err := s.beginMemoryFile(); err != nil {
-		return err
-	}
-	// Before anybody is served: a worker that was taken over would find them.
-	s.tellWaiters()
 	gate.open(work)
 	s.wait(signals)
 	return nil
@@ -447,7 +450,5 @@ func (s *Server) wait(signals <-chan os.Signal) {
 	if graceful && s.file != nil {
 		s.saveMemoryFile()
 	}
-	if s.pidDir >= 0 {
-		unix.Unlinkat(s.pidDir, filepath.Base(s.cfg.PIDFile), 0)
-	}
+	s.pidFile.remove()
 }

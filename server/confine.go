@@ -44,7 +44,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 		MainTID:        s.mainTID,
 		Shutdown:       s.cfg.EnableShutdown,
 		Watch:          s.logger != nil,
-		PIDDirFD:       -1,
+		WakeFD:         s.wakeEnd,
 		SyslogFD:       -1,
 		TestPrivileges: s.cfg.TestPrivileges,
 		AsyncPreempt:   sandbox.AsyncPreempt(),
@@ -70,14 +70,13 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if s.cfg.Daemon && s.modes.Default != sandbox.Off {
 		p.SyslogFD = openSyslog()
 	}
-	if s.cfg.PIDFile != "" {
-		dir := filepath.Dir(s.cfg.PIDFile)
-		if fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
-			p.PIDDirFD = fd
-			locks.Writable = append(locks.Writable, dir)
-		}
+	s.pidFile = openPIDFile(s.cfg.PIDFile)
+	if p.PIDDirFD, p.PIDNameAt = s.pidFile.dir, s.pidFile.name; p.PIDDirFD >= 0 {
+		locks.Removable = append(locks.Removable, filepath.Dir(s.cfg.PIDFile))
 	}
-	s.pidDir = p.PIDDirFD
+	if p.StatusFD, err = sandbox.OpenStatus(); err != nil {
+		return nil, fail(ExitFailure, "%w", err)
+	}
 	s.memoryParams(&p)
 	if s.auth != nil {
 		s.auth.reloadParams(&p, &locks)

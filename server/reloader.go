@@ -22,13 +22,13 @@ type auth struct {
 	table   *authTable
 	fresh   *authTable // what the file is read into
 	buf     []byte
-	name    []byte // of the file in its directory, with a NUL
 	text    []byte // a line for stderr is put together here
 	asked   atomic.Uint32
 	verbose *atomic.Int32
 
 	path      string
 	dir, file int // descriptors: the directory, and what the file is opened as
+	name      int // address of its name in the directory (sandbox.PinName)
 }
 
 // newAuth reads the authentication file for the first time.
@@ -42,11 +42,9 @@ func newAuth(path string, verbose *atomic.Int32) (*auth, error) {
 	if a.buf, err = cache.MapBytes(maxAuthFile + 1); err != nil {
 		return nil, err
 	}
-	name := filepath.Base(path)
-	if a.name, err = cache.MapBytes(len(name) + 1); err != nil {
-		return nil, err
+	if a.name, err = sandbox.PinName(filepath.Base(path)); err != nil {
+		return nil, fail(ExitOSErr, "%w", err)
 	}
-	copy(a.name, name)
 	if a.text, err = cache.MapBytes(256 + len(path)); err != nil {
 		return nil, err
 	}
@@ -116,10 +114,14 @@ func (a *auth) reachable() error {
 
 // settle gives the calling thread, which is the reloader's, a descriptor table
 // of its own with stderr and, at every other number below the one that the file
-// is opened as, the directory: so the file always gets that one.
+// is opened as, the directory: so the file always gets that one. And all other files
+// are closed to it.
 func (a *auth) settle() error {
 	if err := sandbox.LeaveDescriptors(); err != nil {
 		return fmt.Errorf("giving the reloader descriptors of its own: %w", err)
+	}
+	if err := sandbox.ReadBelow(a.dir); err != nil {
+		return err
 	}
 	const stderr = 2
 	for fd := range a.file {
@@ -207,6 +209,6 @@ func (a *auth) refuse(what, why string, line int) {
 
 // reloadParams are the reloader's part of what the sandbox is made from.
 func (a *auth) reloadParams(p *sandbox.Params, locks *sandbox.LockParams) {
-	p.ReloadDirFD, p.ReloadFileFD = a.dir, a.file
+	p.ReloadDirFD, p.ReloadFileFD, p.ReloadNameAt = a.dir, a.file, a.name
 	locks.Readable = append(locks.Readable, filepath.Dir(a.path))
 }

@@ -49,7 +49,7 @@ type Server struct {
 	box          *sandbox.Sandbox
 	modes        sandbox.Modes
 	locks        []sandbox.Lock
-	pidDir       int // descriptor of the pid file's directory, or -1
+	pidFile      pidFile
 
 	stopping atomic.Bool
 

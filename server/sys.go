@@ -153,11 +153,26 @@ func futexWake(word *atomic.Uint32) {
 	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakePrivate, 1, 0, 0, 0)
 }
 
-// openAt opens a file, whose name ends with a NUL, to be read.
-func openAt(dir int, name []byte) (int, syscall.Errno) {
-	fd, _, errno := syscall.Syscall6(unix.SYS_OPENAT, uintptr(dir),
-		uintptr(unsafe.Pointer(unsafe.SliceData(name))), sandbox.ReloadFlags, 0, 0, 0)
+// The names of files in the calls below are addresses that the filters know (see
+// sandbox.PinName).
+
+// openAt opens a file of a directory, to be read.
+func openAt(dir, name int) (int, syscall.Errno) {
+	fd, _, errno := syscall.Syscall6(unix.SYS_OPENAT, uintptr(dir), uintptr(name), sandbox.ReloadFlags, 0, 0, 0)
 	return int(fd), errno
+}
+
+// statAt tells which file has the name in a directory.
+func statAt(dir, name int, st *unix.Stat_t) syscall.Errno {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_NEWFSTATAT, uintptr(dir), uintptr(name), uintptr(unsafe.Pointer(st)),
+		unix.AT_SYMLINK_NOFOLLOW, 0, 0)
+	return errno
+}
+
+// unlinkAt removes a file of a directory.
+func unlinkAt(dir, name int) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_UNLINKAT, uintptr(dir), uintptr(name), 0)
+	return errno
 }
 
 // readFile reads into b, which is not empty, from what openAt opened.

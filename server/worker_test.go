@@ -33,7 +33,7 @@ func testConfig() Config {
 // newBench makes a server with one worker and one connection to it.
 func newBench(t testing.TB, cfg Config) *bench {
 	t.Helper()
-	s := &Server{cfg: cfg, clock: newClock(), pid: unix.Getpid(), mainTID: unix.Gettid(), pidDir: -1}
+	s := &Server{cfg: cfg, clock: newClock(), pid: unix.Getpid(), mainTID: unix.Gettid(), pidFile: pidFile{dir: -1}}
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}

@@ -103,6 +103,8 @@ func TestDescriptorsOfThreads(t *testing.T) {
 					what = "the memory file and its metadata"
 				case to == "anon_inode:[eventpoll]":
 					what = "epoll instances"
+				case to == fmt.Sprintf("/proc/%d/task/%d/status", s.PID(), s.PID()):
+					what = "main's own status (to read)"
 				case to == "anon_inode:[eventfd]":
 					what = "the Go runtime's eventfd"
 				case strings.HasPrefix(to, "/sys/fs/cgroup/"):

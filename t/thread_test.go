@@ -37,12 +37,8 @@ func TestEveryThreadIsFiltered(t *testing.T) {
 			f[k] = strings.TrimSpace(v)
 		}
 		filters, _ := strconv.Atoi(f["Seccomp_filters"])
-		need := 1
-		if want[f["Name"]] {
-			need = 2
-			delete(want, f["Name"])
-		}
-		if f["Seccomp"] != "2" || filters < need || f["NoNewPrivs"] != "1" {
+		delete(want, f["Name"])
+		if f["Seccomp"] != "2" || filters != 2 || f["NoNewPrivs"] != "1" {
 			t.Errorf("thread %s: mode %s, %d filters, no_new_privs %s", f["Name"], f["Seccomp"], filters, f["NoNewPrivs"])
 		}
 		for _, set := range []string{"CapPrm", "CapEff", "CapInh", "CapAmb"} {
@@ -76,7 +72,7 @@ func TestStatsSandbox(t *testing.T) {
 			t.Errorf("nothing is said of %s", lock)
 		}
 	}
-	for name, filters := range map[string]string{"acceptor": "2", "housekeeper": "2", "logger": "2", "worker-0": "2", "worker-1": "2", "reporter": "2", "gomcd": "1"} {
+	for name, filters := range map[string]string{"acceptor": "2", "housekeeper": "2", "logger": "2", "worker-0": "2", "worker-1": "2", "reporter": "2", "gomcd": "2"} {
 		found := false
 		for stat, value := range m {
 			if strings.HasPrefix(stat, "thread:"+name+":") && value == filters {
@@ -97,7 +93,7 @@ func TestStatsSandbox(t *testing.T) {
 // forbidden.
 func TestAuditFindsNothing(t *testing.T) {
 	s := harness.Start(t, harness.Production(), "--sandbox=audit")
-	s.Says = "gomcd: the sandbox only AUDITS process, acceptor, worker, housekeeper, logger: their forbidden system calls are counted (stats sandbox) and made\n"
+	s.Says = "gomcd: the sandbox only AUDITS process, runtime, acceptor, worker, housekeeper, logger: their forbidden system calls are counted (stats sandbox) and made\n"
 	c := s.Dial(t)
 	for i := range 1000 {
 		c.Set(fmt.Sprintf("k%d", i), strings.Repeat("v", i))

@@ -15,6 +15,7 @@ import (
 const (
 	examplePoll        = 3
 	exampleEvent       = 4
+	exampleStatus      = 5
 	exampleListener    = 6
 	exampleUDP         = 7
 	exampleDir         = 8
@@ -22,6 +23,8 @@ const (
 	exampleEpoll       = 11
 	exampleMemory      = 28
 	exampleFirstClient = 32
+	exampleWake        = 1120
+	exampleName        = 1 << 20 // an address
 )
 
 // showProfiles prints the profiles that a server with these flags would
@@ -35,19 +38,19 @@ func (c *command) showProfiles(w io.Writer) error {
 		Modes: modes, ListenFDs: []int{exampleListener},
 		FirstClientFD: exampleFirstClient, EndClientFD: exampleFirstClient + c.cfg.MaxConns,
 		PID: os.Getpid(), MainTID: os.Getpid(), Shutdown: c.cfg.EnableShutdown, Watch: c.cfg.WatchEnabled,
-		PollFD: examplePoll, EventFD: exampleEvent, PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(), GreenTea: sandbox.GreenTea,
+		PollFD: examplePoll, EventFD: exampleEvent, StatusFD: exampleStatus, WakeFD: exampleWake, PIDDirFD: -1, SyslogFD: -1, TestPrivileges: c.cfg.TestPrivileges, AsyncPreempt: sandbox.AsyncPreempt(), GreenTea: sandbox.GreenTea,
 	}
 	if c.cfg.UDPPort != 0 {
 		p.UDPFDs = []int{exampleUDP}
 	}
 	if c.cfg.PIDFile != "" {
-		p.PIDDirFD = exampleDir
+		p.PIDDirFD, p.PIDNameAt = exampleDir, exampleName
 	}
 	if c.cfg.Daemon {
 		p.SyslogFD = exampleSyslog
 	}
 	if c.cfg.AuthFile != "" {
-		p.ReloadDirFD, p.ReloadFileFD = exampleDir, exampleDir+1
+		p.ReloadDirFD, p.ReloadFileFD, p.ReloadNameAt = exampleDir, exampleDir+1, exampleName
 	}
 	if c.cfg.MemoryFile != "" {
 		p.MemoryFD, p.MetadataFD = exampleMemory, exampleMemory+1

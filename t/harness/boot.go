@@ -159,8 +159,8 @@ func (b *Boot) Answers() bool {
 	return string(answer[:n]) == "MN\r\n"
 }
 
-// OpenThreads lists the threads that lack a filter of the server's own, or in a
-// role one of its role. inherited is how many every thread has had before.
+// OpenThreads lists the threads that lack the baseline, or the filter that each
+// has on top of it. inherited is how many every thread has had before.
 func (s *Server) OpenThreads(inherited int) []string {
 	s.t.Helper()
 	var open []string
@@ -179,11 +179,7 @@ func (s *Server) OpenThreads(inherited int) []string {
 			f[k] = strings.TrimSpace(v)
 		}
 		filters, _ := strconv.Atoi(f["Seccomp_filters"])
-		need := inherited + 1
-		if f["Name"] != "gomcd" {
-			need++ // every thread with a name is in a role
-		}
-		if f["Seccomp"] != "2" || filters < need || f["NoNewPrivs"] != "1" {
+		if f["Seccomp"] != "2" || filters < inherited+2 || f["NoNewPrivs"] != "1" {
 			open = append(open, fmt.Sprintf("%s (mode %s, %d filters, no_new_privs %s)", f["Name"], f["Seccomp"], filters, f["NoNewPrivs"]))
 		}
 	}

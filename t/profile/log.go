@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,6 +29,9 @@ type Log struct {
 	strange  map[string]int64 // that no row allows
 	names    map[int32]string
 	baseline bool
+	// sealed: main has come back from the last filter, so that every thread
+	// without a role has it, be it born later.
+	sealed bool
 	// Threads that are making the call that confines them: whoever makes
 	// another has come back from it.
 	confining map[uint32]sandbox.Role
@@ -61,6 +65,7 @@ func (l *Log) Note(tid uint32, nr int32, args [6]uint64) {
 			l.baseline = true
 		} else {
 			l.roles[tid] = role
+			l.sealed = l.sealed || int(tid) == l.pid
 		}
 	}
 	call, ok := l.names[nr]
@@ -84,20 +89,22 @@ func (l *Log) Note(tid uint32, nr int32, args [6]uint64) {
 // baseline, which is asked about every call.
 func (l *Log) count(tid uint32, call string, args [6]uint64) {
 	role, confined := l.roles[tid]
-	if !confined {
-		if i := find(l.rows, sandbox.Process, call, args, l.privileged && l.file(call, args)); i >= 0 {
-			l.counts[i]++
-		} else {
-			l.strange[fmt.Sprintf("process: %s(%#x)", call, args)]++
-		}
-		return
+	switch {
+	case !confined && l.sealed:
+		role = sandbox.Runtime
+	case !confined:
+		role = sandbox.Process
 	}
-	i := find(l.rows, role, call, args, false)
+	privileged := l.privileged && (role == sandbox.Process || role == sandbox.Runtime) && l.file(call, args)
+	i := find(l.rows, role, call, args, privileged)
 	if i < 0 {
 		l.strange[fmt.Sprintf("%s: %s(%#x)", role, call, args)]++
 		return
 	}
 	l.counts[i]++
+	if role == sandbox.Process {
+		return
+	}
 	for j := range l.rows {
 		if r := &l.rows[j]; r.Role == sandbox.Process && r.Call == call && r.Arguments == l.rows[i].Arguments {
 			l.counts[j]++
@@ -121,10 +128,14 @@ func (l *Log) file(call string, args [6]uint64) bool {
 	return strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "/proc/")
 }
 
-// roleOf is the role that a thread has its name from.
+// roleOf is the role that a thread has its name from, or that of those without a
+// name of their own.
 func (l *Log) roleOf(tid uint32) sandbox.Role {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/comm", l.pid, tid))
 	name, _, _ := strings.Cut(strings.TrimSpace(string(b)), "-")
+	if !slices.Contains(sandbox.Roles, sandbox.Role(name)) {
+		return sandbox.Runtime
+	}
 	return sandbox.Role(name)
 }
 

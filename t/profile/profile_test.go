@@ -86,7 +86,7 @@ func TestRows(t *testing.T) {
 	}
 	for _, want := range []string{
 		"worker recvfrom ", "worker close N..N", "worker write 2", "acceptor accept4 listener N; SOCK_NONBLOCK|SOCK_CLOEXEC",
-		"worker tgkill own pid N; main thread N; SIGINT", "process madvise MADV_DONTNEED",
+		"worker tgkill own pid N; main thread N; SIGINT", "runtime madvise an address from 4 MiB up; MADV_DONTNEED", "process tgkill own pid N; SIGRTMAX",
 	} {
 		if !found[want] {
 			t.Errorf("no row %q", want)

@@ -94,7 +94,7 @@ func (r *Row) allows(call string, args [6]uint64) bool {
 		return false
 	}
 	for i, c := range r.rule.When {
-		if !r.varies[i] && args[c.Arg]&c.Mask != c.Value {
+		if !r.varies[i] && !c.Holds(args[c.Arg]) {
 			return false
 		}
 	}

@@ -76,6 +76,18 @@ func AppendKey(dst, key []byte, binary bool) []byte {
 	return append(dst, key...)
 }
 
+// Plain says whether a key can stand in a line of text as it is: it has no
+// space and no control byte. One that came in a packet may have any.
+func Plain(key []byte) bool {
+	const del = 0x7f
+	for _, c := range key {
+		if c <= ' ' || c == del {
+			return false
+		}
+	}
+	return true
+}
+
 // AppendMetaFlag appends " <flag><v>".
 func AppendMetaFlag(dst []byte, flag byte, v uint64) []byte {
 	dst = append(dst, ' ', flag)

@@ -76,3 +76,13 @@ func packets(t *testing.T, b, text []byte, opaque uint32) {
 		t.Errorf("%d bytes too many", len(b))
 	}
 }
+
+func TestPlain(t *testing.T) {
+	for key, want := range map[string]bool{
+		"": true, "a": true, "!~": true, "\x80\xff": true, "a b": false, "a\n": false, "\x00": false, "\x1f": false, "\x7f": false,
+	} {
+		if got := Plain([]byte(key)); got != want {
+			t.Errorf("%q: %v", key, got)
+		}
+	}
+}

@@ -5,7 +5,7 @@ import (
 	"gomcd/protocol"
 )
 
-// itemLines append an item's line of a dump.
+// itemLines append an item's line of a dump, or nothing.
 var itemLines = [...]func(w *worker, dst []byte, v *cache.View) []byte{
 	dumpList: (*worker).cacheDumpLine,
 	dumpMeta: (*worker).metaDumpLine,
@@ -22,10 +22,13 @@ func (w *worker) dumpItems(c *conn) {
 	line := itemLines[d.kind]
 	enough := false
 	for v := w.h.Next(); v != nil; v = w.h.Next() {
-		if enough || d.classes>>v.ClassID()&1 == 0 || d.kind == dumpList && v.BinaryKey() {
+		if enough || d.classes>>v.ClassID()&1 == 0 {
 			continue
 		}
-		w.out = line(w, w.out, v)
+		before := len(w.out)
+		if w.out = line(w, w.out, v); len(w.out) == before {
+			continue // left out: it does not count
+		}
 		if d.left > 0 {
 			d.left--
 			enough = d.left == 0
@@ -56,8 +59,12 @@ func (w *worker) cacheDump(o *op, st *staged, c *conn) {
 	}
 }
 
-// cacheDumpLine is ITEM <key> [<bytes> b; <when it expires> s].
+// cacheDumpLine is ITEM <key> [<bytes> b; <when it expires> s], for keys that
+// can stand there: the line has no way to say that a key is encoded.
 func (w *worker) cacheDumpLine(dst []byte, v *cache.View) []byte {
+	if encoded(v) {
+		return dst
+	}
 	dst = append(dst, "ITEM "...)
 	dst = append(dst, v.Key()...)
 	dst = append(dst, " ["...)
@@ -97,12 +104,17 @@ func (w *worker) metaDumpLine(dst []byte, v *cache.View) []byte {
 // mgDumpLine is the mg command for an item.
 func (w *worker) mgDumpLine(dst []byte, v *cache.View) []byte {
 	dst = append(dst, "mg "...)
-	dst = protocol.AppendKey(dst, v.Key(), v.BinaryKey())
-	if v.BinaryKey() {
+	binary := encoded(v)
+	dst = protocol.AppendKey(dst, v.Key(), binary)
+	if binary {
 		dst = append(dst, " b"...)
 	}
 	return append(dst, "\r\n"...)
 }
+
+// encoded says whether an item's key is shown as base64: it came so, or as it is
+// it would break the line.
+func encoded(v *cache.View) bool { return v.BinaryKey() || !protocol.Plain(v.Key()) }
 
 // dateOf is the wall clock time of a time of the store's, 0 of 0.
 func (w *worker) dateOf(t uint32) uint64 {

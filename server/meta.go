@@ -147,7 +147,7 @@ func (w *worker) itemFlags(cmd *protocol.Command, v *cache.View, n int, created 
 			}
 			w.out = protocol.AppendMetaWord(w.out, word)
 		case 'k':
-			w.out = protocol.AppendMetaKey(w.out, v.Key(), v.BinaryKey())
+			w.out = protocol.AppendMetaKey(w.out, v.Key(), v.BinaryKey() || m.BinaryKey && encoded(v))
 		}
 	}
 	if v.TokenSent() {
@@ -459,7 +459,7 @@ func (w *worker) metaDebug(o *op, _ *staged, c *conn) {
 		return
 	}
 	w.out = append(w.out, "ME "...)
-	w.out = protocol.AppendKey(w.out, v.Key(), v.BinaryKey())
+	w.out = protocol.AppendKey(w.out, v.Key(), v.BinaryKey() || cmd.Meta.BinaryKey && encoded(v))
 	w.out = append(w.out, " exp="...)
 	if v.Exptime() == 0 {
 		w.out = append(w.out, "-1"...)

@@ -93,7 +93,11 @@ func (p *prefixes) append(dst []byte, slot int) []byte {
 	e := &p.slots[slot]
 	if e.epoch == p.epoch {
 		dst = append(dst, "PREFIX "...)
-		dst = append(dst, e.text[:e.size]...)
+		if text := e.text[:e.size]; protocol.Plain(text) {
+			dst = append(dst, text...)
+		} else {
+			dst = protocol.AppendURI(dst, text)
+		}
 		dst = append(dst, " get "...)
 		dst = protocol.AppendUint(dst, e.gets)
 		dst = append(dst, " hit "...)

@@ -123,7 +123,7 @@ func TestOddKeys(t *testing.T) {
 		}
 		all("detail dump", shown, prefixes)
 		b.Send(harness.Packet{Op: opStat, Key: "detail dump"})
-		if p := b.Next(); p.Key != "detailed" || strings.Count(p.Value, "\r\n") != len(prefixes)-1 {
+		if p := b.Next(); p.Key != "detailed" || strings.Count(p.Value, "\r\n") != len(prefixes)+1 { // and END
 			t.Errorf("detail dump in packets: %v", p)
 		}
 		b.Next()

@@ -4,7 +4,8 @@ package cache
 // operators may change is in [Tunables].
 type Config struct {
 	MemLimit     int64   // bytes for items, 0: as much as there is address space for
-	Growable     bool    // reserve address space for SetMemLimit to grow into
+	MaxLimit     int64   // bytes that SetMemLimit can grow MemLimit to, as far as address space can be had
+	MustGrow     bool    // fail if it cannot be had
 	UseCAS       bool    // items carry a CAS value
 	Factor       float64 // growth from one slab class to the next
 	ChunkSize    int     // bytes for key, value and flags in the smallest class

@@ -440,6 +440,25 @@ func seal(text []byte) []byte {
 	return text
 }
 
+// A file cannot ask for a table larger than what it holds: its items are put into
+// a table of the size that they need.
+func TestRestartWithAHugeTable(t *testing.T) {
+	m := newMemory(t, testConfig())
+	s, h := m.start()
+	h.put("a", []byte("1"), 0, 0, Terms{})
+	m.stop(s)
+	m.edit("\nK hashpower 16", "\nK hashpower 32")
+	s, h = m.start()
+	defer m.kill(s)
+	if v, ok := h.get("a"); !ok || string(v) != "1" || !m.file.Warm() {
+		t.Errorf("a is %q (%v), warm: %v", v, ok, m.file.Warm())
+	}
+	if size, most := s.table.buckets.size, uintptr(s.arena.size); size > most {
+		t.Errorf("%d bytes of table for %d of items", size, most)
+	}
+	verify(t, s)
+}
+
 func TestRestartOfBrokenMetadata(t *testing.T) {
 	m := newMemory(t, testConfig())
 	var saved []byte

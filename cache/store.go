@@ -113,6 +113,12 @@ type Handle struct {
 // the last server left there, if that can be; see [File.Warm].
 func New(cfg Config) (*Store, error) {
 	s, err := makeStore(cfg)
+	if err != nil && cfg.MaxLimit > cfg.MemLimit && !cfg.MustGrow {
+		// Limits on address space, and strict accounting of it, refuse what may
+		// never be used.
+		cfg.MaxLimit = 0
+		s, err = makeStore(cfg)
+	}
 	if err != nil || cfg.File == nil || cfg.File.saved == nil {
 		return s, err
 	}
@@ -125,7 +131,7 @@ func New(cfg Config) (*Store, error) {
 	return makeStore(cfg)
 }
 
-func makeStore(cfg Config) (*Store, error) {
+func makeStore(cfg Config) (made *Store, err error) {
 	s := &Store{cfg: cfg, headerSize: itemHeader, memcachedHeader: memcachedHeader, seed: maphash.MakeSeed()}
 	if cfg.UseCAS {
 		s.headerSize += casSize
@@ -141,7 +147,11 @@ func makeStore(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("hash power %d is not within %d..%d", cfg.HashPower, minHashPower, maxHashPower)
 	}
 	s.classOf = make([]uint8, cfg.ChunkMax/chunkAlign+1)
-	var err error
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
 	if cfg.File != nil {
 		err = s.reserveFile()
 	} else {
@@ -149,9 +159,6 @@ func makeStore(cfg Config) (*Store, error) {
 	}
 	if err != nil {
 		return nil, err
-	}
-	if cfg.File != nil && cfg.File.saved != nil {
-		cfg.HashPower = cfg.File.saved.hash
 	}
 	if s.resetBase, err = mapped[Counters](); err != nil {
 		return nil, err
@@ -162,6 +169,10 @@ func makeStore(cfg Config) (*Store, error) {
 		}
 	}
 	maxItems := uint64(s.arena.size) / uint64(s.classes[1].bins[0].size)
+	if cfg.File != nil && cfg.File.saved != nil && !cfg.NoHashExpand {
+		// The table begins as large as it was, if there can be so many items.
+		cfg.HashPower = max(cfg.HashPower, min(cfg.File.saved.hash, bits.Len64(maxItems)))
+	}
 	if err := s.table.init(uint(cfg.HashPower-slotsPerBucketLog2), maxItems, cfg.NoHashExpand); err != nil {
 		return nil, fmt.Errorf("hash table: %w", err)
 	}
@@ -186,36 +197,26 @@ func makeStore(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// reserve maps the arena: what -m allows and a page for each class, and what
-// the limit may grow to where the system gives so much address space.
+// unlimited is what is reserved without a memory limit, in bytes.
+const unlimited = 32 << 30
+
+// reserve maps the arena: what the memory limit allows, or may be raised to, and a
+// page for each class.
 func (s *Store) reserve() error {
-	const (
-		spare = (MaxClasses + 2) * PageSize
-		// wish is how far the memory limit can grow at run time.
-		wish = 32 << 30
-	)
-	limit := s.cfg.MemLimit
-	if limit < 0 {
-		return fmt.Errorf("memory limit of %d bytes", limit)
+	limit := max(s.cfg.MemLimit, s.cfg.MaxLimit)
+	switch {
+	case s.cfg.MemLimit < 0:
+		return fmt.Errorf("memory limit of %d bytes", s.cfg.MemLimit)
+	case s.cfg.MemLimit == 0:
+		limit = unlimited
 	}
-	size := uint64(limit) + spare
-	if limit == 0 || s.cfg.Growable && size < wish {
-		size = wish
+	size := uint64(limit) + (MaxClasses+2)*PageSize
+	if err := s.setGranule(size); err != nil {
+		return err
 	}
-	for {
-		if err := s.setGranule(size); err != nil {
-			return err
-		}
-		arena, err := mapRegion(uintptr(size))
-		if err == nil {
-			s.arena = arena
-			break
-		}
-		if size <= uint64(limit)+spare {
-			return fmt.Errorf("item memory: %w", err)
-		}
-		// Strict overcommit accounting refuses large reservations.
-		size = max(size/2, uint64(limit)+spare)
+	var err error
+	if s.arena, err = mapRegion(uintptr(size)); err != nil {
+		return fmt.Errorf("item memory: %w", err)
 	}
 	s.initClasses()
 	return s.reservePages()
@@ -248,10 +249,13 @@ func (s *Store) reservePages() error {
 func (s *Store) Close() {
 	s.arena.unmap()
 	s.table.unmap()
+	unmapSlice(s.table.used)
 	unmapSlice(s.pages)
 	unmapSlice(s.spans)
 	unmapSlice(s.sizes)
-	unmapSlice(s.resetBase.words())
+	if s.resetBase != nil {
+		unmapSlice(s.resetBase.words())
+	}
 	for _, h := range s.handles {
 		unmapSlice(h.C.words())
 	}
@@ -333,12 +337,20 @@ func (s *Store) guess(hash uint64) uint32 {
 // MemLimit returns the memory limit in bytes.
 func (s *Store) MemLimit() int64 { return s.memLimit.Load() }
 
-// SetMemLimit changes the memory limit. It fails when no address space was
-// reserved for so much, or the memory is a file's. Shrinking gives back the
+// MaxMemLimit is what the memory limit can be raised to, in bytes.
+func (s *Store) MaxMemLimit() int64 {
+	if s.cfg.File != nil {
+		return s.cfg.MemLimit
+	}
+	return int64(s.arena.size) - (MaxClasses+2)*PageSize
+}
+
+// SetMemLimit changes the memory limit. It fails above MaxMemLimit, or if the
+// memory is a file's. Shrinking gives back the
 // pages of the global pool, now and as the page mover brings them there; pages in
 // use stay with their class.
 func (s *Store) SetMemLimit(n int64) bool {
-	if n <= 0 || s.cfg.File != nil || uint64(n)+MaxClasses*PageSize > uint64(s.arena.size) {
+	if n <= 0 || s.cfg.File != nil || n > s.MaxMemLimit() {
 		return false
 	}
 	s.memLimit.Store(n)

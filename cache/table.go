@@ -18,8 +18,11 @@ import (
 type table struct {
 	buckets  region
 	overflow region
-	base     uint          // the level at start
-	state    atomic.Uint64 // level << 32 | split
+	// used has a bit for each pageful of buckets that ever had an item. The rest
+	// was never written to, and walks leave it so.
+	used  []uint64
+	base  uint          // the level at start
+	state atomic.Uint64 // level << 32 | split
 	// growing is held by the one that splits.
 	growing spin
 	fixed   bool // no_hashexpand
@@ -33,6 +36,9 @@ type table struct {
 }
 
 const (
+	// bucketsInPage is how many buckets share a page of memory.
+	bucketsInPage = 4096 / uint64(bucketSize)
+
 	// meanLoad is how many items a bucket has on average, in eighths, before
 	// the next one is split. At 4.5 one bucket in twelve overflows.
 	meanLoad = 36
@@ -49,6 +55,9 @@ func (t *table) init(level uint, maxItems uint64, fixed bool) error {
 	}
 	var err error
 	if t.buckets, err = mapRegion(bucketSize << t.maximum); err != nil {
+		return err
+	}
+	if t.used, err = mappedSlice[uint64](max(1, int(uint64(1)<<t.maximum/bucketsInPage/64))); err != nil {
 		return err
 	}
 	// Enough overflow buckets for every item to be in one, for a table that
@@ -160,6 +169,7 @@ func (t *table) slotOf(b *bucket, ref uint32) *uint64 {
 // insert puts ref into the locked bucket. It fails only when every overflow
 // bucket is taken.
 func (t *table) insert(b *bucket, hash uint64, ref uint32) bool {
+	t.use(t.indexOf(b))
 	slot := uint64(t.tag(hash))<<32 | uint64(ref)
 	for {
 		for i := range b.slots {
@@ -177,6 +187,21 @@ func (t *table) insert(b *bucket, hash uint64, ref uint32) bool {
 		}
 		b = t.overflowAt(b.more)
 	}
+}
+
+// use notes that bucket i has, or had, an item.
+func (t *table) use(i uint64) {
+	page := i / bucketsInPage
+	if word, bit := &t.used[page/64], uint64(1)<<(page%64); atomic.LoadUint64(word)&bit == 0 {
+		atomic.OrUint64(word, bit)
+	}
+}
+
+// unused says whether no bucket of those that share a page with bucket i ever had
+// an item.
+func (t *table) unused(i uint64) bool {
+	page := i / bucketsInPage
+	return atomic.LoadUint64(&t.used[page/64])&(1<<(page%64)) == 0
 }
 
 // remove empties the slot, filling it with the chain's last one so that full
@@ -254,6 +279,7 @@ func (t *table) split(state uint64) bool {
 	}
 	from, to := t.bucketAt(next), t.bucketAt(next+1<<level)
 	bit := uint64(1) << (32 + level - t.base)
+	t.use(next + 1<<level)
 	from.lock.lock()
 	to.lock.lock() // nobody can be there yet: the state does not lead to it
 	t.divide(from, to, bit)

@@ -189,6 +189,11 @@ func (t *table) bucketAt(i uint64) *bucket {
 	return (*bucket)(unsafe.Add(t.buckets.base, uintptr(i)*bucketSize))
 }
 
+// indexOf is the number of a bucket that bucketAt returned.
+func (t *table) indexOf(b *bucket) uint64 {
+	return uint64((uintptr(unsafe.Pointer(b)) - uintptr(t.buckets.base)) / bucketSize)
+}
+
 // overflowAt returns overflow bucket i, which is not 0.
 func (t *table) overflowAt(i uint32) *bucket {
 	if i == 0 || uintptr(i) >= t.overflow.size/bucketSize {

@@ -52,6 +52,9 @@ func (v *verifier) table() error {
 				if ended {
 					return fmt.Errorf("bucket %d has a full slot behind an empty one", i)
 				}
+				if t.unused(i) {
+					return fmt.Errorf("bucket %d has an item, and walks skip it", i)
+				}
 				it := s.at(ref)
 				if !it.linked() || it.kind() > kindLarge {
 					return fmt.Errorf("bucket %d leads to chunk %d, which is no linked item (flags %#x)", i, ref, it.flags)

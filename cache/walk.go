@@ -32,6 +32,7 @@ type walking struct {
 	slot        int
 	part        uint32
 	shift       uint // of a tag, to compare with part
+	skipped     bool // no bucket was entered
 }
 
 // Enter locks the next bucket of the walk. It returns false at the end. After
@@ -42,15 +43,48 @@ func (h *Handle) Enter(w *Walk) bool {
 	if w.state == 0 {
 		w.state = t.state.Load()
 	}
+	t.growing.lock()
+	for n := 0; h.skips(w); n++ {
+		if n == skipPages {
+			h.walk = walking{skipped: true} // nothing to meet; and on from here
+			return true
+		}
+		w.bucket += bucketsInPage
+	}
 	if w.bucket >= buckets(w.state) {
+		t.growing.unlock()
 		return false
 	}
-	t.growing.lock()
 	for h.enter(w); w.bits < maxBits && h.crowded(); h.enter(w) {
 		w.bits++
 		w.part *= 2
 	}
 	h.enter(w)
+	return true
+}
+
+// skipPages is how many pages of buckets that were never used Enter skips at most.
+const skipPages = 1024
+
+// skips says whether the walk is at the beginning of a page of buckets that were
+// never used, nor what came of them by splitting. They are not even looked at:
+// that would take memory for them.
+func (h *Handle) skips(w *Walk) bool {
+	t := &h.s.table
+	level, split := uint(w.state>>32), uint64(uint32(w.state))
+	last := w.bucket + bucketsInPage - 1
+	if w.bits != 0 || w.bucket%bucketsInPage != 0 || last >= buckets(w.state) || (w.bucket < split) != (last < split) {
+		return false
+	}
+	step := uint64(1) << level
+	if w.bucket < split || w.bucket >= step {
+		step *= 2
+	}
+	for i := w.bucket; i < buckets(t.state.Load()); i += step {
+		if !t.unused(i) {
+			return false
+		}
+	}
 	return true
 }
 
@@ -124,6 +158,9 @@ func (h *Handle) enterSplit() {
 // Leave goes on to the next bucket, or to the next items of this one.
 func (h *Handle) Leave(w *Walk) {
 	h.s.table.growing.unlock()
+	if h.walk.skipped {
+		return
+	}
 	w.part++
 	for w.bits > 0 && w.part&1 == 0 {
 		w.part, w.bits = w.part/2, w.bits-1

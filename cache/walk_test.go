@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // walkSome walks on for some buckets and counts the keys. It returns false at
@@ -131,5 +134,41 @@ func TestLimitedCrawlsGetRound(t *testing.T) {
 	}
 	if inv := verify(t, s); inv.Items != 500 {
 		t.Errorf("%d items are left, not 500", inv.Items)
+	}
+}
+
+// resident counts the bytes of a region that take memory.
+func resident(t *testing.T, r *region) (n int) {
+	t.Helper()
+	state := make([]byte, (r.size+guardSize-1)/guardSize)
+	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(r.base), r.size, uintptr(unsafe.Pointer(&state[0]))); errno != 0 {
+		t.Fatal(errno)
+	}
+	for _, b := range state {
+		n += int(b&1) * guardSize
+	}
+	return n
+}
+
+// A walk through a table that is much too large takes no memory for it, and meets
+// what is there.
+func TestWalkTouchesNoUnusedBucket(t *testing.T) {
+	cfg := testConfig()
+	cfg.HashPower, cfg.NoHashExpand = 27, true // 1 GiB of buckets
+	s, h := newStore(t, cfg)
+	const items = 100
+	for i := range items {
+		h.put(fmt.Sprintf("key%d", i), []byte("v"), 0, 0, Terms{})
+	}
+	before := resident(t, &s.table.buckets)
+	met := map[string]int{}
+	var w Walk
+	for h.walkSome(t, &w, 1000, met) {
+	}
+	if len(met) != items {
+		t.Errorf("met %d items of %d", len(met), items)
+	}
+	if after := resident(t, &s.table.buckets); after != before {
+		t.Errorf("the table takes %d bytes after the walk, %d before", after, before)
 	}
 }

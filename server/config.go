@@ -37,6 +37,7 @@ type Config struct {
 
 	// Store.
 	MemLimit       int64   // -m
+	MaxMemLimit    int64   // -o cache_memlimit_max: what cache_memlimit can raise -m to; 0: twice -m
 	LockMemory     bool    // -k
 	EvictToFree    bool    // -M clears it
 	UseCAS         bool    // -C clears it
@@ -98,6 +99,18 @@ type Config struct {
 	SandboxAllow   []string // --sandbox-allow=ROLE:SYSCALL
 	TestPrivileges bool     // --test-privileges, -o relaxed_privileges
 	Malloced       int64    // $T_MEMD_INITIAL_MALLOC, with them: item memory that counts as taken
+}
+
+// maxMemLimit is how far cache_memlimit can raise the memory limit, in bytes.
+// Locked memory is not reserved for it unless that is asked for.
+func (cfg *Config) maxMemLimit() int64 {
+	switch {
+	case cfg.MaxMemLimit > 0:
+		return cfg.MaxMemLimit
+	case cfg.LockMemory || cfg.MemoryFile != "":
+		return cfg.MemLimit
+	}
+	return 2 * cfg.MemLimit
 }
 
 // ListenAddr is one address to listen on, with the tag and protocol that

@@ -103,7 +103,8 @@ func (s *Server) setFactors(hot, warm float64) {
 func newStore(cfg *Config, file *cache.File, now uint32) (*cache.Store, error) {
 	st, err := cache.New(cache.Config{
 		MemLimit:     cfg.MemLimit,
-		Growable:     !cfg.LockMemory,
+		MaxLimit:     cfg.maxMemLimit(),
+		MustGrow:     cfg.MaxMemLimit > 0,
 		UseCAS:       cfg.UseCAS,
 		Factor:       cfg.Factor,
 		ChunkSize:    cfg.ChunkSize,

@@ -95,6 +95,7 @@ var settingStats = []stat{
 	always("client_flags_size", "4"),
 
 	str("sandbox", "enforce", func(s *Server) string { return s.cfg.Sandbox }),
+	set("cache_memlimit_max", func(s *Server) int64 { return s.store.MaxMemLimit() }),
 	flag("test_privileges", func(s *Server) bool { return s.cfg.TestPrivileges }),
 }
 

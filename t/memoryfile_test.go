@@ -305,7 +305,7 @@ func TestMemoryFileRefused(t *testing.T) {
 		s.Dial(t).Set("a", strings.Repeat("x", 100_000))
 		end(t, s, syscall.SIGUSR1)
 	}
-	limited := harness.LimitFiles(k, 64<<10)
+	limited := harness.Limited(k, "-f 65536")
 	code, said := harness.Refused(t, limited, "-e", path, "-m", "80")
 	if code != 71 || !strings.HasSuffix(said, "there is no room for 83886080 bytes: file too large\n") {
 		t.Errorf("status %d, and it says %q", code, said)

@@ -47,6 +47,10 @@ func (c *command) checkSizes() error {
 		return usageError(server.ExitUsage, "Item max size (-I) cannot be less than 1024 bytes.")
 	case cfg.ItemSizeMax > cfg.MemLimit/2:
 		return usageError(server.ExitUsage, "Cannot set item size limit (-I, here %d bytes) higher than 1/2 of memory max (-m, here %d bytes).", cfg.ItemSizeMax, cfg.MemLimit)
+	case cfg.MaxMemLimit != 0 && cfg.MaxMemLimit < cfg.MemLimit:
+		return usageError(server.ExitUsage, "cache_memlimit_max (%d megabytes) cannot be less than -m (%d)", cfg.MaxMemLimit>>20, cfg.MemLimit>>20)
+	case cfg.MaxMemLimit != 0 && cfg.MemoryFile != "":
+		return usageError(server.ExitUsage, "cache_memlimit_max is without effect with a memory file (-e), which keeps its size")
 	case cfg.ItemSizeMax > 1<<30:
 		return usageError(server.ExitUsage, "Cannot set item size limit (-I) higher than a gigabyte.")
 	}

@@ -87,6 +87,7 @@ var accepted = []struct {
 	{"-o hash_algorithm=xxh3", func(cfg *server.Config) { cfg.HashAlgorithm = "xxh3" }},
 	{"-o no_lru_crawler", func(cfg *server.Config) { cfg.LRUCrawler = false }},
 	{"-o no_lru_crawler,lru_crawler", func(*server.Config) {}},
+	{"-o cache_memlimit_max=1000", func(cfg *server.Config) { cfg.MaxMemLimit = 1000 << 20 }},
 	{"-o lru_crawler_sleep=0,lru_crawler_tocrawl=4294967295", func(cfg *server.Config) { cfg.CrawlerSleep, cfg.CrawlerToCrawl = 0, 1<<32-1 }},
 	{"-o read_buf_mem_limit=2", func(cfg *server.Config) { cfg.ReadBufMemLimit = 2 << 20 }},
 	{"-o resp_obj_mem_limit=3", func(*server.Config) {}},

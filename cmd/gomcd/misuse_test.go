@@ -82,6 +82,7 @@ var misuses = []misuse{
 	bad(1, "-o", "lru_crawler_sleep=-1"), bad(1, "-o", "lru_crawler_tocrawl=x"),
 	bad(1, "-o", "hot_lru_pct=0"), bad(1, "-o", "warm_lru_pct=80"), bad(64, "-o", "hot_lru_pct=50,warm_lru_pct=50"),
 	bad(1, "-o", "warm_max_factor=0"), bad(1, "-o", "temporary_ttl"), bad(64, "-o", "no_lru_maintainer,temporary_ttl=5"),
+	bad(1, "-o", "cache_memlimit_max=x"), bad(1, "-o", "cache_memlimit_max=0"), bad(64, "-o", "cache_memlimit_max=63"), bad(64, "-o", "cache_memlimit_max=128", "-e", "/dev/shm/x"),
 	bad(1, "-o", "watcher_logbuf_size=x"), bad(1, "-o", "read_buf_mem_limit=x"),
 	bad(64, "-o", "slab_sizes="), bad(1, "-o", "slab_sizes").unlike(segfault, crashes),
 	bad(64, "-o", "slab_sizes=10"), bad(64, "-o", "slab_sizes=100-100"), bad(64, "-o", "slab_sizes=100-104"),

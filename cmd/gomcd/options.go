@@ -35,6 +35,15 @@ var options = []option{
 			c.cfg.HashPower = n
 			return nil
 		}},
+	{name: "cache_memlimit_max", valued: true, help: "megabytes that the command \"cache_memlimit\" can raise -m to; address space is\nreserved for them (default: twice -m)",
+		set: func(c *command, v string) error {
+			n, ok := strictUint(v)
+			if !ok || n == 0 {
+				return notNumber("cache_memlimit_max")
+			}
+			c.cfg.MaxMemLimit = int64(n) << 20
+			return nil
+		}},
 	{name: "no_hashexpand", help: "the hash table keeps its size",
 		set: sets(func(cfg *server.Config) { cfg.NoHashExpand = true })},
 	{name: "tail_repair_time", valued: true, help: "accepted without effect: no item is ever stuck at the end of its LRU",

@@ -55,10 +55,10 @@ func raceWarning() string {
 	return "gomcd: built with the race detector: every role may do what that needs; not for production\n"
 }
 
-// LimitFiles is a kind whose files cannot grow beyond so many kilobytes
-// (ulimit -f).
-func LimitFiles(k Kind, kilobytes int) Kind {
-	k.args = append([]string{"-c", fmt.Sprintf(`ulimit -f %d && exec "$0" "$@"`, kilobytes), k.binary}, k.args...)
+// Limited is a kind with a limit of ulimit(1): "-f 64" for files that cannot grow
+// beyond 64 kilobytes.
+func Limited(k Kind, limit string) Kind {
+	k.args = append([]string{"-c", fmt.Sprintf(`ulimit %s && exec "$0" "$@"`, limit), k.binary}, k.args...)
 	k.binary = "/bin/bash"
 	return k
 }

@@ -217,7 +217,7 @@ upstream-suite: build
 FUZZTIME ?= 1m
 FUZZSLOW ?= $(FUZZTIME)
 fuzz: deps
-	@for p in cache protocol server; do \
+	@for p in cache protocol server server/internal/record; do \
 		for f in $$($(GO) test -list '^Fuzz' ./$$p | grep '^Fuzz'); do \
 			case $$f in FuzzRestart) n=$(FUZZSLOW);; *) n=$(FUZZTIME);; esac; \
 			echo "$$f"; $(GO) test -run xxx -fuzz "^$$f\$$" -fuzztime $$n ./$$p; \
@@ -238,7 +238,7 @@ fuzz-short: fuzz
 RACE_ALONE := TestItemsHeld|TestReadThrough|TestRestart|TestMovedPage|TestFullClass|TestTableGrows|TestValuesOfEverySize|TestCacheLines|TestClass
 RACE_RUN := TestSoak|TestUDP|TestShutdown|TestEveryThread|TestStatsSandbox|TestAuthFile|TestIdle
 race: deps
-	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' -skip '$(RACE_ALONE)' ./cache ./protocol ./server
+	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' -skip '$(RACE_ALONE)' ./cache ./protocol ./server/...
 	$(GO) build -race -ldflags '$(LDFLAGS)' -o bin/race/gomcd ./cmd/gomcd
 	GOMCD=$(CURDIR)/bin/race/gomcd $(GO) test -count=1 -timeout 5m -run '$(RACE_RUN)' -skip TestUDPWarning ./t
 
@@ -277,6 +277,8 @@ cross: deps $(ARM)/.unpacked
 	$(ARM_ENV) $(GO) vet ./...
 	$(ARM_ENV) $(GO) build -trimpath $(STATIC) -o bin/arm64/gomcd ./cmd/gomcd 2>&1 | { grep -v 'getaddrinfo\|^#' || true; }
 	$(ARM_ENV) $(GO) test -c $(STATIC) -o bin/arm64/sandbox.test ./sandbox
+	$(ARM_ENV) $(GO) test -c $(STATIC) -o bin/arm64/record.test ./server/internal/record
+	qemu-aarch64 bin/arm64/record.test
 	qemu-aarch64 bin/arm64/sandbox.test -test.run 'TestTables|TestUnpinned|TestRolesWithin|TestTgkill'
 	GOMCD=$(CURDIR)/bin/arm64/gomcd $(GO) test -count=1 -run TestBinaryIsHardened ./t
 	qemu-aarch64 bin/arm64/gomcd --print-profile -A -U 1 | grep '^role'

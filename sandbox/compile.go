@@ -109,7 +109,7 @@ func addRule(f *seccomp.ScmpFilter, r Rule) error {
 		return f.AddRule(call, action)
 	}
 	for i, c := range r.When {
-		if c.Below == 0 {
+		if c.Below == 0 || c.Below == unbounded {
 			continue
 		}
 		for _, one := range c.masks() {
@@ -127,6 +127,9 @@ func addRule(f *seccomp.ScmpFilter, r Rule) error {
 		cond, err := seccomp.MakeCondition(c.Arg, seccomp.CompareMaskedEqual, c.Mask, c.Value)
 		if c.Mask == allBits {
 			cond, err = seccomp.MakeCondition(c.Arg, seccomp.CompareEqual, c.Value)
+		}
+		if c.Below == unbounded {
+			cond, err = seccomp.MakeCondition(c.Arg, seccomp.CompareGreaterEqual, c.Value)
 		}
 		if err != nil {
 			return err

@@ -19,8 +19,6 @@ func PinName(name string) (at int, err error) {
 }
 
 // abovePins says that an argument is an address which a pinned name cannot have.
-// With a bound above, an address with a tag in its upper bits, which arm64 takes
-// away, is none.
 func abovePins(arg uint) Cond {
-	return Cond{Arg: arg, Value: pinEnd, Below: 1 << 48, Text: "an address from 4 MiB up"}
+	return Cond{Arg: arg, Value: pinEnd, Below: pinBound, Text: "an address from 4 MiB up"}
 }

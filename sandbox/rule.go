@@ -32,7 +32,7 @@ type Rule struct {
 // than the kernel looks: bits above must be 0.
 //
 // With Below it is that the argument is at least Value and less than Below, both
-// powers of two; Mask is 0 then.
+// powers of two, or [unbounded]; Mask is 0 then.
 type Cond struct {
 	Arg   uint
 	Mask  uint64
@@ -44,17 +44,18 @@ type Cond struct {
 // Holds says whether an argument of this value meets the condition.
 func (c Cond) Holds(arg uint64) bool {
 	if c.Below != 0 {
-		return arg >= c.Value && arg < c.Below
+		return arg >= c.Value && (arg < c.Below || c.Below == unbounded)
 	}
 	return arg&c.Mask == c.Value
 }
 
+// unbounded is the Below of a condition without an upper bound.
+const unbounded = ^uint64(0)
+
 // masks are conditions without Below of which one holds where this one does:
-// between a power of two and the next, all higher bits are the same.
+// between a power of two and the next, all higher bits are the same. (libseccomp
+// takes one comparison for an argument, so not both bounds.)
 func (c Cond) masks() []Cond {
-	if c.Below == 0 {
-		return []Cond{c}
-	}
 	var all []Cond
 	for from := c.Value; from < c.Below; from *= 2 {
 		all = append(all, Cond{Arg: c.Arg, Mask: ^(from - 1), Value: from, Text: c.Text})

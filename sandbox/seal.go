@@ -10,8 +10,8 @@ import (
 )
 
 // sealing is how many times Seal looks whether all threads have sealed themselves,
-// a millisecond apart, before it gives up.
-var sealing = 60_000
+// a fifth of a millisecond apart, before it gives up.
+var sealing = 300_000
 
 // Seal confines the threads without a role, which are the Go runtime's and the
 // calling one, to the profile of [Runtime], reads back from the kernel that no
@@ -104,7 +104,7 @@ func (s *Sandbox) sealOthers() ([]Proof, error) {
 				return all, fmt.Errorf("sandbox: asking thread %d to seal itself: %w", p.TID, err)
 			}
 		}
-		doze(1000)
+		doze(200)
 	}
 }
 

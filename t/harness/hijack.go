@@ -43,6 +43,24 @@ func (o Outcome) String() string {
 	return fmt.Sprint(o.Value)
 }
 
+// StartApart starts a server that is no child of the test's: whoever waits for the
+// end of a child is told of its stops, too, so that main could not be taken over.
+func StartApart(t testing.TB, k Kind, flags ...string) *Server {
+	t.Helper()
+	k.args = append([]string{"-c", `"$0" "$@" & wait $!`, k.binary}, k.args...)
+	k.binary = "/bin/sh"
+	s := Start(t, k, flags...)
+	pid := s.cmd.Process.Pid
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err == nil {
+		_, err = fmt.Sscan(string(children), &s.inner)
+	}
+	if err != nil {
+		t.Fatalf("looking for the server: %v", err)
+	}
+	return s
+}
+
 // Hijack takes a thread over until the test ends or [Hijacked.Release]. The
 // calling goroutine stays on its thread, for that is the tracer. Where the test
 // may not trace the server, it is skipped.

@@ -16,6 +16,7 @@ import (
 func TestNoHugePagesOnRequest(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Production())
+	s.Inspectable(t)
 	smaps, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", s.PID()))
 	if err != nil {
 		t.Fatal(err)

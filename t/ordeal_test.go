@@ -128,6 +128,7 @@ func TestMemoryLimitShrinksUnderLoad(t *testing.T) {
 func TestWorkerStops(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Production(), "-t", "2", "-m", "16")
+	s.Traceable(t)
 	l := startLoad(t, s, 6)
 	for range 3 {
 		if err := s.Hold("worker-0", time.Second); err != nil { // the subject of the test

@@ -97,11 +97,14 @@ func TestPassedSockets(t *testing.T) {
 		if conns[fd+":addr"] != want || conns[fd+":state"] != "conn_listening" {
 			t.Errorf("stats conns: descriptor %s is %q in state %q, not %q", fd, conns[fd+":addr"], conns[fd+":state"], want)
 		}
-		info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", s.PID(), fd))
+	}
+	s.Inspectable(t)
+	for fd := 3; fd < 6; fd++ {
+		info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", s.PID(), fd))
 		_, octal, _ := strings.Cut(string(info), "flags:")
 		flags, _ := strconv.ParseInt(strings.Fields(octal + " ?")[0], 8, 64)
 		if err != nil || flags&unix.O_CLOEXEC == 0 || flags&unix.O_NONBLOCK == 0 {
-			t.Errorf("descriptor %s has flags %#o, %v", fd, flags, err)
+			t.Errorf("descriptor %d has flags %#o, %v", fd, flags, err)
 		}
 	}
 }

@@ -114,6 +114,7 @@ func TestAuditOfOneRole(t *testing.T) {
 	if m["sandbox"] != "enforce" || m["sandbox:housekeeper"] != "audit" || m["audited"] != "housekeeper" {
 		t.Errorf("stats sandbox: %v", m)
 	}
+	s.Traceable(t)
 	trampoline := s.Symbol("trap_again_ip") - harness.CallSize
 	for name, free := range map[string]bool{"worker-0": false, "acceptor": false, "logger": false, "housekeeper": true} {
 		tid, err := s.TID(name)
@@ -174,6 +175,7 @@ func systemCallsOfAGet(t *testing.T, watched bool, n int) map[string]int {
 		t.Fatalf("strace is not installed (make deps-test installs it): %v", err)
 	}
 	s := harness.Start(t, harness.Production(), "-t", "1")
+	s.Traceable(t)
 	c := s.Dial(t)
 	c.Set("a", "1")
 	if watched {

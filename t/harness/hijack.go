@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime"
 	"strings"
@@ -72,29 +71,39 @@ func (s *Server) Hijack(t testing.TB, tid int) *Hijacked {
 		t.Skipf("this user may not trace the server: %v", err)
 	}
 	h := &Hijacked{t: t, tid: tid}
-	if err == nil {
-		err = unix.PtraceInterrupt(tid)
-	}
-	if err == nil {
-		_, err = unix.Wait4(tid, nil, unix.WALL, nil)
-	}
-	if err == nil {
-		h.saved, err = getRegisters(tid)
-	}
 	if err != nil {
-		t.Fatalf("taking over thread %d: %v", tid, err)
+		t.Fatalf("tracing thread %d: %v", tid, err)
 	}
-	h.ip = h.saved.restart(func(ip uint64) uint32 {
-		var b [4]byte
-		unix.PtracePeekData(tid, uintptr(ip), b[:])
-		return binary.LittleEndian.Uint32(b[:])
+	Eventually(t, "the thread is stopped in a system call", func() bool {
+		if err := h.stop(); err != nil {
+			t.Fatalf("taking over thread %d: %v", tid, err)
+		}
+		if h.ip == 0 {
+			unix.PtraceCont(tid, 0)
+		}
+		return h.ip != 0
 	})
-	if h.ip == 0 {
-		unix.PtraceDetach(tid)
-		t.Fatalf("thread %d is not in a system call", tid)
-	}
 	t.Cleanup(h.Release)
 	return h
+}
+
+// stop stops the thread where it is, and looks for the instruction of the system
+// call that it is in.
+func (h *Hijacked) stop() error {
+	if err := unix.PtraceInterrupt(h.tid); err != nil {
+		return err
+	}
+	if _, err := unix.Wait4(h.tid, nil, unix.WALL, nil); err != nil {
+		return err
+	}
+	var err error
+	h.saved, err = getRegisters(h.tid)
+	h.ip = h.saved.restart(func(ip uint64) uint32 {
+		var b [4]byte
+		unix.PtracePeekData(h.tid, uintptr(ip), b[:])
+		return binary.LittleEndian.Uint32(b[:])
+	})
+	return err
 }
 
 // Call has the thread make a call. Arguments are numbers, or bytes in memory
@@ -206,11 +215,9 @@ func (h *Hijacked) Release() {
 // ThreadDescriptors lists the descriptors of one thread, and what each leads to.
 func (s *Server) ThreadDescriptors(tid int) map[int]string {
 	s.t.Helper()
+	s.Inspectable(s.t)
 	dir := fmt.Sprintf("/proc/%d/task/%d/fd/", s.PID(), tid)
 	list, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrPermission) {
-		s.t.Skipf("this user may not list the server's descriptors: %v", err)
-	}
 	if err != nil {
 		s.t.Fatal(err)
 	}

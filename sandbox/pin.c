@@ -18,7 +18,8 @@ uintptr_t pin_bytes(const void *bytes, size_t size) {
 	for (uintptr_t at = PIN_FIRST; at < PIN_END; at += STEP) {
 		void *page = mmap((void *)at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 		if (page == MAP_FAILED) {
-			if (errno == EEXIST)
+			// EPERM: below vm.mmap_min_addr.
+			if (errno == EEXIST || errno == EPERM)
 				continue;
 			return 0;
 		}
@@ -27,6 +28,5 @@ uintptr_t pin_bytes(const void *bytes, size_t size) {
 			return 0;
 		return at;
 	}
-	errno = EEXIST;
 	return 0;
 }

@@ -148,7 +148,7 @@ unit: deps-test
 # docs/profile.md; drift runs the one test that has servers make each of the
 # calls, and writes nothing. Left out are tests of how fast something is, of who
 # is tracing whom, and of what an audit lets through.
-PROFILE_SKIP := MisbehaveAudit|TakenOver|CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfAGet|TestAuthReloader
+PROFILE_SKIP := MisbehaveAudit|TakenOver|CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfA|TestAuthReloader
 profile: export GOMCD_PROFILE := write
 profile: SUITE := -skip '$(PROFILE_SKIP)'
 drift: SUITE := -run TestRulesAtWork

@@ -27,7 +27,8 @@ func baseline(p Params) Profile {
 		// What roles need.
 		Allow(epollWait(), "workers and the acceptor wait"),
 		Allow("recvfrom", "workers receive"),
-		Allow("sendto", "workers send"))
+		Allow("sendto", "workers send"),
+		AllowIf("write", "the thread stderr writes the lines of all threads, and a crash is told", Is(0, 2, "2")))
 	for _, role := range append([]Profile{runtimeThreads(p)}, roles(p)...) {
 		for _, r := range role.Rules {
 			if !covered(rules, r) {

@@ -24,8 +24,7 @@ func threadRules() []Rule {
 		Allow("clock_gettime", "the time, where the vDSO cannot give it").unseen("most machines' vDSO can"),
 		Allow("restart_syscall", "a timed wait goes on after the process was stopped").unseen("only if it was stopped just then"),
 		Allow("rt_sigreturn", "a fault becomes a Go panic on the way back from its signal handler").unseen(CrashOnly),
-		AllowIf("write", "a panic, a fatal error, -v and -vv are told on stderr", Is(0, 2, "2")).
-			unseen("only with -v or -vv, or in a crash (sandbox/crash_test.go has every role crash)"),
+		AllowIf("write", "a panic or a fatal error is told on stderr; all else is left to the thread stderr", Is(0, 2, "2")).unseen(CrashOnly),
 		Allow("exit_group", "the process ends").unseen(CrashOnly),
 	}
 }

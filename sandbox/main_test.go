@@ -289,8 +289,11 @@ func boot(o options) *process {
 				}
 			}
 			err := errors.Join(SetThreadName(name), BlockSignals())
-			if role == UDP {
+			switch role {
+			case UDP:
 				err = errors.Join(err, OwnDescriptors(testUDP))
+			case Stderr:
+				err = errors.Join(err, OwnDescriptors(-1))
 			}
 			ready <- err
 			<-confine

@@ -32,6 +32,7 @@ func TestProfileCalls(t *testing.T) {
 		Housekeeper: thread + "getrusage",
 		UDP:         thread + "recvfrom sendto",
 		Logger:      thread + "sendto",
+		Stderr:      thread,
 		Reporter:    "exit_group futex write",
 		Reloader:    thread + "close openat read",
 		Runtime: thread + "clone close gettid madvise mmap mprotect munmap prctl pread64 rseq rt_sigprocmask " +

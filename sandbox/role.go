@@ -23,12 +23,13 @@ const (
 	Housekeeper Role = "housekeeper"
 	UDP         Role = "udp"    // only with -U
 	Logger      Role = "logger" // unless -W
+	Stderr      Role = "stderr"
 	Reporter    Role = "reporter"
 	Reloader    Role = "reloader" // with -Y only
 )
 
 // Roles lists them all, the baseline first.
-var Roles = []Role{Process, Runtime, Acceptor, Worker, Housekeeper, UDP, Logger, Reporter, Reloader}
+var Roles = []Role{Process, Runtime, Acceptor, Worker, Housekeeper, UDP, Logger, Stderr, Reporter, Reloader}
 
 // Mode is what happens on a call that no rule allows.
 type Mode uint8

@@ -104,8 +104,11 @@ type Allowance struct {
 
 // Params are the facts that a profile is built from.
 type Params struct {
-	Name  string // of the program, for its line about a violation; "" is gomcd
-	Modes Modes
+	Name string // of the program, for its line about a violation; "" is gomcd
+	// LinePrefix is what that line begins with on stderr, up to 7 bytes: its
+	// priority, "<2>", under the journal.
+	LinePrefix string
+	Modes      Modes
 
 	ListenFDs      []int
 	WorkerEpollFDs []int
@@ -156,7 +159,7 @@ type Params struct {
 
 // roles are the profiles of the roles that there are threads for.
 func roles(p Params) []Profile {
-	profiles := []Profile{acceptor(p), worker(p), housekeeper(p)}
+	profiles := []Profile{acceptor(p), worker(p), housekeeper(p), stderr(p)}
 	if len(p.UDPFDs) > 0 {
 		profiles = append(profiles, udp(p))
 	}

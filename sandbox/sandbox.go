@@ -85,7 +85,7 @@ func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	// Unless it is told how many processors to use, the Go runtime looks now
 	// and then how many there are, by sched_getaffinity and cgroup files.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	if err := startTrap(p.Name, p.SyslogFD, s.Mode(Process) == Audit); err != nil {
+	if err := startTrap(p.Name, p.LinePrefix, p.SyslogFD, s.Mode(Process) == Audit); err != nil {
 		return nil, err
 	}
 	if seal, ok := s.programs[Runtime]; ok {

@@ -46,6 +46,7 @@ static struct {
 } report;
 
 static char program[NAME_SIZE];
+static char line_prefix[PREFIX_SIZE];
 static int syslog_fd = -1;
 static uint32_t named; // 1: the reporter has its name
 static uint32_t bell;  // counts what there is for the reporter to do
@@ -219,11 +220,11 @@ static void tell(void) {
 	const char *name = report.nr >= 0 && report.nr < MAX_CALLS && call_names[report.nr][0]
 		? call_names[report.nr] : "unknown";
 	int n = snprintf(line, sizeof line,
-		"%s: sandbox violation: role=%s thread=%s tid=%d syscall=%s(%d) "
+		"%s%s: sandbox violation: role=%s thread=%s tid=%d syscall=%s(%d) "
 		"args=%#llx,%#llx,%#llx,%#llx,%#llx,%#llx ip=%#llx arch=%s: "
 		"the call is not in this role's profile; the process ends. "
 		"See docs/security.md for how to find the cause and report it.\n",
-		program, threads[report.thread].role, threads[report.thread].name, report.tid, name, report.nr,
+		line_prefix, program, threads[report.thread].role, threads[report.thread].name, report.tid, name, report.nr,
 		(unsigned long long)report.args[0], (unsigned long long)report.args[1],
 		(unsigned long long)report.args[2], (unsigned long long)report.args[3],
 		(unsigned long long)report.args[4], (unsigned long long)report.args[5],
@@ -235,7 +236,7 @@ static void tell(void) {
 	}
 	if (syslog_fd >= 0) {
 		char log[700];
-		n = snprintf(log, sizeof log, "<26>%s", line); // daemon.crit
+		n = snprintf(log, sizeof log, "<26>%s", line + strlen(line_prefix)); // daemon.crit
 		if (sendto(syslog_fd, log, n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) < 0) {
 			// Nothing more can be done.
 		}
@@ -280,9 +281,10 @@ static void copy_name(char *to, const char *from) {
 	to[NAME_SIZE - 1] = 0;
 }
 
-int trap_init(const char *name, int fd) {
+int trap_init(const char *name, const char *prefix, int fd) {
 	struct sigaction sa = {0};
 	copy_name(program, name);
+	strncpy(line_prefix, prefix, sizeof line_prefix - 1);
 	syslog_fd = fd;
 	sa.sa_sigaction = on_sigsys;
 	sa.sa_flags = SA_SIGINFO | SA_ONSTACK;

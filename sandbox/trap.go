@@ -38,11 +38,13 @@ const (
 )
 
 // startTrap prepares libc, installs the SIGSYS handler and starts the reporter.
-func startTrap(name string, syslogFD int, audit bool) error {
+func startTrap(name, linePrefix string, syslogFD int, audit bool) error {
 	C.libc_prepare()
 	program := C.CString(name)
 	defer C.free(unsafe.Pointer(program))
-	if n := C.trap_init(program, C.int(syslogFD)); n != 0 {
+	prefix := C.CString(linePrefix)
+	defer C.free(unsafe.Pointer(prefix))
+	if n := C.trap_init(program, prefix, C.int(syslogFD)); n != 0 {
 		return fmt.Errorf("sandbox: handler for SIGSYS: %w", unix.Errno(n))
 	}
 	for nr, name := range callNames() {

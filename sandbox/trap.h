@@ -4,11 +4,12 @@
 #include <stdint.h>
 #include <linux/filter.h>
 
-enum { MAX_THREADS = 1024, MAX_CALLS = 512, NAME_SIZE = 32 };
+enum { MAX_THREADS = 1024, MAX_CALLS = 512, NAME_SIZE = 32, PREFIX_SIZE = 8 };
 
 // trap_init installs the SIGSYS handler. program begins the line that tells of
-// a violation; syslog_fd, if not negative, is told as well.
-int trap_init(const char *program, int syslog_fd);
+// a violation, on stderr behind prefix, of which PREFIX_SIZE - 1 bytes count;
+// syslog_fd, if not negative, is told as well.
+int trap_init(const char *program, const char *prefix, int syslog_fd);
 // trap_role notes what the calling thread is: index is its place in the table,
 // below MAX_THREADS and not 0. audit says that its forbidden calls are counted
 // and made. trap_default is the same for all threads without a role.

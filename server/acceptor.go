@@ -16,6 +16,7 @@ import (
 // and the worker never needs epoll_ctl.
 type acceptor struct {
 	srv    *Server
+	lines  *lineRing // for stderr
 	epfd   int
 	idle   int // an epoll instance without descriptors, to sleep on
 	events []pollEvent
@@ -35,6 +36,9 @@ const acceptBatch = 64
 func newAcceptor(s *Server) (*acceptor, error) {
 	a := &acceptor{srv: s}
 	var err error
+	if a.lines, err = s.stderr.newRing(); err != nil {
+		return nil, err
+	}
 	if a.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
@@ -67,7 +71,7 @@ func (a *acceptor) run() {
 	for !s.stopping.Load() {
 		n, errno := poll(a.epfd, a.events, -1)
 		if errno != 0 && errno != unix.EINTR {
-			writeStderr([]byte("gomcd: acceptor: epoll_wait failed\n"))
+			a.lines.say(Error, []byte("gomcd: acceptor: epoll_wait failed"))
 			nap(oddity)
 		}
 		for i := range a.events[:max(n, 0)] {
@@ -96,7 +100,7 @@ func (a *acceptor) acceptFrom(fd, listener int) {
 		case unix.EINTR, unix.ECONNABORTED:
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			if s.verbose() > 0 {
-				writeStderr([]byte("Too many open connections\n"))
+				a.lines.say(Warning, []byte("Too many open connections"))
 			}
 			a.pause()
 			return

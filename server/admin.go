@@ -32,7 +32,7 @@ func (w *worker) rejectProtocol(c *conn, name string) {
 		b = append(b, name...)
 		b = append(b, "), close connection "...)
 		b = protocol.AppendUint(b, uint64(c.fd))
-		writeStderr(append(b, '\n'))
+		w.lines.say(Info, b)
 	}
 }
 

@@ -30,7 +30,7 @@ func Run(cfg Config) error {
 	s.tune.detail.Store(cfg.DetailEnabled)
 	s.idleTimeout = uint32(cfg.IdleTimeout.Seconds())
 	if cfg.Verbose > 0 {
-		warn("version " + cfg.OwnVersion + " (as memcached " + cfg.Version + ")")
+		Say(Info, "version "+cfg.OwnVersion+" (as memcached "+cfg.Version+")")
 	}
 	if err := s.parseModes(); err != nil {
 		return err
@@ -73,6 +73,13 @@ const headroom = 64
 // open makes everything that will be needed: descriptors and memory.
 func (s *Server) open() error {
 	s.limitTurns()
+	var err error
+	if s.stderr, err = newStderr(); err != nil {
+		return fail(ExitFailure, "lines for stderr: %w", err)
+	}
+	if s.lines, err = s.stderr.newRing(); err != nil {
+		return fail(ExitFailure, "lines for stderr: %w", err)
+	}
 	if err := writePID(s.cfg.PIDFile, s.pid); err != nil {
 		return err
 	}
@@ -83,7 +90,6 @@ func (s *Server) open() error {
 		return err
 	}
 	s.setFactors(s.cfg.HotMaxFactor, s.cfg.WarmMaxFactor)
-	var err error
 	if s.house, err = s.store.NewHandle(); err != nil {
 		return err
 	}
@@ -170,8 +176,11 @@ func (s *Server) openAuth() error {
 	if s.cfg.AuthFile == "" {
 		return nil
 	}
-	var err error
-	s.auth, err = newAuth(s.cfg.AuthFile, &s.tune.verbose)
+	lines, err := s.stderr.newRing()
+	if err != nil {
+		return fail(ExitFailure, "lines for stderr: %w", err)
+	}
+	s.auth, err = newAuth(s.cfg.AuthFile, &s.tune.verbose, lines)
 	return err
 }
 
@@ -323,6 +332,7 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	s.threads = []thread{
 		{role: sandbox.Acceptor, name: "acceptor", run: s.acceptor.run},
 		{role: sandbox.Housekeeper, name: "housekeeper", run: s.housekeeper},
+		{role: sandbox.Stderr, name: "stderr", run: s.stderr.run, prepare: s.stderr.detach},
 	}
 	for i, w := range s.workers {
 		s.threads = append(s.threads, thread{role: sandbox.Worker, name: fmt.Sprintf("worker-%d", i), run: w.run})
@@ -378,6 +388,7 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	if _, err := box.Seal(begin); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
+	s.serving = true
 	gate.open(work)
 	s.wait(signals)
 	return nil
@@ -421,10 +432,10 @@ func (s *Server) wait(signals <-chan os.Signal) {
 			continue
 		case unix.SIGUSR1:
 			graceful = true
-			writeStderr([]byte("Gracefully stopping\n"))
+			s.lines.say(Notice, []byte("Gracefully stopping"))
 		default:
 			if s.verbose() > 0 {
-				writeStderr([]byte("Signal handled: " + sig.String() + ".\n"))
+				s.lines.say(Info, []byte("Signal handled: "+sig.String()+"."))
 			}
 		}
 		break
@@ -451,4 +462,5 @@ func (s *Server) wait(signals <-chan os.Signal) {
 		s.saveMemoryFile()
 	}
 	s.pidFile.remove()
+	s.stderr.flush()
 }

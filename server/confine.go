@@ -35,6 +35,7 @@ func (s *Server) parseModes() error {
 // filters from what is open by now.
 func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	p := sandbox.Params{
+		LinePrefix:     Critical.Prefix(),
 		Modes:          s.modes,
 		FirstClientFD:  s.firstClient,
 		EndClientFD:    len(s.conns) + 1,
@@ -143,9 +144,6 @@ func joinRoles(roles []sandbox.Role) string {
 	}
 	return strings.Join(names, ", ")
 }
-
-// warn writes a line to stderr, as the operator should read it.
-func warn(text string) { writeStderr([]byte("gomcd: " + text + "\n")) }
 
 // openSyslog connects to the system log, which a daemon's violations are told
 // to. Without one, the exit status has to do.

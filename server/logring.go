@@ -4,46 +4,26 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"time"
-
-	"gomcd/cache"
 )
 
 // logRing takes log entries from the one thread that writes them to the logger.
-// Neither waits for the other: an entry that does not fit is dropped and
-// counted. Its memory is outside the Go heap.
+// An entry that does not fit is dropped and counted.
 type logRing struct {
-	buf []byte
-	gid *atomic.Uint64 // numbers events, for all threads
-
-	// Of the thread that writes. tail is how much it ever wrote, at where the
-	// next byte goes.
-	tail             atomic.Uint64
-	at               int
+	gid              *atomic.Uint64 // numbers events, for all threads
 	written, dropped atomic.Uint64
 	full             bool // more than half, which the logger should be told
-
-	_ [64]byte // the two threads do not share a cache line
-
-	// Of the logger: how much it ever read, and from where.
-	head atomic.Uint64
-	from int
+	ring
 }
 
 func newLogRing(size int, gid *atomic.Uint64) (*logRing, error) {
 	r := &logRing{gid: gid}
-	if size == 0 {
-		return r, nil
-	}
-	var err error
-	r.buf, err = cache.MapBytes(size)
-	return r, err
+	return r, r.open(size)
 }
 
 // put adds an entry, with its number and the time.
 func (r *logRing) put(e *logEntry, key []byte) {
 	need := logEntrySize + len(key)
-	tail := r.tail.Load()
-	used := int(tail-r.head.Load()) + need
+	used := r.used() + need
 	if used > len(r.buf) {
 		r.dropped.Add(1)
 		r.full = true
@@ -54,18 +34,9 @@ func (r *logRing) put(e *logEntry, key []byte) {
 	e.encode(&fixed, len(key))
 	r.write(fixed[:])
 	r.write(key)
-	r.tail.Store(tail + uint64(need))
+	r.publish(need)
 	r.written.Add(1)
 	r.full = used > len(r.buf)/2
-}
-
-// write writes bytes for which there is room.
-func (r *logRing) write(b []byte) {
-	n := copy(r.buf[r.at:], b)
-	r.at += n
-	if r.at == len(r.buf) {
-		r.at = copy(r.buf, b[n:])
-	}
 }
 
 // next reads the next entry, which is there, and returns its key, in key.
@@ -74,16 +45,8 @@ func (r *logRing) next(e *logEntry, key []byte) []byte {
 	r.read(fixed[:])
 	key = key[:e.decode(&fixed)]
 	r.read(key)
-	r.head.Add(uint64(len(fixed) + len(key)))
+	r.release(len(fixed) + len(key))
 	return key
-}
-
-func (r *logRing) read(b []byte) {
-	n := copy(b, r.buf[r.from:])
-	r.from += n
-	if r.from == len(r.buf) {
-		r.from = copy(b[n:], r.buf)
-	}
 }
 
 // logKind is which line an entry becomes.

@@ -83,7 +83,7 @@ func (s *Server) saveMemoryFile() {
 		nap(1000)
 	}
 	if err != nil {
-		warn("[restart] " + err.Error() + ": the next start will be with a clean cache")
+		s.say(Warning, "[restart] "+err.Error()+": the next start will be with a clean cache")
 	}
 }
 
@@ -91,7 +91,7 @@ func (s *Server) saveMemoryFile() {
 func (s *Server) ended() bool {
 	for i := range s.threads {
 		t := &s.threads[i]
-		if t.role != sandbox.Reloader && !t.ended.Load() {
+		if t.role != sandbox.Reloader && t.role != sandbox.Stderr && !t.ended.Load() {
 			return false
 		}
 	}

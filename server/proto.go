@@ -73,7 +73,7 @@ func (w *worker) parseOther(i int, st *staged, c *conn) bool {
 		b := protocol.AppendUint(w.scratch[:0], uint64(c.fd))
 		b = append(b, ": Client using the "...)
 		b = append(b, name...)
-		writeStderr(append(b, " protocol\n"...))
+		w.lines.say(Debug, append(b, " protocol"...))
 	}
 	return true
 }

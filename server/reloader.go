@@ -22,7 +22,8 @@ type auth struct {
 	table   *authTable
 	fresh   *authTable // what the file is read into
 	buf     []byte
-	text    []byte // a line for stderr is put together here
+	lines   *lineRing // for stderr
+	text    []byte    // a line is put together here
 	asked   atomic.Uint32
 	verbose *atomic.Int32
 
@@ -32,8 +33,8 @@ type auth struct {
 }
 
 // newAuth reads the authentication file for the first time.
-func newAuth(path string, verbose *atomic.Int32) (*auth, error) {
-	a := &auth{path: path, verbose: verbose}
+func newAuth(path string, verbose *atomic.Int32, lines *lineRing) (*auth, error) {
+	a := &auth{path: path, verbose: verbose, lines: lines}
 	tables, err := cache.MapSlice[authTable](2)
 	if err != nil {
 		return nil, err
@@ -188,7 +189,7 @@ func (a *auth) reload() {
 		b = append(b, a.path...)
 		b = append(b, " reloaded: "...)
 		b = strconv.AppendInt(b, int64(a.table.n), 10)
-		writeStderr(append(b, " users\n"...))
+		a.lines.say(Info, append(b, " users"...))
 	}
 }
 
@@ -204,7 +205,7 @@ func (a *auth) refuse(what, why string, line int) {
 	}
 	b = append(b, what...)
 	b = append(b, why...)
-	writeStderr(append(b, "; the users stay as they were\n"...))
+	a.lines.say(Warning, append(b, "; the users stay as they were"...))
 }
 
 // reloadParams are the reloader's part of what the sandbox is made from.

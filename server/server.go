@@ -19,6 +19,10 @@ type Server struct {
 	file  *cache.File // -e, nil: items are in no file
 	pool  *pool
 
+	stderr  *stderr
+	lines   *lineRing // main's, for stderr
+	serving bool      // of main: lines go there
+
 	prefixes *prefixes
 	logger   *logger // nil with -W
 
@@ -63,7 +67,7 @@ type Server struct {
 	collections                               atomic.Uint64 // of garbage, in a loop for tests
 	userTime, systemTime                      atomic.Int64  // microseconds
 	// base is what `stats reset` subtracts.
-	base struct{ totalConns, rejectedConns, listenDisabled, crawlStarts, juggles atomic.Uint64 }
+	base struct{ totalConns, rejectedConns, listenDisabled, crawlStarts, juggles, missingLines atomic.Uint64 }
 }
 
 // genRefused marks, in a connection's generation, one that is over the limit:
@@ -83,6 +87,7 @@ func (s *Server) resetStats() {
 	s.base.listenDisabled.Store(s.listenDisabled.Load())
 	s.base.crawlStarts.Store(s.crawlStarts())
 	s.base.juggles.Store(s.store.Juggles())
+	s.base.missingLines.Store(s.stderr.missing())
 	s.disabledTime.Store(0)
 	s.prefixes.reset()
 }

@@ -187,6 +187,7 @@ var generalStats = []stat{
 	only(maintained, num("moves_within_lru", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesWithin })),
 	only(maintained, num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims })),
 	only(maintained, num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped })),
+	own(num("stderr_lines_dropped", func(w *worker, _ *snapshot) uint64 { return w.srv.stderr.missing() - w.srv.base.missingLines.Load() })),
 	own(num("other_protocol_kicks", func(_ *worker, s *snapshot) uint64 { return s.ProtocolKicks })),
 	own(num("udp_dropped", func(_ *worker, s *snapshot) uint64 { return s.UDPDropped })),
 	own(text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) })),

@@ -189,11 +189,10 @@ const (
 	oddity   = 100_000
 )
 
-// writeStderr writes a line to descriptor 2, whatever it is.
-func writeStderr(b []byte) {
-	if len(b) > 0 {
-		syscall.RawSyscall(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	}
+// writeStderr writes to descriptor 2, whatever it is, for as long as it takes.
+func writeStderr(b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.Syscall(unix.SYS_WRITE, stderrFD, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return int(n), errno
 }
 
 // interrupt sends a signal to one thread of this process.

@@ -26,8 +26,9 @@ type worker struct {
 	store *cache.Store
 	conns []conn // of the whole server, by descriptor
 
-	log     eventLog // where it tells what watchers want to know
-	leaving int      // watchers that the logger is to let go of
+	lines   *lineRing // for stderr
+	log     eventLog  // where it tells what watchers want to know
+	leaving int       // watchers that the logger is to let go of
 
 	events []pollEvent
 	next   []int32 // connections that still have input, for the next turn
@@ -141,6 +142,9 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 		return nil, err
 	}
 	w.next, w.now = w.next[:0], w.now[:0]
+	if w.lines, err = srv.stderr.newRing(); err != nil {
+		return nil, err
+	}
 	w.log = eventLog{store: w.store, w: w}
 	if err := srv.observe(&w.log, h); err != nil {
 		return nil, err
@@ -508,7 +512,7 @@ func (w *worker) logConn(fd int32, text string) {
 	b = protocol.AppendUint(b, uint64(fd))
 	b = append(b, ' ')
 	b = append(b, text...)
-	writeStderr(append(b, '\n'))
+	w.lines.say(Debug, b)
 }
 
 // logCommand writes the line of a command, for -vv.
@@ -517,12 +521,12 @@ func (w *worker) logCommand(fd int32, line []byte) {
 	b = protocol.AppendUint(b, uint64(fd))
 	b = append(b, ' ')
 	b = append(b, line[:min(len(line), 2048)]...)
-	writeStderr(append(b, '\n'))
+	w.lines.say(Debug, b)
 }
 
 func (w *worker) logf(text string, errno syscall.Errno) {
 	b := append(w.scratch[:0], "gomcd: worker: "...)
 	b = append(b, text...)
 	b = append(b, unix.ErrnoName(errno)...)
-	writeStderr(append(b, '\n'))
+	w.lines.say(Error, b)
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -47,6 +48,11 @@ func serveAndExercise(t *testing.T) {
 		n := c.Stats("")["garbage_collections"]
 		return n != "" && n != "0"
 	})
+	s.SaysMore = true
+	c.Ask("verbosity 2", "OK")
+	c.Ask("mg logged", "EN")
+	harness.Eventually(t, "a command is logged", func() bool { return strings.Contains(s.Stderr(), " mg logged\n") })
+	c.Ask("verbosity 0", "OK")
 	w := watch(t, s, "mutations")
 	c.Set("a", "1")
 	w.lines(1)

@@ -21,7 +21,7 @@ func TestEveryThreadIsFiltered(t *testing.T) {
 	for i := range 1000 {
 		c.Set(fmt.Sprintf("k%d", i), "v")
 	}
-	want := map[string]bool{"acceptor": true, "housekeeper": true, "logger": true, "worker-0": true, "worker-1": true, "worker-2": true}
+	want := map[string]bool{"acceptor": true, "housekeeper": true, "logger": true, "stderr": true, "worker-0": true, "worker-1": true, "worker-2": true}
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", s.PID()))
 	if err != nil || len(tasks) < len(want) {
 		t.Fatalf("%d threads, %v", len(tasks), err)
@@ -72,7 +72,7 @@ func TestStatsSandbox(t *testing.T) {
 			t.Errorf("nothing is said of %s", lock)
 		}
 	}
-	for name, filters := range map[string]string{"acceptor": "2", "housekeeper": "2", "logger": "2", "worker-0": "2", "worker-1": "2", "reporter": "2", "gomcd": "2"} {
+	for name, filters := range map[string]string{"acceptor": "2", "housekeeper": "2", "logger": "2", "stderr": "2", "worker-0": "2", "worker-1": "2", "reporter": "2", "gomcd": "2"} {
 		found := false
 		for stat, value := range m {
 			if strings.HasPrefix(stat, "thread:"+name+":") && value == filters {
@@ -93,7 +93,7 @@ func TestStatsSandbox(t *testing.T) {
 // forbidden.
 func TestAuditFindsNothing(t *testing.T) {
 	s := harness.Start(t, harness.Production(), "--sandbox=audit")
-	s.Says = "gomcd: the sandbox only AUDITS process, runtime, acceptor, worker, housekeeper, logger: their forbidden system calls are counted (stats sandbox) and made\n"
+	s.Says = "gomcd: the sandbox only AUDITS process, runtime, acceptor, worker, housekeeper, logger, stderr: their forbidden system calls are counted (stats sandbox) and made\n"
 	c := s.Dial(t)
 	for i := range 1000 {
 		c.Set(fmt.Sprintf("k%d", i), strings.Repeat("v", i))
@@ -169,12 +169,23 @@ func TestSystemCallsOfAGet(t *testing.T) {
 	}
 }
 
-func systemCallsOfAGet(t *testing.T, watched bool, n int) map[string]int {
+// TestSystemCallsOfALoggedGet: a worker whose commands are logged writes nothing
+// itself; a line costs it the wake-up of the thread that does, or nothing.
+func TestSystemCallsOfALoggedGet(t *testing.T) {
+	const n = 200
+	counts := systemCallsOfAGet(t, false, n, "-vv")
+	if counts["write"] > 0 || counts["futex"] > n+2 {
+		t.Errorf("%d logged requests took %v", n, counts)
+	}
+}
+
+func systemCallsOfAGet(t *testing.T, watched bool, n int, flags ...string) map[string]int {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatalf("strace is not installed (make deps-test installs it): %v", err)
 	}
-	s := harness.Start(t, harness.Production(), "-t", "1")
+	s := harness.Start(t, harness.Production(), append(flags, "-t", "1")...)
+	s.SaysMore = len(flags) > 0
 	s.Traceable(t)
 	c := s.Dial(t)
 	c.Set("a", "1")
@@ -204,6 +215,10 @@ func systemCallsOfAGet(t *testing.T, watched bool, n int) map[string]int {
 		}
 	}
 	c.Ask("mg end", "EN")
+	harness.Eventually(t, "strace has seen the last request", func() bool {
+		b, _ := os.ReadFile(log)
+		return strings.Contains(string(b), "mg end")
+	})
 	trace.Process.Signal(syscall.SIGINT)
 	trace.Wait()
 	b, err := os.ReadFile(log)

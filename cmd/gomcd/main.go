@@ -12,7 +12,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 
@@ -59,7 +58,7 @@ func run(args []string) int {
 		status = exit.Code
 	}
 	if !parent.failed(status, err) {
-		fmt.Fprintf(os.Stderr, "gomcd: %v\n", err)
+		server.Say(server.Error, err.Error())
 	}
 	return status
 }
@@ -84,12 +83,13 @@ func start(c *command, parent parent) error {
 }
 
 func (c *command) tellWarnings() {
-	told := c.warnings
-	if c.cfg.Verbose > 0 {
-		told = append(told, c.notes...)
+	for _, w := range c.warnings {
+		server.Say(server.Warning, w)
 	}
-	for _, w := range told {
-		fmt.Fprintf(os.Stderr, "gomcd: %s\n", w)
+	if c.cfg.Verbose > 0 {
+		for _, n := range c.notes {
+			server.Say(server.Info, n)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -16,6 +17,7 @@ type Kind struct {
 	args     []string
 	env      []string  // besides, for a server that writes coverage data
 	notifier *notifier // if its system calls are asked about
+	stderr   *os.File  // where it goes, nil: to the harness
 	says     string    // the one line that it says on stderr
 
 	files  []*os.File // open in it, from descriptor 3 on
@@ -83,4 +85,19 @@ func Kinds() []Kind {
 func WithEnv(k Kind, env ...string) Kind {
 	k.env = append(slices.Clone(k.env), env...)
 	return k
+}
+
+// StderrTo is a kind whose servers have a file as stderr. The harness does not see
+// what they say.
+func StderrTo(k Kind, f *os.File) Kind {
+	k.stderr, k.says = f, ""
+	return k
+}
+
+// standardError is what a server gets as stderr.
+func (k Kind) standardError(otherwise io.Writer) io.Writer {
+	if k.stderr != nil {
+		return k.stderr
+	}
+	return otherwise
 }

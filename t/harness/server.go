@@ -33,7 +33,7 @@ type Server struct {
 	inner  int // the server's process, where cmd is one that started it
 	unix   bool
 	udp    string // host:port, with -U
-	stderr buffer
+	stderr Buffer
 	ended  chan struct{}
 	state  *os.ProcessState
 	// seen: the test has looked at the end itself.
@@ -43,19 +43,19 @@ type Server struct {
 	first net.Conn
 }
 
-// buffer is filled by a process while tests look at it.
-type buffer struct {
+// Buffer is filled by a process while tests look at it.
+type Buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (l *buffer) Write(p []byte) (int, error) {
+func (l *Buffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(p)
 }
 
-func (l *buffer) String() string {
+func (l *Buffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
@@ -76,7 +76,7 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 	if k.notifier != nil {
 		k.notifier.prepare(s.cmd)
 	}
-	s.cmd.Stderr, s.cmd.ExtraFiles = &s.stderr, append(slices.Clone(k.passed), k.files...)
+	s.cmd.Stderr, s.cmd.ExtraFiles = k.standardError(&s.stderr), append(slices.Clone(k.passed), k.files...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", k.binary, err)
 	}
@@ -147,7 +147,7 @@ func Refused(t testing.TB, k Kind, flags ...string) (code int, said string) {
 	s := &Server{Kind: k, t: t, ended: make(chan struct{}), seen: true}
 	s.cmd = exec.Command(k.binary, s.complete(flags)...)
 	s.cmd.Env = append(os.Environ(), k.env...)
-	s.cmd.Stderr = &s.stderr
+	s.cmd.Stderr = k.standardError(&s.stderr)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", k.binary, err)
 	}

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"gomcd/cache"
+)
+
+// ring carries bytes from the one thread that writes to it to the one that
+// reads it. Neither waits for the other. Its memory is outside the Go heap.
+type ring struct {
+	buf []byte
+
+	// Of the thread that writes. tail is how much it ever published, at where
+	// the next byte goes.
+	tail atomic.Uint64
+	at   int
+
+	_ [64]byte // the two threads do not share a cache line
+
+	// Of the thread that reads: how much it ever gave back, and where it reads.
+	head atomic.Uint64
+	from int
+}
+
+// open gives the ring its memory; size may be 0.
+func (r *ring) open(size int) (err error) {
+	if size > 0 {
+		r.buf, err = cache.MapBytes(size)
+	}
+	return err
+}
+
+// used is how many bytes are in the ring, as the thread that writes sees it.
+func (r *ring) used() int { return int(r.tail.Load() - r.head.Load()) }
+
+// write writes bytes for which there is room. They are there for the other
+// thread once they are published.
+func (r *ring) write(b []byte) {
+	n := copy(r.buf[r.at:], b)
+	r.at += n
+	if r.at == len(r.buf) {
+		r.at = copy(r.buf, b[n:])
+	}
+}
+
+func (r *ring) publish(n int) { r.tail.Store(r.tail.Load() + uint64(n)) }
+
+// read reads bytes that are there.
+func (r *ring) read(b []byte) {
+	n := copy(b, r.buf[r.from:])
+	r.from += n
+	if r.from == len(r.buf) {
+		r.from = copy(b[n:], r.buf)
+	}
+}
+
+// release gives back the room of bytes that were read.
+func (r *ring) release(n int) { r.head.Add(uint64(n)) }

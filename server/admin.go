@@ -79,6 +79,10 @@ func (w *worker) flushAll(o *op, _ *staged, c *conn) {
 // verbosity <level> [noreply]
 func (w *worker) verbosity(o *op, _ *staged, c *conn) {
 	c.lastCmd = w.store.Now()
+	if !w.srv.cfg.VerbosityEnabled {
+		w.reply(o, "CLIENT_ERROR verbosity not allowed")
+		return
+	}
 	const highest = 10
 	level, ok := protocol.ParseUint32(o.cmd.Arg(1))
 	if !ok || o.cmd.Args() < 2 {

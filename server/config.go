@@ -71,13 +71,15 @@ type Config struct {
 	AutomoveWindow int     // -o slab_automove_window, seconds
 
 	// What clients may do.
-	EnableShutdown bool   // -A
-	FlushEnabled   bool   // -F clears it
-	DumpEnabled    bool   // -X clears it
-	WatchEnabled   bool   // -W clears it
-	AuthFile       string // -Y
-	PrefixDelim    byte   // -D
-	DetailEnabled  bool   // set by -D
+	EnableShutdown bool // -A
+	FlushEnabled   bool // -F clears it
+	DumpEnabled    bool // -X clears it
+	WatchEnabled   bool // -W clears it
+	// VerbosityEnabled: the command verbosity is carried out. -o no_verbosity_command clears it.
+	VerbosityEnabled bool
+	AuthFile         string // -Y
+	PrefixDelim      byte   // -D
+	DetailEnabled    bool   // set by -D
 
 	// Buffers.
 	WatcherLogBuf   int   // -o watcher_logbuf_size (given in KiB)

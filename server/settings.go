@@ -94,6 +94,7 @@ var settingStats = []stat{
 	str("memory_file", "(null)", func(s *Server) string { return s.cfg.MemoryFile }),
 	always("client_flags_size", "4"),
 
+	flag("verbosity_enabled", func(s *Server) bool { return s.cfg.VerbosityEnabled }),
 	str("sandbox", "enforce", func(s *Server) string { return s.cfg.Sandbox }),
 	set("cache_memlimit_max", func(s *Server) int64 { return s.store.MaxMemLimit() }),
 	flag("test_privileges", func(s *Server) bool { return s.cfg.TestPrivileges }),

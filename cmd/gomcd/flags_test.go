@@ -109,6 +109,7 @@ var accepted = []struct {
 	{"-o no_slab_automove", func(cfg *server.Config) { cfg.SlabAutomove = 0 }},
 	{"-o slab_automove_freeratio=0.1", func(*server.Config) {}},
 	{"-o watcher_logbuf_size=8,worker_logbuf_size=9", func(cfg *server.Config) { cfg.WatcherLogBuf, cfg.WorkerLogBuf = 8<<10, 9<<10 }},
+	{"-o no_verbosity_command", func(cfg *server.Config) { cfg.VerbosityEnabled = false }},
 	{"-o track_sizes", func(cfg *server.Config) { cfg.TrackSizes = true }},
 	{"-o inline_ascii_resp,no_inline_ascii_resp,modern", func(*server.Config) {}},
 	{"-o no_modern", oldDefaults},

@@ -142,6 +142,8 @@ var options = []option{
 		set: kilobytes("watcher_logbuf_size", func(cfg *server.Config) *int { return &cfg.WatcherLogBuf })},
 	{name: "worker_logbuf_size", valued: true, help: "kilobytes of a worker's log, which \"watch\" clients are sent (default: {WorkerLogBuf/Ki})",
 		set: kilobytes("worker_logbuf_size", func(cfg *server.Config) *int { return &cfg.WorkerLogBuf })},
+	{name: "no_verbosity_command", help: "refuse the \"verbosity\" command, with which clients have their commands logged",
+		set: sets(func(cfg *server.Config) { cfg.VerbosityEnabled = false })},
 	{name: "track_sizes", help: "keep what \"stats sizes\" shows",
 		set: sets(func(cfg *server.Config) { cfg.TrackSizes = true })},
 	{name: "inline_ascii_resp", set: nothing},

@@ -12,29 +12,35 @@ import (
 	"gomcd/t/harness"
 )
 
-// documentedDescriptors reads the table of docs/security.md that lists who has
-// which descriptors: by the thread's name, or "all others".
-func documentedDescriptors(t *testing.T) map[string][]string {
+// tableOf reads the table of docs/security.md whose first column has a heading:
+// the headings of the others, and their cells by what the first one has.
+func tableOf(t *testing.T, heading string) (header []string, rows map[string][]string) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/security.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, found := strings.Cut(string(text), "\n| thread | its descriptors |\n|---|---|\n")
+	start := "\n| " + heading + " |"
+	_, table, found := strings.Cut(string(text), start)
 	if !found {
-		t.Fatal("docs/security.md has no table of descriptors")
+		t.Fatalf("docs/security.md has no table of %s", heading)
 	}
-	rows := map[string][]string{}
-	for line := range strings.Lines(table) {
-		cells := strings.Split(strings.TrimSpace(line), "|")
-		if len(cells) != 4 {
+	rows = map[string][]string{}
+	for line := range strings.Lines(strings.TrimPrefix(start, "\n") + table) {
+		line, ok := strings.CutPrefix(strings.TrimSpace(line), "| ")
+		if !ok && !strings.HasPrefix(strings.TrimSpace(line), "|--") {
 			break
 		}
-		list := strings.Split(strings.TrimSpace(cells[2]), ", ")
-		slices.Sort(list)
-		rows[strings.TrimSpace(cells[1])] = list
+		cells := strings.Split(strings.TrimSuffix(line, " |"), " | ")
+		switch {
+		case !ok:
+		case header == nil:
+			header = cells[1:]
+		default:
+			rows[cells[0]] = cells[1:]
+		}
 	}
-	return rows
+	return header, rows
 }
 
 // listens says whether a socket of a thread listens, by the tables of its
@@ -64,7 +70,7 @@ func listens(t *testing.T, pid int, inode string) bool {
 // option that brings some.
 func TestDescriptorsOfThreads(t *testing.T) {
 	t.Parallel()
-	documented := documentedDescriptors(t)
+	_, documented := tableOf(t, "thread")
 	dir := harness.TempDir(t)
 	users := filepath.Join(harness.TempDir(t), "users")
 	writeUsers(t, users, "ann:one\n")
@@ -128,7 +134,9 @@ func TestDescriptorsOfThreads(t *testing.T) {
 	if os.Geteuid() != 0 {                                     // the system log takes root
 		have["reporter"]["the socket of the system log"] = true
 	}
-	for row, want := range documented {
+	for row, cells := range documented {
+		want := strings.Split(cells[0], ", ")
+		slices.Sort(want)
 		var got []string
 		for what := range have[row] {
 			got = append(got, what)

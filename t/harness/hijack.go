@@ -65,6 +65,9 @@ func StartApart(t testing.TB, k Kind, flags ...string) *Server {
 // may not trace the server, it is skipped.
 func (s *Server) Hijack(t testing.TB, tid int) *Hijacked {
 	t.Helper()
+	if tid == s.cmd.Process.Pid {
+		t.Fatal("main can be taken over of a server that was started apart")
+	}
 	runtime.LockOSThread()
 	err := unix.PtraceSeize(tid)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
@@ -105,6 +108,9 @@ func (h *Hijacked) stop() error {
 	})
 	return err
 }
+
+// Ip is where the instruction is that Call uses.
+func (h *Hijacked) Ip() uint64 { return h.ip }
 
 // Call has the thread make a call. Arguments are numbers, or bytes in memory
 // that the call gets the address of.

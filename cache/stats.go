@@ -26,6 +26,7 @@ type Counters struct {
 	FlushCmds, MetaCmds                        uint64
 	StoreTooLarge, StoreNoMemory               uint64
 	AuthCmds, AuthErrors                       uint64
+	AuthDelays, AuthTimeouts                   uint64
 	IdleKicks, ProtocolKicks, UDPDropped       uint64
 	BytesRead, BytesWritten                    uint64
 	ConnYields                                 uint64

@@ -34,13 +34,13 @@ func (w *worker) parseAuth(i int, st *staged, c *conn) bool {
 	rest := w.in[st.parsed:st.end]
 	var used int
 	var reply string
-	if c.authNeed == 0 {
+	if w.srv.logins.conns[c.fd].need == 0 {
 		if name := foreignAuth(rest); name != "" {
 			w.rejectProtocol(c, name)
 			w.hangUp(st, c, closeError)
 			return false
 		}
-		used, reply = c.authLine(rest)
+		used, reply = w.authLine(c, rest)
 	} else {
 		used, reply = w.authData(c, rest)
 	}
@@ -50,7 +50,7 @@ func (w *worker) parseAuth(i int, st *staged, c *conn) bool {
 	}
 	c.lastCmd = w.store.Now()
 	w.out = protocol.AppendLine(w.out, reply)
-	if c.authFails == authTries {
+	if w.srv.logins.conns[c.fd].fails == authTries {
 		c.state, st.parsed = connClosing, st.end
 	}
 	switch {
@@ -77,7 +77,7 @@ func foreignAuth(rest []byte) string {
 
 // authLine takes a line. It returns how much input that used up, and the reply
 // if there is one yet.
-func (c *conn) authLine(rest []byte) (int, string) {
+func (w *worker) authLine(c *conn, rest []byte) (int, string) {
 	nl := bytes.IndexByte(rest, '\n')
 	switch {
 	case len(rest) < 3 || nl < 0 && len(rest) <= longLine:
@@ -93,7 +93,7 @@ func (c *conn) authLine(rest []byte) (int, string) {
 	case size > authLongest:
 		return nl + 1, "CLIENT_ERROR auth token too long"
 	}
-	c.authNeed = int32(size) + 2
+	w.srv.logins.conns[c.fd].need = int32(size) + 2
 	return nl + 1, ""
 }
 
@@ -119,35 +119,38 @@ func authSize(line []byte) (uint32, bool) {
 
 // authData takes the data of a set, or as much of it as there is.
 func (w *worker) authData(c *conn, rest []byte) (int, string) {
-	if len(rest) < int(c.authNeed) {
+	l := &w.srv.logins.conns[c.fd]
+	if len(rest) < int(l.need) {
 		if len(rest) <= authKept {
 			return 0, ""
 		}
 		// It cannot be right any more, but what is wrong with it is still to
 		// be told. All but the last byte, which may be the \r, is done with.
 		drop := len(rest) - 1
-		c.authLong = true
-		c.authSpace = c.authSpace || bytes.IndexByte(rest[:drop], ' ') >= 0
-		c.authNeed -= int32(drop)
+		l.long = true
+		l.space = l.space || bytes.IndexByte(rest[:drop], ' ') >= 0
+		l.need -= int32(drop)
 		return drop, ""
 	}
-	n := int(c.authNeed)
+	n := int(l.need)
 	data := rest[:n]
-	space, long := c.authSpace, c.authLong
-	c.authNeed, c.authSpace, c.authLong = 0, false, false
 	mid := bytes.IndexByte(data, ' ')
+	reply := ""
 	switch {
 	case data[n-2] != '\r' || data[n-1] != '\n':
-		return n, "CLIENT_ERROR bad command line termination"
-	case mid < 0 && !space:
-		return n, "CLIENT_ERROR bad authentication token format"
+		reply = "CLIENT_ERROR bad command line termination"
+	case mid < 0 && !l.space:
+		reply = "CLIENT_ERROR bad authentication token format"
+	case !w.mayGuess(c):
+		return 0, ""
+	default:
+		right := !l.long && w.srv.auth.allows(data[:mid], data[mid+1:n-2])
+		w.guessed(c, right)
+		if reply = "STORED"; !right {
+			reply = "CLIENT_ERROR authentication failure"
+			l.fails++
+		}
 	}
-	w.h.C.AuthCmds++
-	if !long && w.srv.auth.allows(data[:mid], data[mid+1:n-2]) {
-		c.authed = true
-		return n, "STORED"
-	}
-	w.h.C.AuthErrors++
-	c.authFails++
-	return n, "CLIENT_ERROR authentication failure"
+	l.need, l.space, l.long = 0, false, false
+	return n, reply
 }

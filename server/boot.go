@@ -111,6 +111,11 @@ func (s *Server) open() error {
 	if err := s.limitFiles(); err != nil {
 		return err
 	}
+	if s.auth != nil {
+		if s.logins, err = newLogins(len(s.conns), uint32(s.cfg.AuthTimeout.Seconds())); err != nil {
+			return fail(ExitFailure, "connections that have not logged in: %w", err)
+		}
+	}
 	buffers := s.cfg.MaxConns*6 + 64
 	if limit := s.cfg.ReadBufMemLimit; limit > 0 {
 		buffers = int(max(limit/bufSize, int64(s.cfg.Threads)))

@@ -46,6 +46,12 @@ func (c *clock) seconds() uint32 {
 // micros is the time since the start in microseconds. Nothing stops it.
 func (c *clock) micros() int64 { return int64(time.Since(c.started) / time.Microsecond) }
 
+// millis is the time since the start in milliseconds, and elapsed in seconds. They
+// wrap, millis after 49 days.
+func (c *clock) millis() uint32 { return uint32(time.Since(c.started) / time.Millisecond) }
+
+func (c *clock) elapsed() uint32 { return uint32(time.Since(c.started) / time.Second) }
+
 // toNext is how long it is until the next second begins, in microseconds.
 func (c *clock) toNext() uint32 {
 	return uint32((time.Second - time.Since(c.started)%time.Second) / time.Microsecond)

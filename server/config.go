@@ -77,9 +77,10 @@ type Config struct {
 	WatchEnabled   bool // -W clears it
 	// VerbosityEnabled: the command verbosity is carried out. -o no_verbosity_command clears it.
 	VerbosityEnabled bool
-	AuthFile         string // -Y
-	PrefixDelim      byte   // -D
-	DetailEnabled    bool   // set by -D
+	AuthFile         string        // -Y
+	AuthTimeout      time.Duration // -o auth_timeout: in which a client must log in; 0: any
+	PrefixDelim      byte          // -D
+	DetailEnabled    bool          // set by -D
 
 	// Buffers.
 	WatcherLogBuf   int   // -o watcher_logbuf_size (given in KiB)

@@ -13,6 +13,7 @@ const (
 	connOpen                      // it reads commands and answers them
 	connClosing                   // it only sends what is owed, and closes
 	connWatching                  // it is a watcher: the logger sends to it
+	connHeld                      // its password is to be looked at, but not yet
 )
 
 // conn is one connection, found by its descriptor. It holds no pointers and
@@ -65,12 +66,7 @@ type conn struct {
 
 	dump dump
 
-	// Of a connection that has not authenticated: how much data it announced
-	// (with the line end; 0: it is at a line), whether a space was among what
-	// was dropped of it and whether anything was, and how often it was wrong.
-	authNeed            int32
-	authSpace, authLong bool
-	authFails           uint8
+	_ [8]byte // a connection is four cache lines
 }
 
 // keyLine is the line of keys that a connection is in the middle of: the rest of

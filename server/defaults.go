@@ -1,5 +1,7 @@
 package server
 
+import "time"
+
 // Defaults is the configuration without any flag: that of memcached 1.6.45, and
 // the sandbox. It is the one place where a default stands: -h and the tests take
 // theirs from here.
@@ -39,6 +41,7 @@ func Defaults() Config {
 		DumpEnabled:      true,
 		WatchEnabled:     true,
 		VerbosityEnabled: true,
+		AuthTimeout:      10 * time.Second,
 		PrefixDelim:      ':',
 		WatcherLogBuf:    256 << 10,
 		WorkerLogBuf:     64 << 10,

@@ -61,7 +61,8 @@ var (
 		cache.CompareAndSwap: "cas", cache.AppendVivify: "append", cache.PrependVivify: "prepend",
 	}
 	deleteWords = [...]string{deletedClassic: "delete", deletedMeta: "md"}
-	reasonWords = [...]string{closeError: "error", closeNormal: "normal", closeIdle: "idle_timeout", closeShutdown: "shutdown"}
+	reasonWords = [...]string{closeError: "error", closeNormal: "normal", closeIdle: "idle_timeout", closeShutdown: "shutdown",
+		closeLogin: "auth_timeout"}
 )
 
 // The results of a command that stores, beyond cache.Result.

@@ -46,9 +46,10 @@ type Server struct {
 	wakeFD       int32 // readable when the server stops
 	wakeEnd      int   // its other end
 	idleTimeout  uint32
-	turnLimit    int   // commands that a connection may have carried out in a turn
-	replyLimit   int   // replies that a connection may be owed in a turn
-	auth         *auth // nil: everybody may do everything
+	turnLimit    int     // commands that a connection may have carried out in a turn
+	replyLimit   int     // replies that a connection may be owed in a turn
+	auth         *auth   // nil: everybody may do everything
+	logins       *logins // nil: nobody logs in
 	sandboxed    bool
 	box          *sandbox.Sandbox
 	modes        sandbox.Modes

@@ -95,6 +95,7 @@ var settingStats = []stat{
 	always("client_flags_size", "4"),
 
 	flag("verbosity_enabled", func(s *Server) bool { return s.cfg.VerbosityEnabled }),
+	only(func(s *Server) bool { return s.logins != nil }, set("auth_timeout", func(s *Server) int64 { return int64(s.logins.timeout) })),
 	str("sandbox", "enforce", func(s *Server) string { return s.cfg.Sandbox }),
 	set("cache_memlimit_max", func(s *Server) int64 { return s.store.MaxMemLimit() }),
 	flag("test_privileges", func(s *Server) bool { return s.cfg.TestPrivileges }),

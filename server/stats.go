@@ -70,6 +70,12 @@ func only(when func(s *Server) bool, st stat) stat {
 // with test privileges, counts how many there are.
 func own(st stat) stat { return only(func(s *Server) bool { return !s.cfg.TestPrivileges }, st) }
 
+// authenticating is a stat of gomcd's own that there is where clients log in.
+func authenticating(name string, f func(s *snapshot) uint64) stat {
+	return only(func(s *Server) bool { return s.logins != nil && !s.cfg.TestPrivileges },
+		num(name, func(_ *worker, s *snapshot) uint64 { return f(s) }))
+}
+
 // crawling is the setting that statistics of the crawler go with.
 func crawling(s *Server) bool { return s.store.Tune().Crawler.Load() }
 
@@ -188,6 +194,8 @@ var generalStats = []stat{
 	only(maintained, num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims })),
 	only(maintained, num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped })),
 	own(num("stderr_lines_dropped", func(w *worker, _ *snapshot) uint64 { return w.srv.stderr.missing() - w.srv.base.missingLines.Load() })),
+	authenticating("auth_delays", func(s *snapshot) uint64 { return s.AuthDelays }),
+	authenticating("auth_timeouts", func(s *snapshot) uint64 { return s.AuthTimeouts }),
 	own(num("other_protocol_kicks", func(_ *worker, s *snapshot) uint64 { return s.ProtocolKicks })),
 	own(num("udp_dropped", func(_ *worker, s *snapshot) uint64 { return s.UDPDropped })),
 	own(text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) })),

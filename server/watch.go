@@ -105,6 +105,7 @@ const (
 	closeNormal
 	closeIdle
 	closeShutdown
+	closeLogin
 )
 
 // connected tells of a new connection, and closed of its end.

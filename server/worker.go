@@ -60,6 +60,8 @@ type worker struct {
 
 	snap     snapshot // for `stats`
 	idleScan uint32
+	held     []int32 // connections that wait until their password is looked at
+	release  uint32  // when the first of them is, in milliseconds
 	done     atomic.Bool
 
 	udp  *udp // whose requests these are, nil for connections
@@ -141,10 +143,13 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 	if w.now, err = cache.MapSlice[int32](n); err != nil {
 		return nil, err
 	}
-	w.next, w.now = w.next[:0], w.now[:0]
 	if w.lines, err = srv.stderr.newRing(); err != nil {
 		return nil, err
 	}
+	if w.held, err = cache.MapSlice[int32](n); err != nil {
+		return nil, err
+	}
+	w.next, w.now, w.held = w.next[:0], w.now[:0], w.held[:0]
 	w.log = eventLog{store: w.store, w: w}
 	if err := srv.observe(&w.log, h); err != nil {
 		return nil, err
@@ -163,6 +168,8 @@ func (w *worker) run() {
 			timeout = 0
 		case w.leaving > 0:
 			timeout = 1
+		case len(w.held) > 0:
+			timeout = min(w.untilRelease(), timeout)
 		}
 		n, errno := poll(w.epfd, w.events, timeout)
 		if errno != 0 && errno != unix.EINTR {
@@ -179,6 +186,9 @@ func (w *worker) run() {
 
 // turn serves the connections that have events and those left over.
 func (w *worker) turn(events []pollEvent) {
+	if len(w.held) > 0 {
+		w.releaseHeld()
+	}
 	w.now, w.next = w.next, w.now[:0]
 	if len(w.now) > maxEvents {
 		// The rest waits for the next turn.
@@ -218,7 +228,7 @@ func (w *worker) event(ev *pollEvent) {
 			return
 		}
 	}
-	if c.state != connOpen && c.state != connClosing {
+	if c.state != connOpen && c.state != connClosing && c.state != connHeld {
 		if c.state == connWatching {
 			w.watcherEvent(c, ev.Events)
 		}
@@ -229,6 +239,10 @@ func (w *worker) event(ev *pollEvent) {
 	}
 	if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.ended = true
+	}
+	if c.state == connHeld {
+		c.blocked = c.blocked && ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) == 0
+		return
 	}
 	if c.blocked && ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.blocked = false
@@ -259,7 +273,10 @@ var tooManyConns = []byte("ERROR Too many open connections\r\n")
 
 // adopt takes over a connection that the acceptor registered.
 func (w *worker) adopt(c *conn, fd int32, gen uint32) {
-	*c = conn{fd: fd, gen: gen, state: connOpen, lastCmd: w.store.Now(), authed: w.srv.auth == nil}
+	*c = conn{fd: fd, gen: gen, state: connOpen, lastCmd: w.store.Now(), authed: w.srv.logins == nil}
+	if !c.authed {
+		w.srv.logins.begin(fd, c.lastCmd)
+	}
 	w.startProtocol(c)
 	if gen&genRefused != 0 {
 		w.give(c, tooManyConns, false)
@@ -304,7 +321,7 @@ func (w *worker) serve(c *conn) {
 // fate closes a connection that is done for, or leaves it for later.
 func (w *worker) fate(c *conn) {
 	switch {
-	case c.state == connFree:
+	case c.state == connFree, c.state == connHeld:
 	case c.owes():
 	case c.state == connClosing:
 		w.close(c)
@@ -395,7 +412,7 @@ func (w *worker) finish() {
 		if c.state == connFree || c.state == connWatching {
 			continue
 		}
-		if c.state == connOpen && !w.keepInput(c, w.in[st.parsed:st.end]) {
+		if (c.state == connOpen || c.state == connHeld) && !w.keepInput(c, w.in[st.parsed:st.end]) {
 			w.close(c)
 			continue
 		}
@@ -403,7 +420,7 @@ func (w *worker) finish() {
 			w.again(c) // it has input that was put off
 			continue
 		}
-		if c.eof && st.outcome == serving {
+		if c.eof && st.outcome == serving && c.state == connOpen {
 			c.state = connClosing
 		}
 		w.fate(c)
@@ -427,6 +444,9 @@ func (w *worker) close(c *conn) {
 		w.h.Discard(&c.upload)
 	}
 	w.endDump(c)
+	if c.state == connHeld {
+		w.unhold(c.fd)
+	}
 	if w.srv.verbose() > 1 && !refused {
 		w.logConn(c.fd, "connection closed.")
 	}
@@ -458,12 +478,13 @@ func (w *worker) reap() {
 	}
 }
 
-// kickIdle closes connections that were idle for too long, looking once a
-// second.
+// kickIdle closes connections that were idle for too long, or have not logged in
+// in time, looking once a second. One whose client goes on sending a value, or
+// taking a reply, is not idle.
 func (w *worker) kickIdle() {
-	timeout := w.srv.idleTimeout
+	timeout, logins := w.srv.idleTimeout, w.srv.logins
 	now := w.store.Now()
-	if timeout == 0 || now == w.idleScan {
+	if timeout == 0 && logins == nil || now == w.idleScan {
 		return
 	}
 	w.idleScan = now
@@ -472,7 +493,12 @@ func (w *worker) kickIdle() {
 			continue
 		}
 		c := &w.conns[fd]
-		if c.awaitsCommand() && now > c.lastCmd && now-c.lastCmd > timeout {
+		switch {
+		case logins.late(c, now):
+			w.h.C.AuthTimeouts++
+			c.reason = closeLogin
+			w.close(c)
+		case timeout > 0 && c.awaitsCommand() && now > c.lastCmd && now-c.lastCmd > timeout:
 			w.h.C.IdleKicks++
 			c.reason = closeIdle
 			w.close(c)

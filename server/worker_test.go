@@ -82,6 +82,9 @@ func (b *bench) connect() {
 	b.turns()
 }
 
+// later moves the server's clock on, but not the store's.
+func (b *bench) later(d time.Duration) { b.s.clock.started = b.s.clock.started.Add(-d) }
+
 // turns makes the worker's turns until it has nothing to do.
 func (b *bench) turns() {
 	for {

@@ -106,8 +106,7 @@ func serveUDP(t *testing.T) {
 }
 
 func reloadUsers(t *testing.T) {
-	users := filepath.Join(harness.TempDir(t), "users")
-	writeUsers(t, users, "ann:one\n")
+	users := usersFile(t, "ann:one\n")
 	s := harness.Start(t, harness.Production(), "-Y", users)
 	writeUsers(t, users, "bob:two\n")
 	s.Signal(syscall.SIGHUP)

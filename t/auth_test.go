@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -16,10 +18,15 @@ func login(user, pass string) string {
 	return fmt.Sprintf("set auth 0 0 %d\r\n%s %s", len(user)+1+len(pass), user, pass)
 }
 
-// mayLogIn tells whether a user may, on a connection of their own.
+// logins counts those of mayLogIn.
+var logins atomic.Uint32
+
+// mayLogIn tells whether a user may, on a connection of their own, from an
+// address of their own: who guesses from one is kept waiting.
 func mayLogIn(t *testing.T, s *harness.Server, user, pass string) bool {
 	t.Helper()
-	c := s.Dial(t)
+	n := logins.Add(1)
+	c := s.DialFrom(t, fmt.Sprintf("127.1.%d.%d", n/250, n%250+1))
 	defer c.Close()
 	c.SendBytes([]byte(login(user, pass) + "\r\n"))
 	switch l := c.Line(); l {
@@ -32,13 +39,29 @@ func mayLogIn(t *testing.T, s *harness.Server, user, pass string) bool {
 	return false
 }
 
-// writeUsers replaces an authentication file as editors do.
-func writeUsers(t *testing.T, path, text string) {
+// usersFile makes an authentication file in a directory of its own.
+func usersFile(t testing.TB, text string) string {
 	t.Helper()
-	if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
-		t.Fatal(err)
+	path := filepath.Join(harness.TempDir(t), "users")
+	writeUsers(t, path, text)
+	return path
+}
+
+// writeUsers replaces an authentication file as editors do. Nobody but the
+// server's user may read it, and nobody else may write to its directory.
+func writeUsers(t testing.TB, path, text string) {
+	t.Helper()
+	err := os.Chmod(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path+".new", []byte(text), 0o600)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err == nil {
+		err = harness.GiveToServer(path + ".new")
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -47,8 +70,7 @@ func writeUsers(t *testing.T, path, text string) {
 func TestAuthFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	for _, k := range []harness.Kind{harness.Privileged(), harness.Production()} {
-		users := filepath.Join(harness.TempDir(t), "users")
-		writeUsers(t, users, "ann:one\n")
+		users := usersFile(t, "ann:one\n")
 		s := harness.Start(t, k, "-Y", users)
 		s.SaysMore = true
 		early := s.Dial(t)
@@ -102,7 +124,10 @@ func TestAuthFileIsReadAgain(t *testing.T) {
 // link to a directory with the files, and the link is exchanged.
 func TestAuthFileBehindLinks(t *testing.T) {
 	t.Parallel()
-	dir := harness.TempDir(t)
+	dir := filepath.Dir(usersFile(t, ""))
+	if err := os.Remove(filepath.Join(dir, "users")); err != nil {
+		t.Fatal(err)
+	}
 	version := func(n int, text string) {
 		t.Helper()
 		name := fmt.Sprintf("..v%d", n)
@@ -137,8 +162,10 @@ func TestAuthFileBehindLinks(t *testing.T) {
 func TestAuthFileLinkedOut(t *testing.T) {
 	t.Parallel()
 	target := filepath.Join(harness.TempDir(t), "real")
-	writeUsers(t, target, "ann:one\n")
-	users := filepath.Join(harness.TempDir(t), "users")
+	users := usersFile(t, "ann:one\n")
+	if err := os.Rename(users, target); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Symlink(target, users); err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +180,7 @@ func TestAuthFileLinkedOut(t *testing.T) {
 // piece before a login: none of them does or tells anything.
 func TestAuthHidesEverything(t *testing.T) {
 	t.Parallel()
-	users := filepath.Join(harness.TempDir(t), "users")
-	writeUsers(t, users, "ann:one\n")
+	users := usersFile(t, "ann:one\n")
 	s := harness.Start(t, harness.Production(), "-A", "-Y", users)
 	c := s.Dial(t)
 	var all strings.Builder
@@ -194,8 +220,7 @@ func TestAuthHidesEverything(t *testing.T) {
 // several connections, without reading in between.
 func TestAuthUnderLoad(t *testing.T) {
 	t.Parallel()
-	users := filepath.Join(harness.TempDir(t), "users")
-	writeUsers(t, users, "ann:one\n")
+	users := usersFile(t, "ann:one\n")
 	s := harness.Start(t, harness.Production(), "-Y", users, "-t", "2")
 	const conns, lines = 8, 50_000
 	done := make(chan int, conns)
@@ -228,8 +253,7 @@ func TestAuthUnderLoad(t *testing.T) {
 // filters of its own, and no descriptor but stderr and the directory.
 func TestAuthReloader(t *testing.T) {
 	t.Parallel()
-	users := filepath.Join(harness.TempDir(t), "users")
-	writeUsers(t, users, "ann:one\n")
+	users := usersFile(t, "ann:one\n")
 	s := harness.Start(t, harness.Production(), "-Y", users)
 	s.Inspectable(t)
 	found := false
@@ -259,4 +283,66 @@ func TestAuthReloader(t *testing.T) {
 	if hasThread(harness.Start(t, harness.Production()), "reloader") {
 		t.Error("there is a reloader without -Y")
 	}
+}
+
+// TestLoginIsDue has clients that do not log in take all connections there are,
+// whatever they send meanwhile: they are closed, and who logs in is not.
+func TestLoginIsDue(t *testing.T) {
+	t.Parallel()
+	const all = 8
+	s := harness.Start(t, harness.Production(), "-c", strconv.Itoa(all), "-o", "auth_timeout=1", "-Y", usersFile(t, "ann:one\n"))
+	ann := s.Dial(t)
+	ann.Ask(login("ann", "one"), "STORED")
+	for i := range all - 1 {
+		s.Dial(t).SendBytes([]byte([]string{"", "set a", "set a 0 0 7\r\nfoo", "version\r\n"}[i%4]))
+	}
+	harness.Eventually(t, "there is room for who logs in", func() bool {
+		c := s.Dial(t)
+		defer c.Close()
+		c.Write([]byte(login("ann", "one") + "\r\n"))
+		l, _ := c.Next()
+		return l == "STORED"
+	})
+	harness.Eventually(t, "the others are gone", func() bool { return ann.Stats("")["curr_connections"] == "1" })
+	if got := ann.Stats("")["auth_timeouts"]; got != strconv.Itoa(all-1) {
+		t.Errorf("auth_timeouts is %s, not %d", got, all-1)
+	}
+	if got := ann.Stats("settings")["auth_timeout"]; got != "1" {
+		t.Errorf("auth_timeout is %s", got)
+	}
+}
+
+// TestGuessing guesses from one address: that one has to wait, and nobody else,
+// neither who is served by the same worker nor who logs in from elsewhere. And
+// whoever shares the address can log in all the same.
+func TestGuessing(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Production(), "-t", "1", "-Y", usersFile(t, "ann:one\n"))
+	friend := s.DialFrom(t, "127.0.0.2")
+	friend.Ask(login("ann", "one"), "STORED")
+	delays := func() string { return friend.Stats("")["auth_delays"] }
+	const guessers, tries = 5, 3
+	var all []*harness.Conn
+	for range guessers {
+		c := s.DialFrom(t, "127.0.0.3")
+		c.SendBytes([]byte(strings.Repeat(login("ann", "two")+"\r\n", tries)))
+		all = append(all, c)
+	}
+	harness.Eventually(t, "they wait", func() bool { return delays() != "0" })
+	for _, c := range all {
+		for range tries {
+			c.Expect("CLIENT_ERROR authentication failure")
+		}
+		c.Closed()
+	}
+	const free = 3
+	if got, want := delays(), strconv.Itoa(guessers*tries-free); got != want {
+		t.Errorf("%s guesses waited, not %s", got, want)
+	}
+	before := delays()
+	s.DialFrom(t, "127.0.0.4").Ask(login("ann", "one"), "STORED")
+	if got := delays(); got != before {
+		t.Errorf("who logs in from elsewhere waits")
+	}
+	s.DialFrom(t, "127.0.0.3").Ask(login("ann", "one"), "STORED")
 }

@@ -72,8 +72,7 @@ func TestDescriptorsOfThreads(t *testing.T) {
 	t.Parallel()
 	_, documented := tableOf(t, "thread")
 	dir := harness.TempDir(t)
-	users := filepath.Join(harness.TempDir(t), "users")
-	writeUsers(t, users, "ann:one\n")
+	users := usersFile(t, "ann:one\n")
 	daemon, _ := harness.Daemonized(t, harness.Production())
 	daemon, _ = harness.Managed(t, daemon)
 	if os.Geteuid() == 0 {

@@ -60,7 +60,7 @@ func TestOtherProtocols(t *testing.T) {
 	for mode, flags := range map[string][]string{"auto": nil, "ascii": {"-B", "ascii"}, "auth": {"-Y", "testdata/auth/users"}} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			s := harness.Start(t, harness.Production(), flags...)
+			s := harness.Start(t, harness.Production(), ownUsers(t, flags)...)
 			friend := s.Dial(t)
 			if mode == "auth" {
 				friend.SendBytes([]byte(login("foo", "bar") + "\r\n"))

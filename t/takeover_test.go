@@ -141,8 +141,7 @@ func TestWorkerSendsToClientsAlone(t *testing.T) {
 		"authenticated": func(t *testing.T, others map[string]func() []string) *harness.Server {
 			k, manager := harness.Managed(t, harness.Production())
 			others["the service manager"] = func() []string { return harness.Received(t, manager) }
-			users := filepath.Join(harness.TempDir(t), "users")
-			writeUsers(t, users, "ann:one\n")
+			users := usersFile(t, "ann:one\n")
 			return harness.Start(t, k, "-t", "1", "-Y", users)
 		},
 		"unix": func(t *testing.T, _ map[string]func() []string) *harness.Server {

@@ -141,7 +141,7 @@ func playGroup(t *testing.T, k harness.Kind, group []transcript) {
 		var s *harness.Server
 		play := func(t *testing.T, on testing.TB, tr transcript, split bool) {
 			if s == nil || tr.alone || !k.Gomcd {
-				s = harness.Start(on, k, tr.flags...)
+				s = harness.Start(on, k, ownUsers(on, tr.flags)...)
 			} else {
 				c := s.Dial(t)
 				c.Send("flush_all\nmn\n")
@@ -171,6 +171,22 @@ func playGroup(t *testing.T, k harness.Kind, group []transcript) {
 			})
 		}
 	})
+}
+
+// ownUsers has flags name a copy of an authentication file: everybody may read
+// what is in a repository.
+func ownUsers(t testing.TB, flags []string) []string {
+	i := slices.Index(flags, "-Y") + 1
+	if i == 0 {
+		return flags
+	}
+	users, err := os.ReadFile(flags[i])
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags = slices.Clone(flags)
+	flags[i] = usersFile(t, string(users))
+	return flags
 }
 
 // TestTranscriptsAreWholeSessions keeps a transcript from expecting nothing,

@@ -97,6 +97,8 @@ var accepted = []struct {
 	{"-o hot_max_factor=.5,warm_max_factor=3", func(cfg *server.Config) { cfg.HotMaxFactor, cfg.WarmMaxFactor = 0.5, 3 }},
 	{"-o temporary_ttl=240", func(cfg *server.Config) { cfg.TempLRU, cfg.TemporaryTTL = true, 240 }},
 	{"-o idle_timeout=3", func(cfg *server.Config) { cfg.IdleTimeout = 3 * time.Second }},
+	{"-o auth_timeout=3", func(cfg *server.Config) { cfg.AuthTimeout = 3 * time.Second }},
+	{"-o auth_timeout=0", func(cfg *server.Config) { cfg.AuthTimeout = 0 }},
 	{"-o slab_chunk_max=16", func(cfg *server.Config) { cfg.SlabChunkMax = 16 << 10 }},
 	{"-o slab_sizes=100-110-1000 -n 100", func(cfg *server.Config) { cfg.SlabSizes, cfg.ChunkSize = []int{100, 110, 1000}, 100 }},
 	{"-o no_chunked_items", func(cfg *server.Config) { cfg.SlabChunkMax = 1 << 20 }},

@@ -110,6 +110,15 @@ var options = []option{
 			c.cfg.IdleTimeout = time.Duration(max(c.atoi(v), 0)) * time.Second
 			return nil
 		}},
+	{name: "auth_timeout", valued: true, help: "close connections that have not logged in (-Y) after so many seconds\n(default: {AuthTimeout}; 0: never)",
+		set: func(c *command, v string) error {
+			n, ok := strictUint(v)
+			if !ok {
+				return notNumber("auth_timeout")
+			}
+			c.cfg.AuthTimeout = time.Duration(n) * time.Second
+			return nil
+		}},
 	{name: "slab_chunk_max", valued: true, help: "kilobytes of the largest chunk; larger items have several (default: {SlabChunkMax/Ki})",
 		set: (*command).chunkMax},
 	{name: "slab_sizes", valued: true, help: "the slab classes' chunk sizes instead of -f, ascending: 96-192-384",

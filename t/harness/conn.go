@@ -36,6 +36,18 @@ func (s *Server) Dial(t testing.TB) *Conn {
 	return &Conn{nc, bufio.NewReaderSize(nc, 1<<16), t}
 }
 
+// DialFrom opens a connection from a local address, closed when the test ends.
+func (s *Server) DialFrom(t testing.TB, ip string) *Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	nc, err := d.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatalf("connecting from %s: %v", ip, err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	return &Conn{nc, bufio.NewReaderSize(nc, 1<<16), t}
+}
+
 // Send sends text with \n made \r\n.
 func (c *Conn) Send(format string, args ...any) {
 	c.t.Helper()

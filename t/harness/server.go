@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -198,7 +199,7 @@ func (s *Server) complete(flags []string) []string {
 		all = append(all, "-p", "-1")
 	}
 	if os.Geteuid() == 0 && !slices.Contains(flags, "-u") {
-		all = append(all, "-u", "nobody")
+		all = append(all, "-u", serverUser)
 	}
 	return all
 }
@@ -215,6 +216,23 @@ func TempDir(t testing.TB) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
+}
+
+// serverUser is whom a server runs as that root starts.
+const serverUser = "nobody"
+
+// GiveToServer makes the user a file's owner that servers run as.
+func GiveToServer(path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup(serverUser)
+	if err != nil {
+		return err
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	return os.Chown(path, uid, gid)
 }
 
 // udpOnly says whether flags, completed, make a server without TCP.

@@ -34,7 +34,7 @@ func TestProfileCalls(t *testing.T) {
 		Logger:      thread + "sendto",
 		Stderr:      thread,
 		Reporter:    "exit_group futex write",
-		Reloader:    thread + "close openat read",
+		Reloader:    thread + "close fstat openat read",
 		Runtime: thread + "clone close gettid madvise mmap mprotect munmap prctl pread64 rseq rt_sigprocmask " +
 			"set_robust_list sigaltstack",
 		Process: thread + "accept4 clone close epoll_ctl epoll_wait getdents64 getrusage gettid madvise mmap mprotect munmap " +

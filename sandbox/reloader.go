@@ -22,6 +22,8 @@ func reloader(p Params) Profile {
 	flags := Is(2, ReloadFlags, "O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY")
 	rules := []Rule{
 		AllowIf("openat", "opens the authentication file, to read it alone", dir, name, flags),
+		AllowIf("fstat", "looks who may write to it", file),
+		AllowIf("fstat", "looks who may replace it", dir),
 		AllowIf("read", "reads it", file),
 		AllowIf("close", "closes it", file),
 	}

@@ -28,8 +28,9 @@ type auth struct {
 	verbose *atomic.Int32
 
 	path      string
-	dir, file int // descriptors: the directory, and what the file is opened as
-	name      int // address of its name in the directory (sandbox.PinName)
+	dir, file int  // descriptors: the directory, and what the file is opened as
+	exposed   bool // everybody may read it
+	name      int  // address of its name in the directory (sandbox.PinName)
 }
 
 // newAuth reads the authentication file for the first time.
@@ -57,15 +58,21 @@ func newAuth(path string, verbose *atomic.Int32, lines *lineRing) (*auth, error)
 	if a.file, err = unix.FcntlInt(uintptr(a.dir), unix.F_DUPFD_CLOEXEC, a.dir+1); err != nil {
 		return nil, fail(ExitOSErr, "duplicating a descriptor: %w", err)
 	}
-	n, errno := a.read()
+	n, wrong, errno := a.read()
 	if errno != 0 {
 		return nil, fail(ExitFailure, "Could not open authfile [%s] for reading, error %w", path, errno)
+	}
+	if wrong != "" {
+		return nil, fail(ExitFailure, "Authfile [%s] cannot be trusted: %s", path, wrong)
 	}
 	if line, wrong := a.fresh.parse(a.buf[:n]); wrong != "" {
 		return nil, fail(ExitFailure, "Authfile [%s] has an error in line %d: %s", path, line, wrong)
 	}
 	if a.fresh.n == 0 {
 		warn("the authentication file " + path + " has no users: nobody can log in")
+	}
+	if a.exposed {
+		warn("the authentication file " + path + " can be read by everybody: chmod o-r")
 	}
 	*a.table = *a.fresh
 	return a, nil
@@ -83,31 +90,67 @@ func (a *auth) allows(user, pass []byte) bool {
 	return ok
 }
 
-// read reads the file into the buffer.
-func (a *auth) read() (int, syscall.Errno) {
+// read reads the file into the buffer. It returns how long it is, or why it does
+// not count.
+func (a *auth) read() (n int, wrong string, errno syscall.Errno) {
 	fd, errno := openAt(a.dir, a.name)
 	if errno != 0 {
-		return 0, errno
+		return 0, "", errno
 	}
-	n := 0
-	for n < len(a.buf) {
-		got, err := readFile(fd, a.buf[n:])
-		if err == unix.EINTR {
-			continue
-		}
-		if errno = err; errno != 0 || got <= 0 {
-			break
-		}
-		n += got
+	if wrong, errno = a.inspect(fd); wrong == "" && errno == 0 {
+		n, errno = a.readAll(fd)
 	}
 	closeFD(int32(fd))
-	return n, errno
+	return n, wrong, errno
+}
+
+func (a *auth) readAll(fd int) (int, syscall.Errno) {
+	n := 0
+	for n < len(a.buf) {
+		got, errno := readFile(fd, a.buf[n:])
+		switch {
+		case errno == unix.EINTR:
+		case errno != 0 || got <= 0:
+			return n, errno
+		default:
+			n += got
+		}
+	}
+	return n, 0
+}
+
+// Who may write the file lets in whom they like, and so does who may put another
+// in its place. In a directory with the sticky bit nobody may but the owner.
+const (
+	wideFile      = "its group or others may write to it: chmod go-w"
+	wideDirectory = "its directory may be written by its group or others, who could replace it: chmod go-w, or +t"
+)
+
+// inspect returns who else may change the file, or "", and notes whether everybody
+// may read it.
+func (a *auth) inspect(fd int) (string, syscall.Errno) {
+	const othersWrite, othersRead = 0o022, 0o004
+	var st unix.Stat_t
+	if errno := statFD(a.dir, &st); errno != 0 {
+		return "", errno
+	}
+	if st.Mode&othersWrite != 0 && st.Mode&unix.S_ISVTX == 0 {
+		return wideDirectory, 0
+	}
+	if errno := statFD(fd, &st); errno != 0 {
+		return "", errno
+	}
+	a.exposed = st.Mode&othersRead != 0
+	if st.Mode&othersWrite != 0 {
+		return wideFile, 0
+	}
+	return "", 0
 }
 
 // reachable says whether the file can still be read, now that the user is
 // another and Landlock closed.
 func (a *auth) reachable() error {
-	if _, errno := a.read(); errno != 0 {
+	if _, _, errno := a.read(); errno != 0 {
 		return errno
 	}
 	return nil
@@ -167,9 +210,13 @@ func (a *auth) run() {
 // reload reads the file again. If there is anything wrong with it, what it
 // said before stays in force.
 func (a *auth) reload() {
-	n, errno := a.read()
+	n, wrong, errno := a.read()
 	if errno != 0 {
 		a.refuse("cannot be read: ", errno.Error(), 0)
+		return
+	}
+	if wrong != "" {
+		a.refuse("", wrong, 0)
 		return
 	}
 	line, wrong := a.fresh.parse(a.buf[:n])

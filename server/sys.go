@@ -162,6 +162,12 @@ func openAt(dir, name int) (int, syscall.Errno) {
 	return int(fd), errno
 }
 
+// statFD tells what a descriptor leads to.
+func statFD(fd int, st *unix.Stat_t) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
+	return errno
+}
+
 // statAt tells which file has the name in a directory.
 func statAt(dir, name int, st *unix.Stat_t) syscall.Errno {
 	_, _, errno := syscall.RawSyscall6(unix.SYS_NEWFSTATAT, uintptr(dir), uintptr(name), uintptr(unsafe.Pointer(st)),

@@ -346,3 +346,59 @@ func TestGuessing(t *testing.T) {
 	}
 	s.DialFrom(t, "127.0.0.3").Ask(login("ann", "one"), "STORED")
 }
+
+// TestAuthFileThatOthersMayWrite is refused, at start and when it is read again,
+// and so is one that others may replace; one that all may read is warned about.
+func TestAuthFileThatOthersMayWrite(t *testing.T) {
+	t.Parallel()
+	users := usersFile(t, "ann:one\n")
+	dir := filepath.Dir(users)
+	chmod := func(path string, mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const file, directory = "its group or others may write to it", "its directory may be written"
+	for _, bad := range []struct {
+		file, dir os.FileMode
+		says      string
+	}{
+		{0o602, 0o755, file}, {0o620, 0o755, file}, {0o666, 0o755, file}, {0o666, 0o777 | os.ModeSticky, file},
+		{0o600, 0o777, directory}, {0o600, 0o775, directory}, {0o600, 0o757, directory},
+	} {
+		chmod(users, bad.file)
+		chmod(dir, bad.dir)
+		if code, said := harness.Refused(t, harness.Production(), "-Y", users); code != 1 || !strings.Contains(said, "Authfile ["+users+"] cannot be trusted: "+bad.says) {
+			t.Errorf("modes %v and %v: status %d, %q", bad.file, bad.dir, code, said)
+		}
+	}
+	chmod(users, 0o604)
+	chmod(dir, 0o777|os.ModeSticky)
+	s := harness.Start(t, harness.Production(), "-Y", users)
+	s.SaysMore = true
+	if warning := "gomcd: the authentication file " + users + " can be read by everybody: chmod o-r\n"; !strings.Contains(s.Stderr(), warning) {
+		t.Errorf("it says %q", s.Stderr())
+	}
+	for i, bad := range []struct {
+		file, dir os.FileMode
+		says      string
+	}{{0o620, 0o755, file}, {0o600, 0o777, directory}, {0o606, 0o755, file}} {
+		writeUsers(t, users, "eve:five\n")
+		chmod(users, bad.file)
+		chmod(dir, bad.dir)
+		s.Signal(syscall.SIGHUP)
+		harness.Eventually(t, "the new file is refused", func() bool {
+			return strings.Count(s.Stderr(), "; the users stay as they were\n") == i+1
+		})
+		if lines := strings.Split(strings.TrimSpace(s.Stderr()), "\n"); !strings.Contains(lines[len(lines)-1], users+": "+bad.says) {
+			t.Errorf("it says %q", lines[len(lines)-1])
+		}
+		if !mayLogIn(t, s, "ann", "one") || mayLogIn(t, s, "eve", "five") {
+			t.Error("a file counts that others may write")
+		}
+	}
+	writeUsers(t, users, "eve:five\n")
+	s.Signal(syscall.SIGHUP)
+	harness.Eventually(t, "eve may log in", func() bool { return mayLogIn(t, s, "eve", "five") })
+}

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -9,7 +8,6 @@ import (
 
 func init() {
 	children["crash"] = func(o options) {
-		debug.SetMaxStack(128 << 10)
 		p := boot(o)
 		p.on(Role(o.Role), func() { crash(o.Kind) })
 	}

@@ -31,17 +31,17 @@
 //     by signalling them.
 //  2. [New] compiles the profiles and starts the thread that tells of
 //     violations.
-//  3. The threads that will have roles lock themselves to their goroutines and
-//     call [SetThreadName] and [BlockSignals].
+//  3. [Prepare]. The threads that will have roles lock themselves to their
+//     goroutines and call [SetThreadName], [BlockSignals] and
+//     [Preparation.Thread]. Then [Preparation.Finish].
 //  4. [Sandbox.OpenProof], then [Sandbox.InstallBaseline].
 //  5. Each of those threads calls [Sandbox.EnterRole].
 //  6. [Sandbox.Seal]. Only now may the process serve anybody.
 //
 // A thread with a role must not need memory from the kernel: what it uses is
-// allocated before, its goroutine's stack has grown before (and GODEBUG has
-// gcshrinkstackoff=1), the runtime has idle threads to hand work to
-// ([SpareThreads]), and debug.SetMaxStack keeps a runaway recursion from ending
-// as a violation instead of a stack trace.
+// allocated before, and what the Go runtime may need on it is prepared before
+// (see [Preparation]; GODEBUG has gcshrinkstackoff=1, so that its stack stays as
+// large as it was made).
 //
 // # Other servers
 //

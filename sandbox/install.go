@@ -3,6 +3,8 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"math"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -58,6 +60,17 @@ func NoNewPrivileges() error {
 		return fmt.Errorf("sandbox: no_new_privs: %w", errno)
 	}
 	return nil
+}
+
+// restOn waits on a futex without telling the Go runtime, which believes the
+// thread to be running and leaves it its processor.
+func restOn(word *atomic.Uint32, value uint32) {
+	unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait|futexPrivate, uintptr(value), 0, 0, 0)
+}
+
+// wakeAll wakes everybody who waits on a futex.
+func wakeAll(word *atomic.Uint32) {
+	unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWake|futexPrivate, math.MaxInt32, 0, 0, 0)
 }
 
 // setGroups leaves one group to every thread of the process.

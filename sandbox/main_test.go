@@ -200,13 +200,7 @@ func boot(o options) *process {
 	}
 	_, err := CloseInherited(keep...)
 	must(err)
-	// Some heap that role threads can use without asking the kernel.
-	heap := make([]byte, 8<<20)
-	for i := range heap {
-		heap[i] = 1
-	}
-	heap = nil
-	runtime.GC()
+	QuietHeap()
 	time.Sleep(time.Millisecond) // brings the runtime's poller, as its own timers do sooner or later
 	fds, err := Descriptors()
 	must(err)
@@ -275,13 +269,13 @@ func boot(o options) *process {
 	}
 	p.box, err = New(params)
 	must(err)
+	prep := Prepare(runtime.GOMAXPROCS(0), len(ownThread))
 	ready, entered, confine := make(chan error), make(chan error), make(chan bool)
 	for _, role := range ownThread {
 		name, work := threadName(role), make(chan func())
 		p.todo[role] = work
 		go func() {
 			runtime.LockOSThread()
-			growStack(200) // and what else a role needs of memory
 			if role == Reloader {
 				ownDescriptors(o.Reload)
 				if o.Locks {
@@ -295,6 +289,7 @@ func boot(o options) *process {
 			case Stderr:
 				err = errors.Join(err, OwnDescriptors(-1))
 			}
+			prep.Thread()
 			ready <- err
 			<-confine
 			entered <- p.box.EnterRole(role, name)
@@ -303,6 +298,7 @@ func boot(o options) *process {
 			}
 		}()
 	}
+	prep.Finish()
 	for range ownThread {
 		must(<-ready)
 	}
@@ -314,7 +310,6 @@ func boot(o options) *process {
 		}
 		return p
 	}
-	SpareThreads(runtime.GOMAXPROCS(0) + 4)
 	fillDescriptors()
 	must(p.box.OpenProof())
 	must(p.box.InstallBaseline())

@@ -38,7 +38,7 @@ func init() {
 				for range 20 {
 					some.Go(func() {
 						runtime.LockOSThread()
-						growStack(200)
+						deepen(200)
 						runtime.UnlockOSThread() // or the thread would end with the goroutine
 					})
 				}
@@ -66,10 +66,10 @@ func init() {
 	}
 }
 
-func growStack(n int) int {
+func deepen(n int) int {
 	var frame [256]byte
 	if n > 0 {
-		frame[n%256] = byte(growStack(n - 1))
+		frame[n%256] = byte(deepen(n - 1))
 	}
 	return int(frame[0])
 }

@@ -18,13 +18,7 @@ import (
 func Run(cfg Config) error {
 	// Signals that -A sends are for the main thread; nobody else may have it.
 	runtime.LockOSThread()
-	quietHeap()
-	// A P for every role thread and two for the runtime's own: with fewer,
-	// a thread that returns from epoll_wait has to wait for one. More cost as
-	// much as they bring, so the logger, which has nothing to do while nobody
-	// watches, takes one of those two when somebody does. (Go 1.25 would follow
-	// the cgroup's CPU limit.)
-	runtime.GOMAXPROCS(cfg.Threads + cfg.udpSockets() + 4)
+	sandbox.QuietHeap()
 	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
 	s.tune.verbose.Store(int32(cfg.Verbose))
 	s.tune.detail.Store(cfg.DetailEnabled)
@@ -333,7 +327,6 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	spareThreads()
 	s.threads = []thread{
 		{role: sandbox.Acceptor, name: "acceptor", run: s.acceptor.run},
 		{role: sandbox.Housekeeper, name: "housekeeper", run: s.housekeeper},
@@ -352,10 +345,12 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 		s.threads = append(s.threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: s.auth.settle})
 	}
 	gate := newGate(len(s.threads))
+	prep := sandbox.Prepare(s.processors(), len(s.threads))
 	for i := range s.threads {
-		go s.threads[i].main(i, box, gate)
+		go s.threads[i].main(i, box, prep, gate)
 	}
-	if err := gate.all(prepared); err != nil {
+	prep.Finish()
+	if err := gate.allPrepared(); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
 	for _, u := range s.udps {
@@ -370,15 +365,13 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	if err := s.fillDescriptors(); err != nil {
 		return err
 	}
-	settleHeap()
 	if err := box.OpenProof(); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
 	if err := box.InstallBaseline(); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
-	gate.open(confine)
-	if err := gate.all(confined); err != nil {
+	if err := gate.allConfined(); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
 	// Whoever waits for the server is told before main is confined for good, too,
@@ -394,14 +387,21 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 		return fail(ExitFailure, "%w", err)
 	}
 	s.serving = true
-	gate.open(work)
+	gate.open()
 	s.wait(signals)
 	return nil
 }
 
+// processors is how many processors the Go scheduler has: one for every thread in
+// a role and two for the runtime's own. With fewer, a thread that returns from
+// epoll_wait has to wait for one. More cost as much as they bring, so the logger,
+// which has nothing to do while nobody watches, takes one of those two when
+// somebody does. (Go 1.25 would follow the cgroup's CPU limit.)
+func (s *Server) processors() int { return s.cfg.Threads + len(s.udps) + 4 }
+
 // main is what each thread does: it gets ready while everything is allowed,
 // enters its role when the baseline is in force, and works when all have.
-func (t *thread) main(i int, box *sandbox.Sandbox, gate *gate) {
+func (t *thread) main(i int, box *sandbox.Sandbox, prep *sandbox.Preparation, gate *gate) {
 	runtime.LockOSThread()
 	err := sandbox.SetThreadName(t.name)
 	if err == nil {
@@ -410,11 +410,8 @@ func (t *thread) main(i int, box *sandbox.Sandbox, gate *gate) {
 	if err == nil && t.prepare != nil {
 		err = t.prepare()
 	}
-	growStack(0)
-	gate.pass(i, prepared, err)
-	gate.wait(confine)
-	gate.pass(i, confined, box.EnterRole(t.role, t.name))
-	gate.wait(work)
+	prep.Thread()
+	gate.enter(i, err, func() error { return box.EnterRole(t.role, t.name) })
 	t.run()
 	t.ended.Store(true)
 	// A locked goroutine that ends takes its thread with it, which nobody here

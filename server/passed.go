@@ -121,17 +121,6 @@ func (p *Passed) describe(c *Config) {
 	}
 }
 
-// udpSockets is how many UDP sockets there can be.
-func (c *Config) udpSockets() int {
-	n := len(c.ListenUDP)
-	for _, p := range c.Passed {
-		if p.UDP {
-			n++
-		}
-	}
-	return n
-}
-
 // listenPassed serves what was passed. A socket's file, its backlog and who may
 // connect are the business of who opened it.
 func (s *Server) listenPassed() error {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -155,6 +156,11 @@ func futexWake(word *atomic.Uint32) {
 
 // The names of files in the calls below are addresses that the filters know (see
 // sandbox.PinName).
+
+// futexWakeAll wakes every thread that waits on the word.
+func futexWakeAll(word *atomic.Uint32) {
+	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakePrivate, math.MaxInt32, 0, 0, 0)
+}
 
 // openAt opens a file of a directory, to be read.
 func openAt(dir, name int) (int, syscall.Errno) {

@@ -1,7 +1,6 @@
 package t
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,11 +95,9 @@ func shutDown(t *testing.T) {
 func serveUDP(t *testing.T) {
 	_, c := startUDP(t, harness.Production())
 	c.ask("set a 0 0 1\r\n4\r\n", "STORED\r\n")
-	l, err := net.ListenPacket("udp", "[::1]:0")
-	if err != nil {
-		return // there is no IPv6
+	if len(harness.Loopbacks()) < 2 {
+		return
 	}
-	l.Close()
 	s := harness.Start(t, harness.Production(), "-U", "-1", "-l", "127.0.0.1,::1")
 	dialUDP6(t, s).ask("set a 0 0 1\r\n6\r\n", "STORED\r\n")
 }

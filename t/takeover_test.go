@@ -36,13 +36,13 @@ func bystanders(t *testing.T) []bystander {
 	}
 	local := listenUnix(t)
 	all = append(all, bystander{"unix stream", sockaddrUnix(local.Addr().String()), func() []string { return connected(local) }})
-	for _, host := range []string{"127.0.0.1", "[::1]"} {
-		datagrams, err := net.ListenPacket("udp", host+":0")
+	for _, host := range harness.Loopbacks() {
+		datagrams, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { datagrams.Close() })
-		streams, err := net.Listen("tcp", host+":0")
+		streams, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -78,13 +78,13 @@ func TestDaemonThatCannotStart(t *testing.T) {
 		server string
 		args   []string
 		status int
-		says   string
+		says   string // what it says begins with
 	}{
 		{"refuses", nil, 71, "gomcd: there is no room here\n"},
 		{"refuses", []string{"-v"}, 71, "gomcd: there is no room here\n"},
 		{"dies", nil, 42, "gomcd: the daemon ended before it was ready (exit status 42); without -d, or with -v, it says more\n"},
 		{"killed", nil, 1, "gomcd: the daemon ended before it was ready (signal: killed); without -d, or with -v, it says more\n"},
-		{"ok", []string{"-l", "999.1.1.1"}, 71, "gomcd: failed to listen on one of interface(s) 999.1.1.1: \"999.1.1.1\": getaddrinfo: Name or service not known\n"},
+		{"ok", []string{"-l", "999.1.1.1"}, 71, "gomcd: failed to listen on one of interface(s) 999.1.1.1: \"999.1.1.1\": getaddrinfo: "}, // the rest is the resolver's
 		{"ok", []string{"-c", "0"}, 1, "gomcd: -c 0: Maximum connections must be greater than 0\n"},
 		{"refuses", []string{"-L"}, 71, "gomcd: -L has no effect: the kernel uses large pages where it sees fit (transparent_hugepage)\n" +
 			"gomcd: there is no room here\n"},
@@ -92,7 +92,8 @@ func TestDaemonThatCannotStart(t *testing.T) {
 		cmd := gomcd(t, test.server, append([]string{"-d"}, test.args...)...)
 		var said strings.Builder
 		cmd.Stderr = &said
-		if got := status(t, cmd.Run()); got != test.status || said.String() != test.says {
+		if got := status(t, cmd.Run()); got != test.status || !strings.HasPrefix(said.String(), test.says) ||
+			strings.Count(said.String(), "\n") != max(1, strings.Count(test.says, "\n")) {
 			t.Errorf("%s %q: status %d, %q; want %d, %q", test.server, test.args, got, said.String(), test.status, test.says)
 		}
 	}

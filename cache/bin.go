@@ -133,6 +133,9 @@ func (s *Store) unlistSpan(head *uint32, i uint32) {
 func (s *Store) takeFree(id uint8, size int, grow bool) uint32 {
 	c := &s.classes[id]
 	want := c.binFor(size)
+	if size > int(c.bins[want].size) {
+		panic("cache: the class has no chunks so large")
+	}
 	b := &c.bins[want]
 	if b.partial == 0 && b.uncutLeft == 0 && !s.newSpan(id, want, grow) {
 		for want++; want < int(c.nbins); want++ {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -85,6 +86,33 @@ func TestClassFollowsItsSizes(t *testing.T) {
 		want, got := held(max(c[0], c[1])), held(c[0], c[1])
 		if got < want*97/100 {
 			t.Errorf("%d items of %d bytes are held after others of %d, want %d", got, c[1], c[0], want)
+		}
+	}
+}
+
+// A chunk is never smaller than what it is taken for: the header of a large value,
+// which takes no less than in memcached, with steps between classes that are
+// smaller than what items save.
+func TestChunksHoldWhatTheyAreFor(t *testing.T) {
+	for _, cas := range []bool{false, true} {
+		for _, chunkSize := range []int{1, 5, 48, 100} {
+			for _, factor := range []float64{1.02, 1.08, 1.1, 1.25, 2} {
+				cfg := testConfig()
+				cfg.UseCAS, cfg.ChunkSize, cfg.Factor, cfg.MemLimit = cas, chunkSize, factor, 8<<20
+				s, h := newStore(t, cfg)
+				for n := 1; n <= int(cfg.ChunkMax); n += 1 + n/100 {
+					if id := s.classHolding(n, n); s.classes[id].holds() < n {
+						t.Fatalf("CAS %v, -n %d, -f %v: class %d for %d bytes holds %d", cas, chunkSize, factor, id, n, s.classes[id].holds())
+					}
+				}
+				// Keys of all lengths, so that headers are of all sizes.
+				value := pattern("x", int(cfg.ChunkMax)+100_000)
+				for n := 1; n <= 250; n++ {
+					h.put(strings.Repeat("k", n), value, uint32(n%2), 0, Terms{})
+				}
+				verify(t, s)
+				s.Close()
+			}
 		}
 	}
 }

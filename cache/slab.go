@@ -112,7 +112,7 @@ func (s *Store) classHolding(n, size int) uint8 {
 	if i := (size + chunkAlign - 1) / chunkAlign; i < len(s.classOf) {
 		id = s.classOf[i]
 	}
-	if s.classes[id].holds() < n && id < s.largest {
+	for s.classes[id].holds() < n && id < s.largest {
 		id++
 	}
 	return id

@@ -81,11 +81,12 @@ func (s *Store) samples(out *[MaxClasses]sample) {
 		c := &s.classes[id]
 		c.lock.lock()
 		uncut := (c.spansLeft + c.fresh*(PageSize/c.span)) * c.bins[c.nbins-1].per
+		free, _ := c.free()
 		out[id] = sample{
 			evicted:     c.stats[Cold].Evicted,
 			outOfMemory: c.stats[Hot].OutOfMemory,
 			pages:       c.pages,
-			free:        c.nfree + uncut,
+			free:        free,
 			chunksPage:  c.per,
 		}
 		if c.pages > 0 {

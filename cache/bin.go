@@ -24,6 +24,7 @@ type bin struct {
 	size    uint32 // bytes of a chunk
 	per     uint32 // chunks in a span
 	spans   uint32 // that the bin has
+	nfree   uint32 // chunks of them that are free or not yet cut
 	partial uint32 // list of spans some of whose chunks are free
 	// The newest span is cut as its chunks are needed, so that its memory is
 	// not touched before.
@@ -89,6 +90,18 @@ func (c *class) binFor(size int) int {
 		i++
 	}
 	return i
+}
+
+// free is how many chunks of the class, with those that are not yet cut, hold
+// nothing, and how many bytes of its pages that is.
+func (c *class) free() (chunks, bytes uint32) {
+	for i := range c.bins[:c.nbins] {
+		b := &c.bins[i]
+		chunks += b.nfree
+		bytes += b.nfree * b.size
+	}
+	spans := c.spansLeft + c.fresh*(PageSize/c.span)
+	return chunks + spans*c.bins[c.nbins-1].per, bytes + spans*c.span
 }
 
 // spanOf is the number of the span of the class that holds ref.
@@ -160,7 +173,7 @@ func (s *Store) takeFree(id uint8, size int, grow bool) uint32 {
 		b.uncut += s.step(b)
 		b.uncutLeft--
 	}
-	c.nfree--
+	b.nfree--
 	it := s.at(ref)
 	it.flags, it.next, it.prev = kindItem, 0, 0
 	return ref
@@ -182,7 +195,7 @@ func (s *Store) giveFree(id uint8, ref uint32) {
 	it.next = sp.free
 	sp.free = ref
 	sp.nfree++
-	c.nfree++
+	b.nfree++
 	if uint32(sp.nfree) == b.per {
 		if sp.nfree > 1 {
 			s.unlistSpan(&b.partial, i)
@@ -220,7 +233,7 @@ func (s *Store) cut(c *class, want int) {
 	s.spans[s.spanOf(c, ref)] = span{bin: uint8(want), cut: true}
 	b.uncut, b.uncutLeft = ref, b.per
 	b.spans++
-	c.nfree += b.per
+	b.nfree += b.per
 	c.chunks += b.per
 }
 
@@ -241,7 +254,8 @@ func (s *Store) reuseSpan(c *class, want int) bool {
 	b.spans++
 	*sp = span{bin: uint8(want), cut: true}
 	b.uncut, b.uncutLeft = s.spanRef(i), b.per
-	c.nfree += b.per - from.per
+	from.nfree -= from.per
+	b.nfree += b.per
 	c.chunks += b.per - from.per
 	return true
 }

@@ -21,10 +21,6 @@ type Config struct {
 	File         *File   // item memory is in this file, nil: anonymous memory
 }
 
-// SlotSize is what an item takes of the hash table, in bytes. memcached has
-// that in the item, and counts it with the item's size.
-const SlotSize = 8
-
 // PageSize is the size of a slab page in bytes.
 const PageSize = 1 << 20
 

@@ -358,7 +358,7 @@ func (s *Store) detachPage(c *class) {
 		chunks := b.per
 		if b.uncutLeft > 0 && s.spanOf(c, b.uncut) == i {
 			chunks -= b.uncutLeft
-			c.nfree -= b.uncutLeft
+			b.nfree -= b.uncutLeft
 			b.uncutLeft = 0
 		}
 		m.ends[k] += chunks * b.size
@@ -369,7 +369,7 @@ func (s *Store) detachPage(c *class) {
 			s.unlistSpan(&b.partial, i)
 		}
 		c.leavingUsed += chunks - uint32(sp.nfree)
-		c.nfree -= uint32(sp.nfree)
+		b.nfree -= uint32(sp.nfree)
 		c.chunks -= b.per
 		b.spans--
 	}

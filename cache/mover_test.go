@@ -89,7 +89,7 @@ var movedSizes = []int{10, 300, 1500, 3000, 60_000, 700_000}
 func (s *Store) roomToMove(id int) bool {
 	var info ClassInfo
 	s.ClassInfo(id, &info)
-	return info.Pages >= 2 && info.Free > info.Chunks/info.Pages+info.Chunks/8
+	return info.Pages >= 2 && info.Free > info.PerPage+info.Pages*info.PerPage/8
 }
 
 // TestMovedPageKeepsItsItems moves page after page of a class that has room for

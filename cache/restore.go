@@ -186,7 +186,7 @@ func (r *restorer) classes() error {
 				return fmt.Errorf("class %d: chunk %d cannot be the next to be cut of bin %d", id, ref, i)
 			}
 			b.uncut, b.uncutLeft = ref, saved.uncutLeft[i]
-			c.nfree += b.uncutLeft
+			b.nfree += b.uncutLeft
 		}
 	}
 	return nil

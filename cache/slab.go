@@ -16,7 +16,6 @@ type class struct {
 	fresh     uint32 // pages behind that, none of whose spans is cut
 	idle      uint32 // list of spans all of whose chunks are free
 	chunks    uint32 // cut, or of a span being cut, of all bins
-	nfree     uint32 // those of them that are free or not yet cut
 
 	firstPage, lastPage uint32 // list of pages, oldest first
 	pages               uint32

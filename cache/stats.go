@@ -91,13 +91,15 @@ type LRUInfo struct {
 	Age   uint32 // seconds since the tail was last accessed, 0 if empty
 }
 
-// ClassInfo is a snapshot of one slab class. Size and PerPage are memcached's;
-// there can be more chunks than PerPage in a page, of different sizes (see
-// bin). Free counts those of them that hold nothing.
+// ClassInfo is a snapshot of one slab class in memcached's terms: a page has
+// PerPage chunks of Size bytes, each of which holds an item or is free. Items take
+// less here, in chunks of several sizes (see bin), so Used and Free count in
+// memory: Free is how many chunks of that size the free memory of the class's
+// pages would make, and Used is the rest. There can be more items than that.
 type ClassInfo struct {
-	Size, PerPage, Pages, Free uint32
-	Chunks                     uint32
-	LRU                        [4]LRUInfo
+	Size, PerPage, Pages uint32
+	Used, Free           uint32 // together Pages * PerPage
+	LRU                  [4]LRUInfo
 }
 
 // ClassInfo returns a snapshot of class id (1 to Largest).
@@ -106,10 +108,10 @@ func (s *Store) ClassInfo(id int, info *ClassInfo) {
 	now := s.Now()
 	c.lock.lock()
 	info.Size, info.PerPage, info.Pages = c.size, c.per, c.pages
-	info.Chunks, info.Free = c.chunks, c.nfree
-	// What is not cut yet counts as the largest chunks.
-	uncut := (c.spansLeft + c.fresh*(PageSize/c.span)) * c.bins[c.nbins-1].per
-	info.Chunks, info.Free = info.Chunks+uncut, info.Free+uncut
+	total := c.pages * c.per
+	_, free := c.free()
+	info.Free = min(free/c.size, total)
+	info.Used = total - info.Free
 	for i := range c.lru {
 		l := &c.lru[i]
 		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes}

@@ -160,10 +160,11 @@ func (v *verifier) free() error {
 	s := v.s
 	for id := 1; id <= int(s.largest); id++ {
 		c := &s.classes[id]
-		n := uint32(0)
+		n, counted := uint32(0), uint32(0)
 		for i := range c.bins[:c.nbins] {
 			b := &c.bins[i]
 			n += b.uncutLeft
+			counted += b.nfree
 			free, err := v.spans(id, b.partial, func(sp *span) bool {
 				return int(sp.bin) == i && sp.nfree > 0 && uint32(sp.nfree) < b.per
 			})
@@ -176,8 +177,8 @@ func (v *verifier) free() error {
 		if err != nil {
 			return fmt.Errorf("idle: %w", err)
 		}
-		if n += free; n != c.nfree {
-			return fmt.Errorf("class %d has %d free chunks, counted %d", id, n, c.nfree)
+		if n += free; n != counted {
+			return fmt.Errorf("class %d has %d free chunks, counted %d", id, n, counted)
 		}
 		v.inv.Free += int(n)
 	}

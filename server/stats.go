@@ -176,7 +176,10 @@ var generalStats = []stat{
 	num("log_watchers", func(w *worker, _ *snapshot) uint64 { return w.srv.watchers() }),
 	always("unexpected_napi_ids", "0"),
 	always("round_robin_fallback", "0"),
-	num("bytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.Bytes + s.Items*cache.SlotSize) }),
+	// The first page of a class is given beyond the limit if need be, as in
+	// memcached, and items fill pages more tightly: clients that compare the two
+	// numbers take more than all for a fault.
+	num("bytes", func(w *worker, s *snapshot) uint64 { return uint64(min(s.Bytes, w.store.MemLimit())) }),
 	num("curr_items", func(_ *worker, s *snapshot) uint64 { return uint64(s.Items) }),
 	num("total_items", func(_ *worker, s *snapshot) uint64 { return s.TotalItems }),
 	num("slab_global_page_pool", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.SparePages) }),
@@ -292,7 +295,7 @@ func (w *worker) itemStats() {
 		var total cache.ClassStats
 		for i := range info.LRU {
 			count += info.LRU[i].Count
-			requested += info.LRU[i].Bytes + uint64(info.LRU[i].Count)*cache.SlotSize
+			requested += info.LRU[i].Bytes
 			total.Add(&info.LRU[i].ClassStats)
 		}
 		if count == 0 {
@@ -354,13 +357,12 @@ func (w *worker) slabStats() {
 			continue
 		}
 		active++
-		total := uint64(info.Chunks)
 		put := func(name string, v uint64) { w.classStat("", id, name, v) }
 		put("chunk_size", uint64(info.Size))
 		put("chunks_per_page", uint64(info.PerPage))
 		put("total_pages", uint64(info.Pages))
-		put("total_chunks", total)
-		put("used_chunks", total-uint64(info.Free))
+		put("total_chunks", uint64(info.Used+info.Free))
+		put("used_chunks", uint64(info.Used))
 		put("free_chunks", uint64(info.Free))
 		put("free_chunks_end", 0)
 		put("get_hits", s.classHits(id))

@@ -56,7 +56,7 @@ func (b *bench) pump(in []byte) []byte {
 	h.in, h.out = in, h.out[:0]
 	events := []pollEvent{{Events: unix.EPOLLIN | unix.EPOLLOUT, Fd: b.fd, Pad: int32(b.gen)}}
 	for range 1_000_000 {
-		b.w.turn(events)
+		b.w.serveTurn(events)
 		if c.state == connFree || len(h.in) == 0 && !c.owes() && !c.queued {
 			return h.out
 		}

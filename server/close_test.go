@@ -18,7 +18,7 @@ func TestDescriptorsAreGivenBackLate(t *testing.T) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
 		t.Errorf("in the turn that closed it, the descriptor is given back: %v", err)
 	}
-	b.w.turn(nil)
+	b.w.serveTurn(nil)
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
 		t.Errorf("after the turn, the descriptor is not given back: %v", err)
 	}

@@ -120,7 +120,7 @@ func TestHeldConnection(t *testing.T) {
 			t.Errorf("%s: %d ms before, it waits for %d", name, 5, wait)
 		}
 		b.later(5 * time.Millisecond)
-		b.w.turn(nil)
+		b.w.serveTurn(nil)
 		if got := string(b.exchange(nil)); got != test.want {
 			t.Errorf("%s: got %.200q, want %.200q", name, got, test.want)
 		}
@@ -144,7 +144,7 @@ func TestHeldConnectionEnds(t *testing.T) {
 	}
 	b.w.close(&b.w.conns[b.w.held[1]])
 	b.later(longestWait * time.Millisecond)
-	b.w.turn(nil)
+	b.w.serveTurn(nil)
 	b.turns()
 	if len(b.w.held) != 0 || b.s.currConns.Load() != 1 || b.s.pool.used.Load() != 0 {
 		t.Errorf("%d are held, %d there, with %d buffers", len(b.w.held), b.s.currConns.Load(), b.s.pool.used.Load())
@@ -196,7 +196,7 @@ func TestLoginDeadline(t *testing.T) {
 	}{{1000, connHeld}, {timeout + 1, connOpen}, {timeout + 2, connFree}} {
 		if at.state == connOpen {
 			b.later(firstWait * time.Millisecond)
-			b.w.turn(nil)
+			b.w.serveTurn(nil)
 			b.exchange(nil)
 		}
 		b.s.store.SetNow(begun + at.seconds)

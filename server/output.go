@@ -1,5 +1,52 @@
 package server
 
+import "gomcd/cache"
+
+// output is what a turn has to send, connection by connection.
+type output struct {
+	out  []byte
+	cur  int // the staged connection that it is collected for, or -1
+	sent int // staged connections before this one have been sent to
+	soft int // output of one connection above which it is sent at once
+}
+
+const (
+	// outSize holds a turn's output, outSoft is where it is sent early.
+	outSize = 1<<20 + outSlack
+	outSoft = 1 << 20
+	// outSlack is what one operation appends at most.
+	outSlack = 128 << 10
+	// connSoft is how much output one connection may collect before it is
+	// offered to its socket; while the socket refuses, the connection is not
+	// served.
+	connSoft = 64 << 10
+)
+
+func (o *output) init() (err error) {
+	o.cur, o.soft = -1, connSoft
+	o.out, err = cache.MapBytes(outSize)
+	o.out = o.out[:0]
+	return err
+}
+
+// begin makes a staged connection the one that output is collected for.
+func (w *worker) begin(i int) {
+	if i == w.cur {
+		return
+	}
+	w.endOutput()
+	w.cur = i
+	w.staged[i].outFrom = len(w.out)
+}
+
+// endOutput ends the output that is collected.
+func (w *worker) endOutput() {
+	if w.cur >= 0 {
+		w.staged[w.cur].outTo = len(w.out)
+		w.cur = -1
+	}
+}
+
 // flush sends the output that was collected, to each staged connection in
 // turn.
 func (w *worker) flush() {

@@ -92,7 +92,7 @@ func (b *bench) turns() {
 		if n <= 0 && len(b.w.next) == 0 {
 			return
 		}
-		b.w.turn(b.events[:max(n, 0)])
+		b.w.serveTurn(b.events[:max(n, 0)])
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 
+	"gomcd/cache"
 	"gomcd/protocol"
 )
 
@@ -17,6 +18,39 @@ type op struct {
 	hash    uint64
 	cmd     *protocol.Command // nil for keys
 	body    []byte            // the data block with its line end
+}
+
+// batch is the operations that are carried out together, with their commands. It
+// is outside the Go heap like all it points to, so that writing pointers to it
+// gives a garbage collection nothing to do on the worker's thread.
+type batch struct {
+	ops   []op
+	nops  int
+	cmds  []protocol.Command
+	ncmds int
+	table uint8 // which of the executors are in use
+}
+
+const batchSize = 64
+
+func (b *batch) init() (err error) {
+	if b.ops, err = cache.MapSlice[op](batchSize); err != nil {
+		return err
+	}
+	b.cmds, err = cache.MapSlice[protocol.Command](batchSize)
+	return err
+}
+
+// full says whether there is no room for one more command.
+func (b *batch) full() bool { return b.nops == batchSize || b.ncmds == batchSize }
+
+// add adds an operation of a staged connection, whose input begins at start. The
+// batch has room.
+func (b *batch) add(staged int, kind protocol.Kind, start int) *op {
+	o := &b.ops[b.nops]
+	b.nops++
+	*o = op{kind: kind, staged: int32(staged), start: int32(start)}
+	return o
 }
 
 // longLine is how much input without a line end is too much, unless it is a
@@ -41,7 +75,7 @@ func (w *worker) parse(i int) {
 	for done := 0; st.parsed < st.end && !st.halted() && c.state == connOpen; {
 		more := true
 		switch {
-		case w.nops == batchSize || w.ncmds == batchSize:
+		case w.batch.full():
 			w.execute()
 		case c.keys.open():
 			more = w.parseKeys(i, st, c)
@@ -173,14 +207,6 @@ func (w *worker) parseUpload(i int, st *staged, c *conn, n int) bool {
 	return false
 }
 
-// add adds an operation to the batch, which has room.
-func (w *worker) add(i int, kind protocol.Kind, start int) *op {
-	o := &w.ops[w.nops]
-	w.nops++
-	*o = op{kind: kind, staged: int32(i), start: int32(start)}
-	return o
-}
-
 // parseKeys makes operations of a line of keys, or of what is there of it. It
 // returns false when more input is needed.
 func (w *worker) parseKeys(i int, st *staged, c *conn) bool {
@@ -231,7 +257,7 @@ func (w *worker) parseKeys(i int, st *staged, c *conn) bool {
 // refuseKeys answers a line of keys, of which some may have been served, with
 // an error for a key that is too long.
 func (w *worker) refuseKeys(i int, st *staged, c *conn) bool {
-	if w.nops == batchSize || w.ncmds == batchSize {
+	if w.batch.full() {
 		return true
 	}
 	cmd := &w.cmds[w.ncmds]
@@ -274,71 +300,4 @@ func (w *worker) longLine(i int, st *staged, c *conn) bool {
 	c.keys = keyLine{kind: kind}
 	st.parsed += spaces + len(kind.Name())
 	return true
-}
-
-// execute carries out the batch. What each operation needs is prefetched for
-// all of them before the first looks at it.
-func (w *worker) execute() {
-	if w.nops > 1 {
-		for k := range w.ops[:w.nops] {
-			if o := &w.ops[k]; o.hash != 0 {
-				w.store.PrefetchItem(o.hash)
-			}
-		}
-		for k := range w.ops[:w.nops] {
-			if o := &w.ops[k]; o.body != nil && o.hash != 0 {
-				w.store.PrefetchNeighbours(o.hash)
-			}
-		}
-	}
-	w.lookAtDetail()
-	for k := range w.ops[:w.nops] {
-		o := &w.ops[k]
-		st := &w.staged[o.staged]
-		c := &w.conns[st.fd]
-		if st.halted() || c.state != connOpen {
-			w.putOff(o, st, c)
-			continue
-		}
-		w.begin(int(o.staged))
-		executors[w.table][o.kind](w, o, st, c)
-		if len(w.out) > outSoft {
-			w.flush()
-		} else if len(w.out)-st.outFrom > w.soft {
-			w.flushOne(st, false)
-		}
-	}
-	w.nops, w.ncmds = 0, 0
-}
-
-// putOff returns the first operation that a stopped connection could not have
-// carried out, and with it all after it, to the connection's input.
-func (w *worker) putOff(o *op, st *staged, c *conn) {
-	if st.outcome >= putBack {
-		return
-	}
-	st.reach(putBack)
-	st.parsed = int(o.start)
-	c.keys = keyLine{}
-	if o.kind.Retrieves() {
-		c.keys = keyLine{kind: o.kind, exptime: o.exptime}
-	}
-}
-
-// begin makes a staged connection the one that output is collected for.
-func (w *worker) begin(i int) {
-	if i == w.cur {
-		return
-	}
-	w.endOutput()
-	w.cur = i
-	w.staged[i].outFrom = len(w.out)
-}
-
-// endOutput ends the output that is collected.
-func (w *worker) endOutput() {
-	if w.cur >= 0 {
-		w.staged[w.cur].outTo = len(w.out)
-		w.cur = -1
-	}
 }

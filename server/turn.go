@@ -1,0 +1,279 @@
+package server
+
+import (
+	"gomcd/cache"
+
+	"golang.org/x/sys/unix"
+)
+
+// turn is what a worker serves at a time: connections, and the input that they
+// have brought.
+type turn struct {
+	events []pollEvent
+	next   []int32 // connections that still have input, for the next turn
+	now    []int32 // those of this turn
+
+	in     []byte // the staging buffer
+	inUsed int
+	staged []staged
+	large  int // bytes of large values that this turn may still send
+}
+
+const (
+	// maxEvents is how many connections one turn serves at most.
+	maxEvents = 256
+	// stagingSize holds a turn's input; a turn that brings more is cut up.
+	stagingSize = 1 << 20
+)
+
+// staged is a connection's part in a turn.
+type staged struct {
+	fd      int32
+	parsed  int // its input in the staging buffer, from what is not parsed yet
+	end     int
+	outFrom int // of its output, not sent yet
+	outTo   int
+	outcome outcome
+}
+
+// outcome is what has become of a connection's part in a turn. It only goes up.
+type outcome uint8
+
+const (
+	serving outcome = iota // its operations are carried out
+	yielded                // it has had its turn, and there is input left
+	stopped                // its further operations are put off
+	putBack                // they have been: parsed says where they begin
+	hungUp                 // it is closed: they are dropped
+)
+
+// reach sets the outcome, unless it is further already.
+func (st *staged) reach(o outcome) { st.outcome = max(st.outcome, o) }
+
+// halted says whether no more operations are carried out in this turn.
+func (st *staged) halted() bool { return st.outcome >= stopped }
+
+// init makes room for a turn of a server with so many descriptors.
+func (t *turn) init(descriptors int) (err error) {
+	if t.in, err = cache.MapBytes(stagingSize); err != nil {
+		return err
+	}
+	if t.events, err = cache.MapSlice[pollEvent](maxEvents); err != nil {
+		return err
+	}
+	if t.next, err = cache.MapSlice[int32](descriptors); err != nil {
+		return err
+	}
+	if t.now, err = cache.MapSlice[int32](descriptors); err != nil {
+		return err
+	}
+	t.next, t.now = t.next[:0], t.now[:0]
+	t.staged = make([]staged, 0, maxEvents)
+	return nil
+}
+
+// fits says whether there is room for the input of one more connection.
+func (t *turn) fits() bool { return len(t.staged) < cap(t.staged) && t.inUsed+bufSize <= len(t.in) }
+
+// serveTurn serves the connections that have events and those left over.
+func (w *worker) serveTurn(events []pollEvent) {
+	if len(w.held) > 0 {
+		w.releaseHeld()
+	}
+	w.now, w.next = w.next, w.now[:0]
+	if len(w.now) > maxEvents {
+		// The rest waits for the next turn.
+		w.next = append(w.next, w.now[maxEvents:]...)
+		w.now = w.now[:maxEvents]
+	}
+	if w.large <= 0 && len(w.now) > 0 {
+		// Some had to wait for others' large values: they come first now.
+		first := w.now[0]
+		copy(w.now, w.now[1:])
+		w.now[len(w.now)-1] = first
+	}
+	w.large = largeBudget
+	for i := range events {
+		w.event(&events[i])
+	}
+	for _, fd := range w.now {
+		if c := &w.conns[fd]; c.state == connOpen || c.state == connClosing {
+			w.serve(c)
+		}
+	}
+	w.finish()
+	w.attendWatchers()
+	w.reap()
+}
+
+// event notes what epoll says of a connection, and takes over a new one.
+func (w *worker) event(ev *pollEvent) {
+	fd, gen := ev.Fd, uint32(ev.Pad)
+	if fd == w.srv.wakeFD {
+		return
+	}
+	c := &w.conns[fd]
+	if c.gen != gen {
+		w.adopt(c, fd, gen)
+		if c.state != connOpen {
+			return
+		}
+	}
+	if c.state != connOpen && c.state != connClosing && c.state != connHeld {
+		if c.state == connWatching {
+			w.watcherEvent(c, ev.Events)
+		}
+		return // or closed earlier in this turn
+	}
+	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.ready = true
+	}
+	if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.ended = true
+	}
+	if c.state == connHeld {
+		c.blocked = c.blocked && ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) == 0
+		return
+	}
+	if c.blocked && ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.blocked = false
+		w.enqueueNow(c)
+		return
+	}
+	if c.ready {
+		w.enqueueNow(c)
+	}
+}
+
+func (t *turn) enqueueNow(c *conn) {
+	if !c.queued {
+		c.queued = true
+		t.now = append(t.now, c.fd)
+	}
+}
+
+// again lists a connection for the next turn.
+func (t *turn) again(c *conn) {
+	if !c.queued {
+		c.queued = true
+		t.next = append(t.next, c.fd)
+	}
+}
+
+// serve receives for one connection and makes operations of what came.
+func (w *worker) serve(c *conn) {
+	c.queued, c.strained = false, false
+	if c.blocked {
+		return
+	}
+	if c.owes() {
+		c.lastCmd = w.store.Now()
+		if !w.sendOwed(c) {
+			w.fate(c)
+			return
+		}
+	}
+	if c.state == connClosing {
+		w.fate(c)
+		return
+	}
+	if c.dump.kind != dumpNone {
+		w.stage(c, false)
+		return
+	}
+	if !w.receiveBody(c) {
+		w.fate(c)
+		return
+	}
+	w.stage(c, true)
+}
+
+// fate closes a connection that is done for, or leaves it for later.
+func (w *worker) fate(c *conn) {
+	switch {
+	case c.state == connFree, c.state == connHeld:
+	case c.owes():
+	case c.state == connClosing:
+		w.close(c)
+	case c.ready && !c.blocked:
+		if !c.ended {
+			w.h.C.ConnYields++ // there was more than fits a turn
+		}
+		w.again(c)
+	}
+}
+
+// stage puts a connection's input into the staging buffer, receives more if
+// asked, and parses.
+func (w *worker) stage(c *conn, receive bool) {
+	if !w.turn.fits() {
+		w.finish()
+	}
+	start := w.inUsed
+	n := 0
+	if c.in != 0 && !c.upload.Held() && !c.failed {
+		n = copy(w.in[start:], w.srv.pool.buf(c.in)[:c.inLen])
+		w.releaseInput(c)
+	}
+	if receive && c.ready {
+		got, ok := w.receive(c, w.in[start+n:start+bufSize], n > 0)
+		if !ok {
+			return
+		}
+		n += got
+	}
+	w.inUsed = start + (n+63)&^63
+	w.staged = append(w.staged, staged{fd: c.fd, parsed: start, end: start + n})
+	w.parse(len(w.staged) - 1)
+}
+
+// receive takes input into b. It returns false if the connection is gone, as
+// it is when the client sends no more; unless the input stands behind other that
+// was put off, which is served first.
+func (w *worker) receive(c *conn, b []byte, behind bool) (int, bool) {
+	if len(b) == 0 {
+		return 0, true
+	}
+	n, f := w.take(c, b)
+	switch f {
+	case flowing, strained:
+		w.h.C.BytesRead += uint64(n)
+		return n, true
+	case ended:
+		c.reason = closeNormal
+		if behind {
+			c.eof = true
+			return 0, true
+		}
+	}
+	w.close(c)
+	return 0, false
+}
+
+// finish carries out the batch, sends, and ends every connection's part in
+// the turn.
+func (w *worker) finish() {
+	w.execute()
+	w.endOutput()
+	w.flush()
+	for i := range w.staged {
+		st := &w.staged[i]
+		c := &w.conns[st.fd]
+		if c.state == connFree || c.state == connWatching {
+			continue
+		}
+		if (c.state == connOpen || c.state == connHeld) && !w.keepInput(c, w.in[st.parsed:st.end]) {
+			w.close(c)
+			continue
+		}
+		if st.outcome != serving && !c.blocked && c.state == connOpen {
+			w.again(c) // it has input that was put off
+			continue
+		}
+		if c.eof && st.outcome == serving && c.state == connOpen {
+			c.state = connClosing
+		}
+		w.fate(c)
+	}
+	w.staged, w.sent, w.inUsed = w.staged[:0], 0, 0
+}

@@ -29,38 +29,38 @@ func (w *worker) startBinaryUpload(c *conn, p protocol.Packet, in []byte, f *pro
 	left := int64(f.Body - len(in))
 	if !f.Stores {
 		w.binaryError(p, f.Refused)
-		c.swallow = left
+		c.upload.skip = left
 		return
 	}
 	w.noteStored(p.Key())
-	status, text := w.binaryDraft(&c.upload, p, w.store.Hash(p.Key()), f.Body)
+	status, text := w.binaryDraft(&c.upload.draft, p, w.store.Hash(p.Key()), f.Body)
 	if status != protocol.StatusOK {
 		w.binaryFails(p, status, text)
-		c.swallow = left
+		c.upload.skip = left
 		return
 	}
 	if !w.keepInput(c, p) {
 		w.close(c)
 		return
 	}
-	c.tail, c.badTail = 2, false // packets have no line end
-	if !w.h.Fill(&c.upload, in) {
+	c.upload.end, c.upload.badEnd = 2, false // packets have no line end
+	if !w.h.Fill(&c.upload.draft, in) {
 		w.uploadFails(c)
-		c.swallow = left
+		c.upload.skip = left
 	}
 }
 
 // endBinaryUpload stores a complete value, and answers.
 func (w *worker) endBinaryUpload(c *conn) {
 	p := protocol.Packet(w.srv.pool.buf(c.in)[:c.inLen])
-	if c.failed {
-		c.failed = false
+	if c.upload.failed {
+		c.upload.failed = false
 		w.binaryFails(p, protocol.StatusNoMemory, memoryRanOut)
 	} else {
-		d := c.upload
-		c.upload = cache.Draft{}
+		d := c.upload.draft
+		c.upload.draft = cache.Draft{}
 		w.binaryCommit(&d, p, w.store.Hash(p.Key()))
 	}
-	c.tail = 0
+	c.upload.end = 0
 	w.releaseInput(c)
 }

@@ -55,14 +55,7 @@ type conn struct {
 
 	keys keyLine
 
-	swallow int64 // bytes of a refused data block still to come
-
-	// A value that is received straight into its item. The command's line
-	// stays in the input buffer.
-	upload  cache.Draft
-	tail    int8 // bytes of the line end received so far
-	badTail bool
-	failed  bool // memory ran out; the client is told when swallow is 0
+	upload upload
 
 	dump dump
 
@@ -95,7 +88,7 @@ func (c *conn) owes() bool { return c.out.head != 0 || c.pin.Held() }
 // of one: only there can it be idle, as in memcached. In the middle of a value or
 // of a reply it is the client that is slow.
 func (c *conn) awaitsCommand() bool {
-	return c.state == connOpen && !c.inBody && !c.upload.Held() && c.swallow == 0 && !c.owes() && c.dump.kind == dumpNone
+	return c.state == connOpen && !c.inBody && !c.upload.busy() && !c.owes() && c.dump.kind == dumpNone
 }
 
 // peer is whom a connection is with, for `stats conns`.

@@ -217,9 +217,9 @@ func stateName(other, asking *conn) string {
 		return "conn_closing"
 	case other.blocked:
 		return "conn_mwrite"
-	case other.swallow > 0:
+	case other.upload.skip > 0:
 		return "conn_swallow"
-	case other.inBody, other.upload.Held():
+	case other.inBody, other.upload.draft.Held():
 		return "conn_nread"
 	}
 	return "conn_read"

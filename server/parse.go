@@ -67,7 +67,7 @@ func (w *worker) parse(i int) {
 		w.execute()
 		w.begin(i)
 		w.resumeDump(st, c)
-	case c.uploadDone():
+	case c.upload.done():
 		w.execute()
 		w.begin(i)
 		w.endUpload(c)
@@ -133,8 +133,8 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 			c.keys.exptime = w.expiry(cmd.Exptime)
 		}
 		// The keys are the rest of the line.
-		st.parsed += len(cmd.Line) - len(cmd.Key)
-		return true
+		end, after := st.parsed+len(cmd.Line), st.parsed+n
+		return w.addKeys(i, st, c, end-len(cmd.Key), end, after)
 	}
 	var body []byte
 	if cmd.HasBody {
@@ -144,7 +144,7 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 				c.inBody = true
 				return false // the rest of it will fit
 			}
-			return w.parseUpload(i, st, c, n)
+			return w.parseUpload(i, st, c, cmd, n)
 		}
 		body = rest[n : n+need]
 	}
@@ -192,15 +192,13 @@ func hasLongKey(cmd *protocol.Command) bool {
 
 // parseUpload begins a data block that no buffer holds. The command is the
 // first n bytes that are not parsed; what precedes it is carried out first.
-func (w *worker) parseUpload(i int, st *staged, c *conn, n int) bool {
+func (w *worker) parseUpload(i int, st *staged, c *conn, cmd *protocol.Command, n int) bool {
 	w.execute()
 	if st.halted() || c.state != connOpen {
 		return false
 	}
-	// The batch is empty now and its first slot free.
-	cmd := &w.cmds[0]
+	// The batch is empty now, and the command where it was.
 	rest := w.in[st.parsed:st.end]
-	protocol.Parse(rest, cmd)
 	w.begin(i)
 	st.parsed = st.end
 	w.startUpload(c, cmd, rest[:n], rest[n:])
@@ -226,7 +224,13 @@ func (w *worker) parseKeys(i int, st *staged, c *conn) bool {
 		st.parsed, c.keys = after, keyLine{}
 		return true
 	}
-	key, tail := protocol.NextKey(w.in[st.parsed:end])
+	return w.addKeys(i, st, c, st.parsed, end, after)
+}
+
+// addKeys makes operations of the keys from start to end. after is where the line
+// behind them is over, 0 if it is not all there.
+func (w *worker) addKeys(i int, st *staged, c *conn, start, end, after int) bool {
+	key, tail := protocol.NextKey(w.in[start:end])
 	for {
 		st.parsed = end - len(tail) - len(key)
 		switch {

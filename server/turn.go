@@ -211,7 +211,7 @@ func (w *worker) stage(c *conn, receive bool) {
 	}
 	start := w.inUsed
 	n := 0
-	if c.in != 0 && !c.upload.Held() && !c.failed {
+	if c.in != 0 && !c.upload.draft.Held() && !c.upload.failed {
 		n = copy(w.in[start:], w.srv.pool.buf(c.in)[:c.inLen])
 		w.releaseInput(c)
 	}

@@ -141,8 +141,8 @@ func (u *udp) serve(n int) {
 	w.staged, w.sent = w.staged[:0], 0
 	w.attendWatchers()
 	w.releaseInput(c)
-	if c.upload.Held() {
-		w.h.Discard(&c.upload)
+	if c.upload.draft.Held() {
+		w.h.Discard(&c.upload.draft)
 	}
 	u.last.Store(c.lastCmd)
 	*c = conn{}

@@ -5,9 +5,35 @@ import (
 	"gomcd/protocol"
 )
 
-// A data block that does not fit a buffer is received straight into its item.
-// Meanwhile the command's line stays in the connection's input buffer; it is
-// parsed again when the block is complete.
+// upload is a data block that does not fit a buffer. It is received straight into
+// its item, or skipped if it was refused. Meanwhile the command's line stays in the
+// connection's input buffer; it is parsed again when the block is complete.
+type upload struct {
+	skip   int64       // bytes of a refused block that are still to come
+	draft  cache.Draft // the item, while it is held
+	end    int8        // bytes of the line end received so far
+	badEnd bool        // they are not a line end
+	failed bool        // memory ran out: the client is told when skip is 0
+}
+
+// busy says whether there is such a data block.
+func (u *upload) busy() bool { return u.skip > 0 || u.draft.Held() }
+
+// whole says whether all of it is there.
+func (u *upload) whole() bool { return u.end == 2 && u.draft.Left() == 0 }
+
+// done says whether it is to be stored, or a failure to be told.
+func (u *upload) done() bool { return u.skip == 0 && (u.failed || u.draft.Held() && u.whole()) }
+
+// takeEnd takes bytes of the line end that follows the block.
+func (u *upload) takeEnd(b []byte) {
+	for _, got := range b {
+		if got != "\r\n"[u.end] {
+			u.badEnd = true
+		}
+		u.end++
+	}
+}
 
 // uploadBudget is how much of a data block is received before other
 // connections get their turn.
@@ -21,26 +47,26 @@ func (w *worker) startUpload(c *conn, cmd *protocol.Command, line, in []byte) {
 		if cmd.Kind != protocol.MetaSet {
 			w.noteStored(cmd.Key)
 		}
-		refused = w.draft(&c.upload, cmd, w.store.Hash(cmd.Key))
+		refused = w.draft(&c.upload.draft, cmd, w.store.Hash(cmd.Key))
 	}
 	if refused != "" {
 		w.storageReply(cmd, refused)
-		c.swallow = int64(cmd.VLen + 2 - len(in))
+		c.upload.skip = int64(cmd.VLen + 2 - len(in))
 		return
 	}
 	if !w.keepInput(c, line) {
 		w.close(c)
 		return
 	}
-	c.tail, c.badTail = 0, false
+	c.upload.end, c.upload.badEnd = 0, false
 	value := in[:min(len(in), cmd.VLen)]
-	if !w.h.Fill(&c.upload, value) {
+	if !w.h.Fill(&c.upload.draft, value) {
 		w.uploadFails(c)
-		c.swallow = int64(cmd.VLen + 2 - len(in))
+		c.upload.skip = int64(cmd.VLen + 2 - len(in))
 		return
 	}
 	if len(in) > cmd.VLen { // one byte of the line end, not both
-		w.tail(c, in[cmd.VLen:])
+		c.upload.takeEnd(in[cmd.VLen:])
 	}
 }
 
@@ -48,7 +74,7 @@ func (w *worker) startUpload(c *conn, cmd *protocol.Command, line, in []byte) {
 // skipped. It returns false if the connection is gone or must wait for more.
 func (w *worker) receiveBody(c *conn) bool {
 	for budget := uploadBudget; ; {
-		if c.swallow == 0 && (!c.upload.Held() || c.complete()) {
+		if c.upload.skip == 0 && (!c.upload.draft.Held() || c.upload.whole()) {
 			return true
 		}
 		if !c.ready || budget <= 0 {
@@ -65,52 +91,39 @@ func (w *worker) receiveBody(c *conn) bool {
 // receiveSome receives the next part of a data block.
 func (w *worker) receiveSome(c *conn) (int, bool) {
 	c.lastCmd = w.store.Now()
-	if c.swallow > 0 {
-		n, ok := w.receive(c, w.discard[:min(c.swallow, int64(len(w.discard)))], false)
+	if c.upload.skip > 0 {
+		n, ok := w.receive(c, w.discard[:min(c.upload.skip, int64(len(w.discard)))], false)
 		if ok {
-			c.swallow -= int64(n)
+			c.upload.skip -= int64(n)
 		}
 		return n, ok
 	}
-	if c.upload.Left() == 0 {
-		b := w.discard[:2-c.tail]
+	if c.upload.draft.Left() == 0 {
+		b := w.discard[:2-c.upload.end]
 		n, ok := w.receive(c, b, false)
 		if ok {
-			w.tail(c, b[:n])
+			c.upload.takeEnd(b[:n])
 		}
 		return n, ok
 	}
-	space := w.h.Space(&c.upload)
+	space := w.h.Space(&c.upload.draft)
 	if space == nil {
-		c.swallow = int64(c.upload.Left() + 2 - int(c.tail))
+		c.upload.skip = int64(c.upload.draft.Left() + 2 - int(c.upload.end))
 		w.uploadFails(c)
 		return 0, true
 	}
 	n, ok := w.receive(c, space, false)
 	if ok {
-		w.h.Advance(&c.upload, n)
+		w.h.Advance(&c.upload.draft, n)
 	}
 	return n, ok
-}
-
-// complete says whether all of a data block is there.
-func (c *conn) complete() bool { return c.tail == 2 && c.upload.Left() == 0 }
-
-// tail takes bytes of the line end that follows a data block.
-func (w *worker) tail(c *conn, b []byte) {
-	for _, got := range b {
-		if got != "\r\n"[c.tail] {
-			c.badTail = true
-		}
-		c.tail++
-	}
 }
 
 // uploadFails gives up on a data block because memory ran out as it was
 // filled. What is left of it is skipped, and then the client is told.
 func (w *worker) uploadFails(c *conn) {
-	w.h.Discard(&c.upload)
-	c.failed = true
+	w.h.Discard(&c.upload.draft)
+	c.upload.failed = true
 }
 
 // endUpload stores a complete data block, and answers.
@@ -123,21 +136,15 @@ func (w *worker) endUpload(c *conn) {
 	// slot is not in use.
 	cmd := &w.cmds[w.ncmds]
 	protocol.Parse(w.srv.pool.buf(c.in)[:c.inLen], cmd)
-	if c.failed {
-		c.failed = false
+	if c.upload.failed {
+		c.upload.failed = false
 		w.storageReply(cmd, "SERVER_ERROR Out of memory during read")
 		w.releaseInput(c)
 		return
 	}
-	d := c.upload
-	c.upload = cache.Draft{}
-	w.commit(&d, cmd, w.store.Hash(cmd.Key), !c.badTail)
-	c.tail = 0
+	d := c.upload.draft
+	c.upload.draft = cache.Draft{}
+	w.commit(&d, cmd, w.store.Hash(cmd.Key), !c.upload.badEnd)
+	c.upload.end = 0
 	w.releaseInput(c)
-}
-
-// uploadDone says whether there is a data block to be stored, or a failure to
-// be told.
-func (c *conn) uploadDone() bool {
-	return c.swallow == 0 && (c.failed || c.upload.Held() && c.complete())
 }

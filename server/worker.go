@@ -160,8 +160,8 @@ func (w *worker) close(c *conn) {
 	refused := c.gen&genRefused != 0
 	w.releaseInput(c)
 	w.dropOutput(c)
-	if c.upload.Held() {
-		w.h.Discard(&c.upload)
+	if c.upload.draft.Held() {
+		w.h.Discard(&c.upload.draft)
 	}
 	w.endDump(c)
 	if c.state == connHeld {

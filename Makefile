@@ -132,11 +132,13 @@ $(TOOLS)/.npm:
 
 test: deps-test check build unit drift race libc cross fuzz-short
 
-# Formatting, vet and staticcheck; cross vets for arm64.
+# Formatting, vet and staticcheck, and that docs/profile.md has the rules; cross
+# vets for arm64.
 check: deps
 	@out=$$(gofmt -l cache cmd protocol sandbox server t); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) test ./t/profile
 
 # The tests build their own binaries with these flags.
 unit: export GOMCD_LDFLAGS := $(LDFLAGS)

@@ -22,8 +22,10 @@ func reloader(p Params) Profile {
 	flags := Is(2, ReloadFlags, "O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY")
 	rules := []Rule{
 		AllowIf("openat", "opens the authentication file, to read it alone", dir, name, flags),
-		AllowIf("fstat", "looks who may write to it", file),
-		AllowIf("fstat", "looks who may replace it", dir),
+		AllowIf("fstat", "looks who may write to it, or replace it",
+			Is(0, uint64(p.ReloadFileFD), fmt.Sprintf("the file or its directory %d", p.ReloadFileFD))),
+		AllowIf("fstat", "looks who may write to it, or replace it",
+			Is(0, uint64(p.ReloadDirFD), fmt.Sprintf("the file or its directory %d", p.ReloadDirFD))),
 		AllowIf("read", "reads it", file),
 		AllowIf("close", "closes it", file),
 	}

@@ -1,9 +1,7 @@
 package t
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,10 +15,7 @@ import (
 // TestInContainer: what container engines refuse by default, the server does
 // without, with every sort of thread that it can have.
 func TestInContainer(t *testing.T) {
-	users := filepath.Join(harness.TempDir(t), "users")
-	if err := os.WriteFile(users, []byte("u:p\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	users := usersFile(t, "u:p\n")
 	for _, flags := range []string{"-t 2", "-U -1", "-Y " + users, "-A -r"} {
 		t.Run(strings.Fields(flags)[0], func(t *testing.T) {
 			t.Parallel()

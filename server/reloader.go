@@ -9,6 +9,7 @@ import (
 
 	"gomcd/cache"
 	"gomcd/sandbox"
+	"gomcd/server/internal/passwd"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,8 @@ import (
 // (see sandbox/reloader.go).
 type auth struct {
 	lock    spin
-	table   *authTable
-	fresh   *authTable // what the file is read into
+	table   *passwd.Table
+	fresh   *passwd.Table // what the file is read into
 	buf     []byte
 	lines   *lineRing // for stderr
 	text    []byte    // a line is put together here
@@ -36,12 +37,12 @@ type auth struct {
 // newAuth reads the authentication file for the first time.
 func newAuth(path string, verbose *atomic.Int32, lines *lineRing) (*auth, error) {
 	a := &auth{path: path, verbose: verbose, lines: lines}
-	tables, err := cache.MapSlice[authTable](2)
+	tables, err := cache.MapSlice[passwd.Table](2)
 	if err != nil {
 		return nil, err
 	}
 	a.table, a.fresh = &tables[0], &tables[1]
-	if a.buf, err = cache.MapBytes(maxAuthFile + 1); err != nil {
+	if a.buf, err = cache.MapBytes(passwd.MaxFile + 1); err != nil {
 		return nil, err
 	}
 	if a.name, err = sandbox.PinName(filepath.Base(path)); err != nil {
@@ -65,10 +66,10 @@ func newAuth(path string, verbose *atomic.Int32, lines *lineRing) (*auth, error)
 	if wrong != "" {
 		return nil, fail(ExitFailure, "Authfile [%s] cannot be trusted: %s", path, wrong)
 	}
-	if line, wrong := a.fresh.parse(a.buf[:n]); wrong != "" {
+	if line, wrong := a.fresh.Parse(a.buf[:n]); wrong != "" {
 		return nil, fail(ExitFailure, "Authfile [%s] has an error in line %d: %s", path, line, wrong)
 	}
-	if a.fresh.n == 0 {
+	if a.fresh.Len() == 0 {
 		warn("the authentication file " + path + " has no users: nobody can log in")
 	}
 	if a.exposed {
@@ -80,12 +81,8 @@ func newAuth(path string, verbose *atomic.Int32, lines *lineRing) (*auth, error)
 
 // allows says whether a user may log in.
 func (a *auth) allows(user, pass []byte) bool {
-	e, ok := makeEntry(user, pass)
-	if !ok {
-		return false
-	}
 	a.lock.lock()
-	ok = a.table.has(&e)
+	ok := a.table.Has(user, pass)
 	a.lock.unlock()
 	return ok
 }
@@ -219,8 +216,8 @@ func (a *auth) reload() {
 		a.refuse("", wrong, 0)
 		return
 	}
-	line, wrong := a.fresh.parse(a.buf[:n])
-	if wrong == "" && a.fresh.n == 0 {
+	line, wrong := a.fresh.Parse(a.buf[:n])
+	if wrong == "" && a.fresh.Len() == 0 {
 		wrong = "there are no users"
 	}
 	if wrong != "" {
@@ -230,12 +227,12 @@ func (a *auth) reload() {
 	a.lock.lock()
 	a.table, a.fresh = a.fresh, a.table
 	a.lock.unlock()
-	*a.fresh = authTable{}
+	*a.fresh = passwd.Table{}
 	if a.verbose.Load() > 0 {
 		b := append(a.text[:0], "gomcd: authentication file "...)
 		b = append(b, a.path...)
 		b = append(b, " reloaded: "...)
-		b = strconv.AppendInt(b, int64(a.table.n), 10)
+		b = strconv.AppendInt(b, int64(a.table.Len()), 10)
 		a.lines.say(Info, append(b, " users"...))
 	}
 }

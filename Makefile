@@ -64,7 +64,7 @@ run: build
 # What building takes.
 DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
 # What the tests use besides: real clients.
-DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl strace systemd apparmor
+DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl openssl strace systemd apparmor
 # And of packages that would start a daemon only what is in them: memcached-tool
 # and a proxy.
 DEB_UNPACK := memcached nutcracker
@@ -113,7 +113,7 @@ deps:
 	$(call install,$(DEB_BUILD),pkg-config --exists libseccomp && cc --version >/dev/null)
 
 deps-test: deps $(TOOLS)/.unpacked $(TOOLS)/.npm
-	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && python3 -c 'import pymemcache' && php -m | grep -q memcached && ruby -e 'require "dalli"')
+	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache' && php -m | grep -q memcached && ruby -e 'require "dalli"')
 
 $(TOOLS)/.unpacked:
 	@rm -rf $(TOOLS)/deb && mkdir -p $(TOOLS)/deb && cd $(TOOLS)/deb; \
@@ -219,7 +219,7 @@ upstream-suite: build
 FUZZTIME ?= 1m
 FUZZSLOW ?= $(FUZZTIME)
 fuzz: deps
-	@for p in cache protocol server server/internal/record; do \
+	@for p in cache protocol server server/internal/record server/internal/handover server/internal/handshake; do \
 		for f in $$($(GO) test -list '^Fuzz' ./$$p | grep '^Fuzz'); do \
 			case $$f in FuzzRestart) n=$(FUZZSLOW);; *) n=$(FUZZTIME);; esac; \
 			echo "$$f"; $(GO) test -run xxx -fuzz "^$$f\$$" -fuzztime $$n ./$$p; \

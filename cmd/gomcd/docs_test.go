@@ -120,7 +120,7 @@ func TestContributingListsDirectories(t *testing.T) {
 			t.Fatal(err)
 		}
 		parts := strings.Split(dir, "/")
-		if parts[0] == "cmd" {
+		if parts[0] == "cmd" || parts[0] == "server" {
 			parts = []string{strings.Join(parts[:min(2, len(parts))], "/")}
 		}
 		want = append(want, parts[0])

@@ -170,7 +170,7 @@ func TestTooShort(t *testing.T) {
 }
 
 // A record that was changed in any bit, dropped, repeated, exchanged with another or
-// sealed by somebody else is refused, and so is all that follows.
+// sealed with other keys is refused, and so is all that follows.
 func TestForged(t *testing.T) {
 	each(t, func(t *testing.T, p *pair) {
 		sealed := [][]byte{p.data("first"), p.data("second"), p.data("third")}

@@ -15,8 +15,8 @@ func (o *Opener) Init(k *Keys) error { return o.init(k) }
 // Seq is the number of the next record.
 func (o *Opener) Seq() uint64 { return o.keys.Seq }
 
-// opened is an opened record: its content type, and its plaintext. If alert is not
-// 0 the record is refused, and the alert says why.
+// opened is an opened record: its content type, and its plaintext, of at most
+// MaxPlaintext bytes. If alert is not 0 the record is refused, and the alert says why.
 type opened struct {
 	plain []byte
 	typ   uint8

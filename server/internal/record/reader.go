@@ -130,8 +130,6 @@ func (r *Reader) read(a cipher.AEAD, dst, b []byte) Record {
 	switch {
 	case o.alert != 0:
 		return r.refuse(o.alert)
-	case len(o.plain) > MaxPlaintext:
-		return r.refuse(RecordOverflow)
 	case o.typ == TypeData && len(o.plain) > 0 && r.have == 0:
 		r.useless = 0
 		from := 0

@@ -184,7 +184,7 @@ func TestAllocatesNothing(t *testing.T) {
 		}
 		update := func() {
 			// The alert and the update are sealed with keys that the AEADs do not
-			// have; the Reader is told that it was updated.
+			// have; the Reader is made to be updated.
 			p.w.pending, p.r.pending, p.r.updates = false, false, 0
 			p.w.SealAlert(p.wa, out, UserCanceled)
 			p.w.SealKeyUpdate(p.wa, out, true)

@@ -85,6 +85,14 @@ func AppendCrawl(dst []byte, class uint8, lru string, lowMark, expected uint64, 
 	return append(appendField(dst, " reclaimed=", reclaimed), '\n')
 }
 
+// AppendSlabMove appends what is behind the stamp when a page is to be moved from
+// one slab class to another.
+func AppendSlabMove(dst []byte, from, to uint8, state string) []byte {
+	dst = appendField(dst, "type=slab_move src=", uint64(from))
+	dst = appendField(dst, " dst=", uint64(to))
+	return append(appendWord(dst, " state=", state), '\n')
+}
+
 // AppendSkipped appends the line that tells how many were left out before the
 // next.
 func AppendSkipped(dst []byte, lines uint64) []byte {

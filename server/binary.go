@@ -28,7 +28,7 @@ func (w *worker) parseBinary(i int, st *staged, c *conn) bool {
 		return false
 	case len(rest)-f.Len >= f.Body:
 	case f.Len+f.Body <= bufSize:
-		c.inBody = true
+		c.inBody, c.vain = true, f.Refused != protocol.StatusOK
 		return false // the rest of it will fit
 	default:
 		return w.parseBinaryUpload(i, st, c, &f)

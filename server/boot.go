@@ -87,6 +87,7 @@ func (s *Server) open() error {
 	if s.house, err = s.store.NewHandle(); err != nil {
 		return err
 	}
+	s.houseLog.store = s.store
 	if err := s.openWake(); err != nil {
 		return err
 	}
@@ -158,7 +159,7 @@ func (s *Server) openLogger() error {
 	if s.file != nil {
 		s.logger.gid.Store(s.file.Events)
 	}
-	return s.observe(&eventLog{store: s.store}, s.house)
+	return s.observe(&s.houseLog, s.house)
 }
 
 // observe has a thread tell what it does with its handle.

@@ -33,6 +33,7 @@ type conn struct {
 	ended   bool // the client will send no more
 	eof     bool // and all that it sent was received
 	authed  bool
+	silent  bool // the client has sent nothing yet
 	blocked bool // it has output that the socket does not take
 
 	strained bool // the kernel had no memory for output
@@ -45,6 +46,7 @@ type conn struct {
 	in     uint32 // buffer
 	inLen  int32
 	inBody bool // it is all of a command but the end of its data block
+	vain   bool // which is refused already
 
 	// Output that is owed: first the buffers, then the pinned value from an
 	// offset on, which goes on into what follows the value.

@@ -217,7 +217,9 @@ func stateName(other, asking *conn) string {
 		return "conn_closing"
 	case other.blocked:
 		return "conn_mwrite"
-	case other.upload.skip > 0:
+	case other.silent:
+		return "conn_new_cmd"
+	case other.upload.skip > 0, other.vain:
 		return "conn_swallow"
 	case other.inBody, other.upload.draft.Held():
 		return "conn_nread"

@@ -43,7 +43,7 @@ func (e *logEntry) events() cache.Events {
 
 var eventsOfKind = [...]cache.Events{
 	logGet: cache.Fetches, logStore: cache.Stores, logEviction: cache.Evictions, logDelete: deletions,
-	logCrawl:   cache.Crawls,
+	logCrawl: cache.Crawls, logSlabMove: cache.Crawls,
 	logConnNew: connEvents, logConnClose: connEvents,
 }
 
@@ -60,6 +60,7 @@ var (
 		cache.Set: "set", cache.Add: "add", cache.Replace: "replace", cache.Append: "append", cache.Prepend: "prepend",
 		cache.CompareAndSwap: "cas", cache.AppendVivify: "append", cache.PrependVivify: "prepend",
 	}
+	moveWords   = [...]string{"ok", "fail"}
 	deleteWords = [...]string{deletedClassic: "delete", deletedMeta: "md"}
 	reasonWords = [...]string{closeError: "error", closeNormal: "normal", closeIdle: "idle_timeout", closeShutdown: "shutdown",
 		closeLogin: "auth_timeout"}
@@ -101,6 +102,8 @@ func (e *logEntry) appendTo(dst, key []byte) []byte {
 		return protocol.AppendEviction(dst, key, e.fetched, ttl, int32(e.la), e.class, e.size)
 	case logDelete:
 		return protocol.AppendDeleted(dst, key, word(deleteWords[:], e.cmd), e.class, e.size)
+	case logSlabMove:
+		return protocol.AppendSlabMove(dst, e.class, e.cmd, word(moveWords[:], e.status))
 	case logCrawl:
 		var n [4]uint64
 		for i := range n {

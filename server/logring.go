@@ -58,6 +58,7 @@ const (
 	logEviction
 	logDelete
 	logCrawl
+	logSlabMove
 	logConnNew
 	logConnClose
 )
@@ -66,8 +67,8 @@ const (
 // an address, or numbers come with it.
 type logEntry struct {
 	kind             logKind
-	status           uint8 // cache.Found, cache.Result or beyond, closeReason
-	cmd              uint8 // cache.Mode, deletedClassic or deletedMeta
+	status           uint8 // cache.Found, cache.Result or beyond, closeReason, 0 for a move that has begun
+	cmd              uint8 // cache.Mode, deletedClassic or deletedMeta, the class that a page goes to
 	class            uint8
 	fetched, expires bool
 	family           uint8

@@ -141,7 +141,7 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 		need := cmd.VLen + 2
 		if len(rest) < n+need {
 			if n+need <= bufSize {
-				c.inBody = true
+				c.inBody, c.vain = true, cmd.Err != ""
 				return false // the rest of it will fit
 			}
 			return w.parseUpload(i, st, c, cmd, n)

@@ -37,6 +37,7 @@ type Server struct {
 	threads     []thread
 	udps        []*udp
 	house       *cache.Handle
+	houseLog    eventLog
 	roused      atomic.Uint32 // a futex: the housekeeper has been told of work
 
 	debugPin     cache.Pin // what `debugitem` holds

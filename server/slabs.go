@@ -116,7 +116,7 @@ func (a *automoves) run(s *Server) uint32 {
 	now := s.clock.micros()
 	if now >= a.next {
 		a.next = now + second
-		if src, dst, ok := s.store.Automove(); ok && s.store.StartMove(src, dst, false) == cache.MoveStarted {
+		if src, dst, ok := s.store.Automove(); ok && a.start(s, src, dst) {
 			a.quick = quickLooks
 			if dst == 0 {
 				a.next = now
@@ -132,6 +132,13 @@ func (a *automoves) run(s *Server) uint32 {
 		return evictsPause
 	}
 	return uint32(a.next - now)
+}
+
+// start asks for a move that was found worth while.
+func (a *automoves) start(s *Server, src, dst int) bool {
+	ok := s.store.StartMove(src, dst, false) == cache.MoveStarted
+	s.houseLog.automoved(src, dst, ok)
+	return ok
 }
 
 // debugitem lock|unlock|ref|unref <key>, for tests of the page mover: holds the

@@ -237,6 +237,7 @@ func (w *worker) receive(c *conn, b []byte, behind bool) (int, bool) {
 	n, f := w.take(c, b)
 	switch f {
 	case flowing, strained:
+		c.silent = c.silent && n == 0
 		w.h.C.BytesRead += uint64(n)
 		return n, true
 	case ended:

@@ -57,6 +57,14 @@ func (l *eventLog) Crawled(walk cache.CrawlReport) {
 	l.ring.put(&e, numbers[:])
 }
 
+// automoved tells of a page that the automover has had moved, or would have.
+func (l *eventLog) automoved(src, dst int, ok bool) {
+	if l.store.Watched(cache.Crawls) {
+		e := logEntry{kind: logSlabMove, status: uint8(b2u(!ok)), class: uint8(src), cmd: uint8(dst)}
+		l.ring.put(&e, nil)
+	}
+}
+
 // refused tells of what was not stored because it is too large or there is no
 // memory for it.
 func (l *eventLog) refused(key []byte, mode cache.Mode, err error) {

@@ -111,7 +111,7 @@ var tooManyConns = []byte("ERROR Too many open connections\r\n")
 
 // adopt takes over a connection that the acceptor registered.
 func (w *worker) adopt(c *conn, fd int32, gen uint32) {
-	*c = conn{fd: fd, gen: gen, state: connOpen, lastCmd: w.store.Now(), authed: w.srv.logins == nil}
+	*c = conn{fd: fd, gen: gen, state: connOpen, lastCmd: w.store.Now(), authed: w.srv.logins == nil, silent: true}
 	if !c.authed {
 		w.srv.logins.begin(fd, c.lastCmd)
 	}
@@ -132,7 +132,7 @@ func (w *worker) adopt(c *conn, fd int32, gen uint32) {
 func (w *worker) releaseInput(c *conn) {
 	if c.in != 0 {
 		w.srv.pool.put(c.in)
-		c.in, c.inLen, c.inBody = 0, 0, false
+		c.in, c.inLen, c.inBody, c.vain = 0, 0, false, false
 	}
 }
 

@@ -3,6 +3,7 @@ package t
 import (
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,25 +36,77 @@ func TestStatisticsGoWithFlags(t *testing.T) {
 	}
 }
 
-// TestStatesOfConnections has a connection in each state that stats conns
-// tells of.
+// states are what clients have sent, and then the state of their connections.
+var states = map[string]struct{ sent, want string }{
+	"nothing":                            {"", "conn_new_cmd"},
+	"a command":                          {"get a\r\n", "conn_read"},
+	"half a line":                        {"get a", "conn_read"},
+	"half a line of keys":                {"get" + strings.Repeat(" key", 5000), "conn_read"},
+	"a value announced":                  {"set a 0 0 5\r\n", "conn_nread"},
+	"half a value":                       {"set a 0 0 15000\r\nabc", "conn_nread"},
+	"half a meta value":                  {"ms a 100\r\nabc", "conn_nread"},
+	"half a large value":                 {"set a 0 0 600000\r\nabc", "conn_nread"},
+	"half of one that is too large":      {"set a 0 0 2000000\r\nabc", "conn_swallow"},
+	"half of one that is refused":        {"ms a 100 T!\r\nabc", "conn_swallow"},
+	"replies that are not read":          {strings.Repeat("get big\r\n", 40), "conn_mwrite"},
+	"watch":                              {"watch fetchers\r\n", "conn_watch"},
+	"a packet":                           {string(bGet(opGet, "a").Bytes()), "conn_read"},
+	"half a header":                      {string(bGet(opGet, "a").Bytes()[:10]), "conn_read"},
+	"a header":                           {string(bGet(opGet, "a").Bytes()[:24]), "conn_read"},
+	"half a packet's value":              {string(bSet(opSet, "a", "12345", 0, 0).Bytes()[:35]), "conn_nread"},
+	"half a packet's large value":        {string(bSet(opSet, "a", strings.Repeat("x", 600_000), 0, 0).Bytes()[:1000]), "conn_nread"},
+	"half of a packet that is too large": {string(bSet(opSet, "a", strings.Repeat("x", 2_000_000), 0, 0).Bytes()[:1000]), "conn_swallow"},
+}
+
+// TestStatesOfConnections has a connection in each state, and looks at each
+// column of stats conns.
 func TestStatesOfConnections(t *testing.T) {
-	s := harness.Start(t, harness.Production(), "-t", "2")
-	asking := s.Dial(t)
-	waiting := s.Dial(t)
-	waiting.Ask("mn", "MN")
-	for _, half := range []string{"set a 0 0 6\r\nabc", "set a 0 0 600000\r\nabc"} {
-		s.Dial(t).SendBytes([]byte(half))
-	}
-	want := map[string]int{"conn_listening": 1, "conn_parse_cmd": 1, "conn_read": 1, "conn_nread": 2}
-	harness.Eventually(t, "connections are in the states they were brought to", func() bool {
-		got := map[string]int{}
-		for name, value := range asking.Stats("conns") {
-			if strings.HasSuffix(name, ":state") {
-				got[value]++
-			}
+	t.Parallel()
+	eachKind(t, []string{"-t", "2"}, func(t *testing.T, s *harness.Server) {
+		asking := s.Dial(t)
+		asking.Set("big", strings.Repeat("x", 900_000))
+		want := map[string]string{asking.LocalAddr().String(): "conn_parse_cmd"}
+		for _, state := range states {
+			c := s.Dial(t)
+			c.SendBytes([]byte(state.sent))
+			want[c.LocalAddr().String()] = state.want
 		}
-		return maps.Equal(got, want)
+		var got map[string]string
+		defer func() { t.Logf("got %v, want %v", got, want) }()
+		listening := "tcp:" + s.Addr
+		harness.Eventually(t, "connections are in the states they were brought to", func() bool {
+			got = map[string]string{}
+			rows := asking.StatsList("conns")
+			for len(rows) > 0 {
+				fd, _, _ := strings.Cut(rows[0].Name, ":")
+				columns := []string{":addr", ":listen_addr", ":state", ":secs_since_last_cmd"}
+				if rows[0].Value == listening {
+					columns = []string{":addr", ":state", ":secs_since_last_cmd"}
+				}
+				for i, column := range columns {
+					if i >= len(rows) || rows[i].Name != fd+column {
+						t.Fatalf("descriptor %s has no column %s: %v", fd, column, rows[:min(4, len(rows))])
+					}
+				}
+				row := rows[:len(columns)]
+				state, since := row[len(row)-2].Value, row[len(row)-1].Value
+				if n, err := strconv.Atoi(since); err != nil || n < 0 || n > int(harness.Patience.Seconds()) {
+					t.Errorf("%v: %s seconds", row, since)
+				}
+				switch client, tcp := strings.CutPrefix(row[0].Value, "tcp:"); {
+				case len(row) == 3:
+					if state != "conn_listening" {
+						t.Errorf("%v", row)
+					}
+				case !tcp || row[1].Value != listening:
+					t.Errorf("%v", row)
+				default:
+					got[client] = state
+				}
+				rows = rows[len(columns):]
+			}
+			return maps.Equal(got, want)
+		})
 	})
 }
 

@@ -548,6 +548,45 @@ func TestWatchCrawler(t *testing.T) {
 	}
 }
 
+// TestWatchSlabMoves tells of pages that the automover moves: from a class whose
+// items were all deleted.
+func TestWatchSlabMoves(t *testing.T) {
+	for _, k := range harness.Kinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
+			s := harness.Start(t, k, "-t", "1", "-m", "16", "-o", "slab_automove_window=3")
+			c := s.Dial(t)
+			w := watch(t, s, "sysevents")
+			value := strings.Repeat("x", 10_000)
+			var class string
+			for i := range 2000 {
+				c.Send("set key-%d 0 0 10000 noreply\n%s\n", i, value)
+			}
+			c.Ask("mn", "MN")
+			for name := range c.Stats("items") {
+				class, _, _ = strings.Cut(strings.TrimPrefix(name, "items:"), ":")
+			}
+			for i := range 2000 {
+				c.Send("delete key-%d noreply\n", i)
+			}
+			c.Ask("mn", "MN")
+			for moves := 0; moves < 3; {
+				l := w.lines(1)[0]
+				switch {
+				case l == "type=slab_move src="+class+" dst=0 state=ok":
+					moves++
+				case strings.HasPrefix(l, "type=slab_move "):
+					t.Errorf("%q", l)
+				}
+			}
+			harness.Eventually(t, "they are counted", func() bool {
+				n, _ := strconv.Atoi(c.Stats("")["slabs_moved"])
+				return n >= 3
+			})
+		})
+	}
+}
+
 // TestWatchUDP tells of what datagrams ask for, and refuses to send lines to
 // where they come from.
 func TestWatchUDP(t *testing.T) {

@@ -110,7 +110,7 @@ func TestLocks(t *testing.T) {
 		case strings.Contains(r.stdout, "lock "+lock+": <nil>\n"):
 			want = append(want, effects...)
 		case strings.Contains(r.stdout, "lock "+lock+": "):
-			t.Logf("not to be had here: %s", lock)
+			t.Logf("unavailable: %s", lock)
 		default:
 			t.Errorf("nothing is said of %q", lock)
 		}

@@ -225,7 +225,7 @@ func TestAppendStatsAllocates(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 	const want = "STAT sandbox audit\r\nSTAT test_privileges no\r\nSTAT allow:worker getppid\r\n" +
-		"STAT lock:capabilities closed\r\nSTAT lock:mdwe not to be had here\r\nSTAT threads 1\r\nSTAT threads_filtered 1\r\n" +
+		"STAT lock:capabilities closed\r\nSTAT lock:mdwe unavailable\r\nSTAT threads 1\r\nSTAT threads_filtered 1\r\n" +
 		"STAT thread:worker-0:7:filters 2\r\nSTAT violation:worker:getppid 9\r\nSTAT violations 9\r\n"
 	if string(buf) != want {
 		t.Errorf("got %q", buf)

@@ -89,7 +89,7 @@ func (s *Sandbox) AppendStats(dst []byte, before, after string) []byte {
 		if l.Err == nil {
 			a.end("closed")
 		} else {
-			a.end("not to be had here")
+			a.end("unavailable")
 		}
 	}
 	if s.off {

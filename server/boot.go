@@ -55,7 +55,7 @@ func Run(cfg Config) error {
 		return err
 	}
 	if err := cache.LockFailed(); err != nil {
-		warn("-k locks not all memory: " + err.Error() + "; raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)")
+		warn("-k could not lock all memory: " + err.Error() + "; raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)")
 	}
 	return s.serve(signals)
 }

@@ -90,12 +90,12 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	}
 	if s.auth != nil {
 		if err := s.auth.reachable(); err != nil {
-			warn("SIGHUP will not reload the authentication file: read again, " + s.auth.path + " gives: " + err.Error())
+			warn("SIGHUP cannot reload the authentication file: reading it again, " + s.auth.path + " gives: " + err.Error())
 		}
 	}
 	for _, l := range s.locks {
 		if l.Err != nil {
-			warn("this lock is not to be had here: " + l.Name + ": " + l.Err.Error())
+			warn("not available on this kernel: " + l.Name + ": " + l.Err.Error())
 		}
 	}
 	if s.modes.Default == sandbox.Off {
@@ -115,7 +115,7 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	}
 	for _, u := range s.udps {
 		if !u.addr.Addr().IsLoopback() {
-			warn(u.name + " can be reached from elsewhere: UDP answers more than it is asked, to whomever a request says it is from")
+			warn(u.name + " can be reached from other hosts: UDP can be abused for amplification with spoofed source addresses")
 		}
 	}
 	for _, a := range p.Allow {

@@ -170,7 +170,7 @@ func TestAuthFileLinkedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := harness.Start(t, harness.Production(), "-Y", users)
-	s.Says = "gomcd: SIGHUP will not reload the authentication file: read again, " + users + " gives: permission denied\n" + s.Says
+	s.Says = "gomcd: SIGHUP cannot reload the authentication file: reading it again, " + users + " gives: permission denied\n" + s.Says
 	if !mayLogIn(t, s, "ann", "one") {
 		t.Error("ann may not log in")
 	}

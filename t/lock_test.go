@@ -32,7 +32,7 @@ func TestLockMemory(t *testing.T) {
 	if kb := statusKB(t, plain, "VmLck"); kb != 0 {
 		t.Errorf("without -k %d kB are locked", kb)
 	}
-	if line := locked.Stderr(); strings.Contains(line, "-k locks not all memory") {
+	if line := locked.Stderr(); strings.Contains(line, "-k could not lock all memory") {
 		locked.Says = line
 		t.Skipf("this user may not lock so much: %s", line)
 	}

@@ -359,7 +359,7 @@ func TestUDPFromOwnPort(t *testing.T) {
 	_, port, _ := net.SplitHostPort(s.UDPAddr())
 	other, err := net.ListenPacket("udp", "127.0.0.2:"+port)
 	if err != nil {
-		t.Skipf("the address is not to be had: %v", err)
+		t.Skipf("the address is unavailable: %v", err)
 	}
 	defer other.Close()
 	to, _ := net.ResolveUDPAddr("udp", s.UDPAddr())

@@ -15,10 +15,10 @@ import (
 // worker is one thread that serves connections. It alone touches them after
 // the acceptor has registered them on its epoll instance.
 //
-// It works in turns. A turn (turn.go) takes what epoll reports and receives from
+// It works in turns. A turn (worker_turn.go) takes what epoll reports and receives from
 // every ready connection into one staging buffer. Commands are parsed into a batch
-// (parse.go) whose hash buckets and items are prefetched, and which is then carried
-// out (execute.go). The output (output.go) goes to each connection in one call.
+// (worker_parse.go) whose hash buckets and items are prefetched, and which is then carried
+// out (worker_execute.go). The output (worker_output.go) goes to each connection in one call.
 type worker struct {
 	srv   *Server
 	id    int

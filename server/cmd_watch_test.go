@@ -159,6 +159,9 @@ func TestLogRing(t *testing.T) {
 func FuzzLogLine(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0}, logEntrySize), []byte("key"))
 	f.Add(append([]byte{4, 1, 0, 0, 2, 16}, make([]byte, 35)...), make([]byte, 16))
+	for kind := range eventsOfKind {
+		f.Add(append([]byte{byte(kind)}, make([]byte, logEntrySize-1)...), []byte("key"))
+	}
 	f.Add(bytes.Repeat([]byte{255}, logEntrySize), bytes.Repeat([]byte("#"), 255))
 	line := make([]byte, 0, longestLine)
 	f.Fuzz(func(t *testing.T, fixed, key []byte) {

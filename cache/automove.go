@@ -80,17 +80,16 @@ func (s *Store) samples(out *[MaxClasses]sample) {
 	for id := uint8(1); id <= s.largest; id++ {
 		c := &s.classes[id]
 		c.lock.lock()
-		uncut := (c.spansLeft + c.fresh*(PageSize/c.span)) * c.bins[c.nbins-1].per
-		free, _ := c.free()
+		chunks, used := c.count()
 		out[id] = sample{
 			evicted:     c.stats[Cold].Evicted,
 			outOfMemory: c.stats[Hot].OutOfMemory,
 			pages:       c.pages,
-			free:        free,
+			free:        chunks - used,
 			chunksPage:  c.per,
 		}
 		if c.pages > 0 {
-			out[id].chunksPage = max(c.per, (c.chunks+uncut)/c.pages)
+			out[id].chunksPage = max(c.per, chunks/c.pages)
 		}
 		if tail := c.lru[Cold].tail; tail != 0 {
 			out[id].age = age(now, s.at(tail).accessed())

@@ -4,8 +4,8 @@ package cache
 // the class before is a lot to waste, and where items are small it is as much
 // as their headers. So the classes of small chunks have up to four sizes of
 // chunks, their bins, within the range of item sizes that memcached gives the
-// class. Nothing else knows of them: the class's number, its pages, its LRUs
-// and its statistics are those of a class with one size.
+// class. Nothing else knows of them: the class's number, its pages and its LRUs
+// are those of a class with one size, and so are its statistics (see chunks.go).
 //
 // Bins take memory by the span, a sixteenth of a page. A span all of whose
 // chunks are free goes to any other bin of its class that needs one.
@@ -92,16 +92,14 @@ func (c *class) binFor(size int) int {
 	return i
 }
 
-// free is how many chunks of the class, with those that are not yet cut, hold
-// nothing, and how many bytes of its pages that is.
-func (c *class) free() (chunks, bytes uint32) {
+// count is how many chunks the class has, with those that are not yet cut, and how
+// many of them hold something. A span that is not cut counts as of the largest.
+func (c *class) count() (chunks, used uint32) {
+	chunks, used = c.chunks+(c.spansLeft+c.fresh*(PageSize/c.span))*c.bins[c.nbins-1].per, c.chunks
 	for i := range c.bins[:c.nbins] {
-		b := &c.bins[i]
-		chunks += b.nfree
-		bytes += b.nfree * b.size
+		used -= c.bins[i].nfree
 	}
-	spans := c.spansLeft + c.fresh*(PageSize/c.span)
-	return chunks + spans*c.bins[c.nbins-1].per, bytes + spans*c.span
+	return chunks, used
 }
 
 // spanOf is the number of the span of the class that holds ref.

@@ -117,11 +117,11 @@ func (h *Handle) dropSome(id uint8, lru int) bool {
 // sizeUnit is the width of a bar in the histogram of item sizes, in bytes.
 const sizeUnit = 32
 
-func (s *Store) countSize(total, n int) {
+func (s *Store) countSize(taken, n int) {
 	if s.sizes == nil {
 		return
 	}
-	if i := (total + sizeUnit - 1) / sizeUnit; i < len(s.sizes) {
+	if i := (taken + sizeUnit - 1) / sizeUnit; i < len(s.sizes) {
 		atomic.AddUint32(&s.sizes[i], uint32(n))
 	}
 }

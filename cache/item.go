@@ -132,9 +132,23 @@ func (s *Store) valueLen(ref uint32, it *item) int {
 	return int(it.size & valueMask)
 }
 
-// total is what the item takes: header, key, flags and value.
+// total is how long the item is: header, key, flags and value.
 func (s *Store) total(ref uint32, it *item) int {
 	return int(s.overhead(it)) + s.valueLen(ref, it)
+}
+
+// slotSize is what an item takes of the hash table. memcached has that in the item,
+// and counts it.
+const slotSize = 8
+
+// taken is what all statistics count for the item: its length and its slot in the
+// table, but no more than its chunk, so that no sum exceeds the memory for items.
+func (s *Store) taken(ref uint32, it *item) int {
+	total := s.total(ref, it)
+	if it.kind() == kindLarge {
+		return total
+	}
+	return min(total+slotSize, int(s.binOf(&s.classes[s.ownerOf(ref)], ref).size))
 }
 
 // itemSizes returns what an item to be made takes: here, and in memcached, which

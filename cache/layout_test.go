@@ -82,7 +82,7 @@ func TestBytesOfAnItem(t *testing.T) {
 					t.Fatal(err)
 				}
 				v := h.Acquire(s.Hash([]byte("key")), []byte("key"))
-				if got := v.Total(); !v.Hit() || got > most {
+				if got := s.total(v.ref, v.it); !v.Hit() || got > most {
 					t.Errorf("CAS %v, flags %d, %d bytes: the item takes %d, not %d", cas, flags, size, got, most)
 				}
 				v.Release()

@@ -22,22 +22,22 @@ func (h *Handle) linked(ref uint32, it *item, cas uint64) {
 	s := h.s
 	it.ticks = h.stamp
 	s.setCAS(it, cas)
-	total := s.total(ref, it)
+	taken := s.taken(ref, it)
 	h.C.Items++
 	h.C.TotalItems++
-	h.C.Bytes += int64(total)
+	h.C.Bytes += int64(taken)
 	h.unreported++
-	s.countSize(total, 1)
+	s.countSize(taken, 1)
 }
 
 // unlinked does the bookkeeping of an item just unlinked.
 func (h *Handle) unlinked(ref uint32, it *item) {
 	s := h.s
-	total := s.total(ref, it)
+	taken := s.taken(ref, it)
 	h.C.Items--
-	h.C.Bytes -= int64(total)
+	h.C.Bytes -= int64(taken)
 	h.unreported--
-	s.countSize(total, -1)
+	s.countSize(taken, -1)
 }
 
 // replace puts a draft in the place of a linked item. The bucket is locked.

@@ -21,7 +21,7 @@ func (s *Store) push(ref uint32, it *item) {
 	}
 	l.head = ref
 	l.count++
-	l.bytes += uint64(s.total(ref, it))
+	l.bytes += uint64(s.taken(ref, it))
 }
 
 // pop takes the item out of its LRU. The class is locked.
@@ -38,7 +38,7 @@ func (s *Store) pop(ref uint32, it *item) {
 		l.tail = it.prev
 	}
 	l.count--
-	l.bytes -= uint64(s.total(ref, it))
+	l.bytes -= uint64(s.taken(ref, it))
 }
 
 // move puts the item at the head of another LRU of its class, which is locked.

@@ -345,16 +345,18 @@ func (s *Store) detachPage(c *class) {
 	default:
 		c.cutting, c.spansLeft = 0, 0
 	}
-	c.leaving, c.leavingUsed = page, 0
+	c.leaving, c.leavingUsed, c.leavingChunks = page, 0, 0
 	m.page = page
 	for k := range uint32(PageSize / c.span) {
 		i := page*spansPerPage + k*(c.span>>spanShift)
 		sp := &s.spans[i]
 		m.ends[k] = k * c.span
 		if !sp.cut {
+			c.leavingChunks += c.bins[top].per
 			continue
 		}
 		b := &c.bins[sp.bin%maxBins]
+		c.leavingChunks += b.per
 		chunks := b.per
 		if b.uncutLeft > 0 && s.spanOf(c, b.uncut) == i {
 			chunks -= b.uncutLeft

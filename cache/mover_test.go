@@ -89,7 +89,7 @@ var movedSizes = []int{10, 300, 1500, 3000, 60_000, 700_000}
 func (s *Store) roomToMove(id int) bool {
 	var info ClassInfo
 	s.ClassInfo(id, &info)
-	return info.Pages >= 2 && info.Free > info.PerPage+info.Pages*info.PerPage/8
+	return info.Pages >= 2 && info.Chunks-info.Used > info.PerPage+info.Chunks/8
 }
 
 // TestMovedPageKeepsItsItems moves page after page of a class that has room for
@@ -191,11 +191,11 @@ func TestFullClassGivesPages(t *testing.T) {
 			}
 			var info ClassInfo
 			s.ClassInfo(to, &info)
-			if int(info.Pages) < moves || info.Free == 0 {
+			if int(info.Pages) < moves || info.Used == info.Chunks {
 				t.Errorf("class %d: %+v after %d moves", to, info, moves)
 			}
 			value := pattern("x", int(info.Size)-100)
-			for i := range int(info.Free) {
+			for i := range int(info.Chunks - info.Used) {
 				if out, err := h.put(fmt.Sprintf("other%d", i), value, 0, 0, Terms{}); err != nil || out.Result != Stored {
 					t.Fatal(i, out, err)
 				}

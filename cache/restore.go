@@ -281,14 +281,14 @@ func (r *restorer) item(ref uint32, it *item, b *bin) error {
 	if !ok {
 		return fmt.Errorf("chunk %d: a second item with the same key, or one too many", ref)
 	}
-	total := s.total(ref, it)
+	taken := s.taken(ref, it)
 	r.items++
 	r.h.C.Items++
 	r.h.C.TotalItems++
-	r.h.C.Bytes += int64(total)
+	r.h.C.Bytes += int64(taken)
 	r.h.unreported++
 	r.h.report()
-	s.countSize(total, 1)
+	s.countSize(taken, 1)
 	return nil
 }
 
@@ -380,7 +380,7 @@ func (r *restorer) lrus() error {
 				}
 				left--
 				l.count++
-				l.bytes += uint64(s.total(ref, it))
+				l.bytes += uint64(s.taken(ref, it))
 				l.tail, ref = ref, it.next
 			}
 		}

@@ -23,8 +23,9 @@ type class struct {
 	// The page that the mover is emptying is in the class no more: it is not
 	// listed and not counted, and nothing is stored in it. What is in it still
 	// belongs to the class.
-	leaving     uint32
-	leavingUsed uint32 // chunks of it in use
+	leaving       uint32
+	leavingUsed   uint32 // chunks of it in use
+	leavingChunks uint32 // chunks of it
 
 	lru   [4]list
 	stats [4]ClassStats

@@ -91,14 +91,12 @@ type LRUInfo struct {
 	Age   uint32 // seconds since the tail was last accessed, 0 if empty
 }
 
-// ClassInfo is a snapshot of one slab class in memcached's terms: a page has
-// PerPage chunks of Size bytes, each of which holds an item or is free. Items take
-// less here, in chunks of several sizes (see bin), so Used and Free count in
-// memory: Free is how many chunks of that size the free memory of the class's
-// pages would make, and Used is the rest. There can be more items than that.
+// ClassInfo is a snapshot of one slab class: Pages, each of PerPage chunks of Size
+// bytes, that is Chunks in all, of which Used hold something. What is in a page that
+// is leaving the class counts, and so does the page.
 type ClassInfo struct {
 	Size, PerPage, Pages uint32
-	Used, Free           uint32 // together Pages * PerPage
+	Chunks, Used         uint32
 	LRU                  [4]LRUInfo
 }
 
@@ -107,18 +105,23 @@ func (s *Store) ClassInfo(id int, info *ClassInfo) {
 	c := &s.classes[id]
 	now := s.Now()
 	c.lock.lock()
-	info.Size, info.PerPage, info.Pages = c.size, c.per, c.pages
-	total := c.pages * c.per
-	_, free := c.free()
-	info.Free = min(free/c.size, total)
-	info.Used = total - info.Free
+	var requested uint64
 	for i := range c.lru {
 		l := &c.lru[i]
+		requested += l.bytes
 		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes}
 		if l.tail != 0 {
 			info.LRU[i].Age = age(now, s.at(l.tail).accessed())
 		}
 	}
+	chunks, used := c.count()
+	info.Pages = c.pages
+	if c.leaving != 0 {
+		// As in memcached, none of its chunks is free any more.
+		info.Pages++
+		chunks, used = chunks+c.leavingChunks, used+c.leavingChunks
+	}
+	info.describe(c, chunks, used, requested)
 	c.lock.unlock()
 }
 
@@ -131,7 +134,8 @@ type MemInfo struct {
 	Limit       int64
 	SparePages  uint32
 	HashPower   uint
-	HashBytes   uint64
+	HashBytes   uint64 // of the table
+	HashMore    uint64 // and of buckets besides, for those that are full
 	HashGrowing bool
 }
 
@@ -148,7 +152,8 @@ func (s *Store) MemInfo() MemInfo {
 		Limit:       s.memLimit.Load(),
 		SparePages:  s.spares,
 		HashPower:   uint(state>>32) + slotsPerBucketLog2,
-		HashBytes:   (buckets(state) + uint64(overflow)) * uint64(bucketSize),
+		HashBytes:   buckets(state) * uint64(bucketSize),
+		HashMore:    uint64(overflow) * uint64(bucketSize),
 		HashGrowing: uint32(state) != 0,
 	}
 }

@@ -59,7 +59,7 @@ func (h *Handle) vacateItem(c *class, ref uint32, it *item) (moveStatus, int) {
 		return h.copyPinned(c, b, hash, ref, it, to, size)
 	}
 	copy(s.bytesAt(to, 0, uintptr(size)), s.bytesAt(ref, 0, uintptr(size)))
-	s.supplant(c, s.table.slotOf(b, ref), ref, it, to)
+	h.supplant(c, s.table.slotOf(b, ref), ref, it, to)
 	s.giveFree(m.src, ref)
 	c.lock.unlock()
 	b.lock.unlock()
@@ -99,7 +99,7 @@ func (h *Handle) copyPinned(c *class, b *bucket, hash uint64, ref uint32, it *it
 	c.lock.lock()
 	copy(s.bytesAt(to, 0, head), s.bytesAt(ref, 0, head))
 	*s.refsOf(s.at(to)) = 0
-	s.supplant(c, s.table.slotOf(b, ref), ref, it, to)
+	h.supplant(c, s.table.slotOf(b, ref), ref, it, to)
 	if !pinned {
 		s.giveFree(m.src, ref)
 	}
@@ -143,7 +143,7 @@ func (h *Handle) vacateLarge(c *class, ref uint32, it *item) (moveStatus, int) {
 	moved := s.at(to)
 	*s.refsOf(moved) = 1
 	owner.lock.lock()
-	s.supplant(owner, s.table.slotOf(b, ref), ref, it, to)
+	h.supplant(owner, s.table.slotOf(b, ref), ref, it, to)
 	owner.lock.unlock()
 	c.lock.lock()
 	s.giveFree(m.src, ref)
@@ -260,10 +260,18 @@ func (h *Handle) dropBusy(b *bucket, ref uint32, it *item) moveStatus {
 
 // supplant puts the copy of an item into its place in the table and in its LRU.
 // The bucket and c, the class of the LRU, are locked.
-func (s *Store) supplant(c *class, slot *uint64, ref uint32, it *item, to uint32) {
+func (h *Handle) supplant(c *class, slot *uint64, ref uint32, it *item, to uint32) {
+	s := h.s
 	*slot = *slot>>32<<32 | uint64(to)
 	n := s.at(to)
 	l := &c.lru[it.lru()]
+	if from, taken := s.taken(ref, it), s.taken(to, n); taken != from {
+		// There was only a larger chunk, or it came free since.
+		l.bytes += uint64(taken - from)
+		h.C.Bytes += int64(taken - from)
+		s.countSize(from, -1)
+		s.countSize(taken, 1)
+	}
 	if n.prev != 0 {
 		s.at(n.prev).next = to
 	} else {

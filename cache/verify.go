@@ -71,7 +71,7 @@ func (v *verifier) table() error {
 				}
 				v.seen[ref] = "an item"
 				v.inv.Items++
-				v.inv.Bytes += int64(s.total(ref, it))
+				v.inv.Bytes += int64(s.taken(ref, it))
 				if err := v.large(ref, it); err != nil {
 					return err
 				}
@@ -140,7 +140,7 @@ func (v *verifier) lrus() error {
 					return fmt.Errorf("class %d LRU %d has an item of class %d LRU %d", id, lru, s.classID(ref, it), it.lru())
 				}
 				n++
-				size += uint64(s.total(ref, it))
+				size += uint64(s.taken(ref, it))
 				prev = ref
 			}
 			if prev != l.tail || n != l.count || size != l.bytes {

@@ -113,8 +113,8 @@ func (v *View) SetExptime(t uint32) { v.it.exptime = t }
 // Time is when the item was last accessed, on the store's clock.
 func (v *View) Time() uint32 { return min(v.it.accessed(), v.h.s.Now()) }
 
-// Total is how many bytes the item takes, header included.
-func (v *View) Total() int { return v.h.s.total(v.ref, v.it) }
+// Taken is how many bytes statistics count for the item.
+func (v *View) Taken() int { return v.h.s.taken(v.ref, v.it) }
 
 // Fetched says whether the item was ever read.
 func (v *View) Fetched() bool { return v.it.flags&flagFetched != 0 }

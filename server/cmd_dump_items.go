@@ -95,7 +95,7 @@ func (w *worker) metaDumpLine(dst []byte, v *cache.View) []byte {
 	}
 	dst = protocol.AppendUint(dst, uint64(v.ClassID()))
 	dst = append(dst, " size="...)
-	dst = protocol.AppendUint(dst, uint64(v.Total()))
+	dst = protocol.AppendUint(dst, uint64(v.Taken()))
 	dst = append(dst, " flags="...)
 	dst = protocol.AppendUint(dst, uint64(v.ClientFlags()))
 	return append(dst, " \n"...)

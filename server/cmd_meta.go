@@ -479,6 +479,6 @@ func (w *worker) metaDebug(o *op, _ *staged, c *conn) {
 	w.out = append(w.out, " cls="...)
 	w.out = protocol.AppendUint(w.out, uint64(v.ClassID()))
 	w.out = append(w.out, " size="...)
-	w.out = protocol.AppendUint(w.out, uint64(v.Total()))
+	w.out = protocol.AppendUint(w.out, uint64(v.Taken()))
 	w.out = append(w.out, "\r\n"...)
 }

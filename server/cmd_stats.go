@@ -201,6 +201,7 @@ var generalStats = []stat{
 	authenticating("auth_timeouts", func(s *snapshot) uint64 { return s.AuthTimeouts }),
 	own(num("other_protocol_kicks", func(_ *worker, s *snapshot) uint64 { return s.ProtocolKicks })),
 	own(num("udp_dropped", func(_ *worker, s *snapshot) uint64 { return s.UDPDropped })),
+	own(num("hash_overflow_bytes", func(_ *worker, s *snapshot) uint64 { return s.mem.HashMore })),
 	own(text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) })),
 	only(collecting, num("garbage_collections", func(w *worker, _ *snapshot) uint64 { return w.srv.collections.Load() })),
 }
@@ -361,9 +362,9 @@ func (w *worker) slabStats() {
 		put("chunk_size", uint64(info.Size))
 		put("chunks_per_page", uint64(info.PerPage))
 		put("total_pages", uint64(info.Pages))
-		put("total_chunks", uint64(info.Used+info.Free))
+		put("total_chunks", uint64(info.Chunks))
 		put("used_chunks", uint64(info.Used))
-		put("free_chunks", uint64(info.Free))
+		put("free_chunks", uint64(info.Chunks-info.Used))
 		put("free_chunks_end", 0)
 		put("get_hits", s.classHits(id))
 		put("cmd_set", s.SetCmds[id])

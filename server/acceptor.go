@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"gomcd/server/internal/sys"
 	"time"
 
 	"gomcd/cache"
@@ -19,9 +20,9 @@ type acceptor struct {
 	lines  *lineRing // for stderr
 	epfd   int
 	idle   int // an epoll instance without descriptors, to sleep on
-	events []pollEvent
+	events []sys.PollEvent
 	addr   unix.RawSockaddrAny
-	ev     pollEvent
+	ev     sys.PollEvent
 	next   int // the worker whose turn it is
 }
 
@@ -45,14 +46,14 @@ func newAcceptor(s *Server) (*acceptor, error) {
 	if a.idle, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
-	a.events, err = cache.MapSlice[pollEvent](len(s.listeners) + 1)
+	a.events, err = cache.MapSlice[sys.PollEvent](len(s.listeners) + 1)
 	return a, err
 }
 
 // watch registers the listeners and the descriptor that says to stop.
 func (a *acceptor) watch() error {
 	for i, l := range a.srv.listeners {
-		ev := pollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd), Pad: int32(i)}
+		ev := sys.PollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd), Pad: int32(i)}
 		if err := unix.EpollCtl(a.epfd, unix.EPOLL_CTL_ADD, l.fd, &ev); err != nil {
 			return fmt.Errorf("epoll_ctl of the listener %s: %w", l.name, err)
 		}
@@ -69,10 +70,10 @@ func (a *acceptor) watch() error {
 func (a *acceptor) run() {
 	s := a.srv
 	for !s.stopping.Load() {
-		n, errno := poll(a.epfd, a.events, -1)
+		n, errno := sys.Poll(a.epfd, a.events, -1)
 		if errno != 0 && errno != unix.EINTR {
 			a.lines.say(Error, []byte("gomcd: acceptor: epoll_wait failed"))
-			nap(oddity)
+			sys.Nap(sys.Oddity)
 		}
 		for i := range a.events[:max(n, 0)] {
 			if ev := &a.events[i]; ev.Fd != s.wakeFD {
@@ -91,7 +92,7 @@ func (a *acceptor) acceptFrom(fd, listener int) {
 			a.pause()
 			return
 		}
-		client, errno := accept(fd, &a.addr)
+		client, errno := sys.Accept(fd, &a.addr)
 		switch errno {
 		case 0:
 			a.handOver(client, listener, full)
@@ -107,7 +108,7 @@ func (a *acceptor) acceptFrom(fd, listener int) {
 		default:
 			// The error of one connection (accept(2) passes on network
 			// errors) must not end the service of all.
-			nap(shortage)
+			sys.Nap(sys.Shortage)
 			return
 		}
 	}
@@ -117,7 +118,7 @@ func (a *acceptor) acceptFrom(fd, listener int) {
 func (a *acceptor) handOver(fd int32, listener int, refuse bool) {
 	s := a.srv
 	if int(fd) >= len(s.conns) {
-		closeFD(fd) // the limit on descriptors is set so that this cannot be
+		sys.CloseFD(fd) // the limit on descriptors is set so that this cannot be
 		return
 	}
 	w := a.next
@@ -140,18 +141,18 @@ func (a *acceptor) handOver(fd int32, listener int, refuse bool) {
 	if fd > s.highestFD.Load() {
 		s.highestFD.Store(fd)
 	}
-	a.ev = pollEvent{
+	a.ev = sys.PollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
 		Fd:     fd,
 		Pad:    int32(gen),
 	}
 	s.workers[w].handed.Add(1)
-	if errno := register(s.workers[w].epfd, fd, &a.ev); errno != 0 {
+	if errno := sys.Register(s.workers[w].epfd, fd, &a.ev); errno != 0 {
 		if !refuse {
 			s.currConns.Add(-1)
 		}
 		s.owners[fd].Store(0)
-		closeFD(fd)
+		sys.CloseFD(fd)
 	}
 }
 
@@ -163,7 +164,7 @@ func (a *acceptor) pause() {
 	s.paused.Store(true)
 	began := time.Now()
 	for !s.stopping.Load() {
-		poll(a.idle, a.events, acceptPause)
+		sys.Poll(a.idle, a.events, acceptPause)
 		if s.currConns.Load() < int64(s.cfg.MaxConns) {
 			break
 		}
@@ -177,11 +178,11 @@ func (p *peer) from(a *unix.RawSockaddrAny, listener int) {
 	*p = peer{family: a.Addr.Family, listener: uint16(listener)}
 	switch a.Addr.Family {
 	case unix.AF_INET:
-		in := inet4(a)
+		in := sys.Inet4(a)
 		p.port = in.Port>>8 | in.Port<<8
 		copy(p.addr[:], in.Addr[:])
 	case unix.AF_INET6:
-		in := inet6(a)
+		in := sys.Inet6(a)
 		p.port = in.Port>>8 | in.Port<<8
 		p.addr = in.Addr
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"gomcd/server/internal/sys"
 	"math"
 	"os"
 	"os/signal"
@@ -217,7 +218,7 @@ func (s *Server) openWake() error {
 }
 
 func (s *Server) watchWake(epfd int) error {
-	ev := pollEvent{Events: unix.EPOLLIN, Fd: s.wakeFD}
+	ev := sys.PollEvent{Events: unix.EPOLLIN, Fd: s.wakeFD}
 	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, int(s.wakeFD), &ev); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
@@ -459,7 +460,7 @@ func (s *Server) wait(signals <-chan os.Signal) {
 		if done {
 			break
 		}
-		nap(10_000)
+		sys.Nap(10_000)
 	}
 	if graceful && s.file != nil {
 		s.saveMemoryFile()

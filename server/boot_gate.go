@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"gomcd/server/internal/sys"
 	"sync"
 	"sync/atomic"
 )
@@ -34,10 +35,10 @@ func (g *gate) enter(thread int, err error, role func() error) {
 	<-g.confine
 	g.errs[thread] = role()
 	if g.confined.Add(1) == uint32(len(g.errs)) {
-		futexWakeAll(&g.confined)
+		sys.FutexWakeAll(&g.confined)
 	}
 	for g.work.Load() == 0 {
-		dozeOnce(&g.work, 0, patience*1000)
+		sys.DozeOnce(&g.work, 0, sys.Patience*1000)
 	}
 }
 
@@ -51,7 +52,7 @@ func (g *gate) allPrepared() error {
 func (g *gate) allConfined() error {
 	close(g.confine)
 	for n := g.confined.Load(); n < uint32(len(g.errs)); n = g.confined.Load() {
-		dozeOnce(&g.confined, n, patience*1000)
+		sys.DozeOnce(&g.confined, n, sys.Patience*1000)
 	}
 	return errors.Join(g.errs...)
 }
@@ -59,5 +60,5 @@ func (g *gate) allConfined() error {
 // open lets threads work.
 func (g *gate) open() {
 	g.work.Store(1)
-	futexWakeAll(&g.work)
+	sys.FutexWakeAll(&g.work)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"gomcd/server/internal/sys"
 	"strconv"
 
 	"gomcd/protocol"
@@ -109,7 +110,7 @@ func (w *worker) shutdown(o *op, st *staged, c *conn) {
 		return
 	}
 	w.hangUp(st, c, closeShutdown)
-	interrupt(w.srv.pid, w.srv.mainTID, sig)
+	sys.Interrupt(w.srv.pid, w.srv.mainTID, sig)
 }
 
 // cache_memlimit <megabytes>
@@ -209,11 +210,11 @@ func (w *worker) misbehave(o *op, st *staged, c *conn) {
 		w.unknown(o, st, c)
 		return
 	}
-	fd, errno := openSocket()
+	fd, errno := sys.OpenSocket()
 	if errno == 0 {
-		closeFD(fd)
+		sys.CloseFD(fd)
 	}
-	if ran := runProgram(); errno == 0 || ran {
+	if ran := sys.RunProgram(); errno == 0 || ran {
 		w.reply(o, "ERROR")
 		return
 	}

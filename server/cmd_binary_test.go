@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"gomcd/server/internal/sys"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestSlowBinaryClientWaitsAlone(t *testing.T) {
 		t.Fatalf("the replies are %d bytes", len(one))
 	}
 	const times = 30
-	if _, errno := send(int32(b.client), []byte(strings.Repeat(req, times)), false); errno != 0 {
+	if _, errno := sys.Send(int32(b.client), []byte(strings.Repeat(req, times)), false); errno != 0 {
 		t.Fatal(errno)
 	}
 	b.turns()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"gomcd/server/internal/sys"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -57,7 +58,7 @@ func TestWatchingDoesNotAllocate(t *testing.T) {
 		run := func() {
 			b.exchange(r)
 			b.s.logger.round()
-			recv(int32(reads), lines)
+			sys.Recv(int32(reads), lines)
 		}
 		run()
 		if n := testing.AllocsPerRun(100, run); n != 0 {
@@ -82,7 +83,7 @@ func TestNobodyWatches(t *testing.T) {
 	b.s.logger.end(b.s.logger.watchers[0].fd)
 	b.s.logger.round()
 	buf := make([]byte, 1000)
-	n, _ := recv(int32(end), buf)
+	n, _ := sys.Recv(int32(end), buf)
 	if !bytes.HasPrefix(buf[:n], []byte("OK\r\nts=")) || !bytes.HasSuffix(buf[:n], []byte(" type=deleted key=a cmd=delete clsid=1 size=1\n")) {
 		t.Errorf("it was told %q", buf[:n])
 	}

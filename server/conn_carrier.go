@@ -1,6 +1,9 @@
 package server
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+	"gomcd/server/internal/sys"
+)
 
 // A connection's bytes come in by take and leave by give, and nowhere else. What
 // carries them is a property of the connection: for a socket it is one system
@@ -58,7 +61,7 @@ func (w *worker) take(c *conn, b []byte) (int, flow) {
 	if c.carrier != socket {
 		return w.wire.take(c, b)
 	}
-	n, errno := recv(c.fd, b)
+	n, errno := sys.Recv(c.fd, b)
 	switch errno {
 	case 0:
 		if n == 0 {
@@ -75,7 +78,7 @@ func (w *worker) take(c *conn, b []byte) (int, flow) {
 	case unix.EINTR:
 		return 0, strained
 	case unix.ENOMEM, unix.ENOBUFS:
-		nap(shortage)
+		sys.Nap(sys.Shortage)
 		return 0, strained
 	}
 	return 0, broken
@@ -87,14 +90,14 @@ func (w *worker) give(c *conn, b []byte, more bool) (int, flow) {
 	if c.carrier != socket {
 		return w.wire.give(c, b, more)
 	}
-	n, errno := send(c.fd, b, more)
+	n, errno := sys.Send(c.fd, b, more)
 	switch errno {
 	case 0:
 		return n, flowing
 	case unix.EAGAIN:
 		return 0, flowing
 	case unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
-		nap(shortage)
+		sys.Nap(sys.Shortage)
 		return 0, strained
 	}
 	return 0, broken

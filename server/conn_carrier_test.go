@@ -1,6 +1,7 @@
 package server
 
 import (
+	"gomcd/server/internal/sys"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -54,7 +55,7 @@ func (b *bench) pump(in []byte) []byte {
 	b.t.Helper()
 	h, c := b.w.wire.(*hose), &b.w.conns[b.fd]
 	h.in, h.out = in, h.out[:0]
-	events := []pollEvent{{Events: unix.EPOLLIN | unix.EPOLLOUT, Fd: b.fd, Pad: int32(b.gen)}}
+	events := []sys.PollEvent{{Events: unix.EPOLLIN | unix.EPOLLOUT, Fd: b.fd, Pad: int32(b.gen)}}
 	for range 1_000_000 {
 		b.w.serveTurn(events)
 		if c.state == connFree || len(h.in) == 0 && !c.owes() && !c.queued {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"gomcd/server/internal/sys"
 	"net/netip"
 	"slices"
 	"strings"
@@ -114,7 +115,7 @@ func TestHeldConnection(t *testing.T) {
 		if want := "CLIENT_ERROR unauthenticated\r\n"; name == "refusals before" && got != want+want || name != "refusals before" && got != "" {
 			t.Errorf("%s: while it waits it is answered %q", name, got)
 		}
-		send(int32(b.client), []byte(test.then), false)
+		sys.Send(int32(b.client), []byte(test.then), false)
 		b.later((firstWait - 5) * time.Millisecond)
 		if wait := b.w.untilRelease(); wait < 1 || wait > 5 {
 			t.Errorf("%s: %d ms before, it waits for %d", name, 5, wait)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"gomcd/server/internal/sys"
 	"sync/atomic"
 
 	"gomcd/cache"
@@ -52,7 +53,7 @@ const (
 	// shortestRest and longestRest are how long the logger waits between two
 	// rounds, microseconds: less when there is much to tell.
 	shortestRest = longestRest / 2
-	longestRest  = patience * 1000
+	longestRest  = sys.Patience * 1000
 )
 
 // watchState says whose a watcher is.
@@ -107,7 +108,7 @@ func (l *logger) newRing() (*logRing, error) {
 // wake has the logger begin a round.
 func (l *logger) wake() {
 	l.bell.Add(1)
-	futexWake(&l.bell)
+	sys.FutexWake(&l.bell)
 }
 
 // nudge ends the logger's rest, if it has one.
@@ -197,7 +198,7 @@ func (l *logger) run() {
 			l.stopped.Store(true)
 			return
 		case !active && !stopping:
-			futexWait(&l.bell, bell)
+			sys.FutexWait(&l.bell, bell)
 			continue
 		case told || stopping:
 			rest = max(rest/2, shortestRest)
@@ -205,7 +206,7 @@ func (l *logger) run() {
 			rest = min(rest*2, longestRest)
 		}
 		l.resting.Store(true)
-		futexRest(&l.bell, bell, rest)
+		sys.FutexRest(&l.bell, bell, rest)
 		l.resting.Store(false)
 	}
 }
@@ -329,7 +330,7 @@ func (w *watcher) put(b []byte) {
 func (l *logger) flush(w *watcher) (sent bool) {
 	for w.n > 0 {
 		part := w.buf[w.from:min(w.from+w.n, len(w.buf))]
-		n, errno := send(w.fd, part, false)
+		n, errno := sys.Send(w.fd, part, false)
 		switch errno {
 		case 0:
 		case unix.EINTR:

@@ -1,5 +1,7 @@
 package server
 
+import "gomcd/server/internal/sys"
+
 // housekeeper sets the clock, and does the work on the store that no request
 // waits for: it keeps the LRUs in shape, reclaims what expired and moves pages
 // between slab classes.
@@ -37,12 +39,12 @@ func (s *Server) housekeeper() {
 		if s.cfg.SlabReassign {
 			sleep = min(sleep, moves.run(s))
 		}
-		doze(&s.roused, roused, sleep)
+		sys.Doze(&s.roused, roused, sleep)
 	}
 }
 
 // rouse tells the housekeeper of work.
 func (s *Server) rouse() {
 	s.roused.Add(1)
-	futexWake(&s.roused)
+	sys.FutexWake(&s.roused)
 }

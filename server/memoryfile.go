@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"gomcd/server/internal/sys"
 	"time"
 
 	"gomcd/cache"
@@ -80,7 +81,7 @@ func (s *Server) saveMemoryFile() {
 			err = s.store.Save(time.Now().Unix())
 			break
 		}
-		nap(1000)
+		sys.Nap(1000)
 	}
 	if err != nil {
 		s.say(Warning, "[restart] "+err.Error()+": the next start will be with a clean cache")

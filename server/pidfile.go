@@ -1,6 +1,7 @@
 package server
 
 import (
+	"gomcd/server/internal/sys"
 	"path/filepath"
 
 	"gomcd/sandbox"
@@ -29,7 +30,7 @@ func openPIDFile(path string) pidFile {
 		return f
 	}
 	if f.name, err = sandbox.PinName(filepath.Base(path)); err == nil {
-		if errno := statAt(dir, f.name, &f.own); errno != 0 {
+		if errno := sys.StatAt(dir, f.name, &f.own); errno != 0 {
 			err = errno
 		}
 	}
@@ -48,12 +49,12 @@ func (f *pidFile) remove() {
 		return
 	}
 	var now unix.Stat_t
-	errno := statAt(f.dir, f.name, &now)
+	errno := sys.StatAt(f.dir, f.name, &now)
 	if errno == 0 && (now.Dev != f.own.Dev || now.Ino != f.own.Ino || now.Mtim != f.own.Mtim) {
 		return
 	}
 	if errno == 0 {
-		errno = unlinkAt(f.dir, f.name)
+		errno = sys.UnlinkAt(f.dir, f.name)
 	}
 	if errno != 0 {
 		warn("could not remove the pid file " + f.path + ": " + errno.Error())

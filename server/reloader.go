@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"gomcd/server/internal/sys"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -90,21 +91,21 @@ func (a *auth) allows(user, pass []byte) bool {
 // read reads the file into the buffer. It returns how long it is, or why it does
 // not count.
 func (a *auth) read() (n int, wrong string, errno syscall.Errno) {
-	fd, errno := openAt(a.dir, a.name)
+	fd, errno := sys.OpenAt(a.dir, a.name)
 	if errno != 0 {
 		return 0, "", errno
 	}
 	if wrong, errno = a.inspect(fd); wrong == "" && errno == 0 {
 		n, errno = a.readAll(fd)
 	}
-	closeFD(int32(fd))
+	sys.CloseFD(int32(fd))
 	return n, wrong, errno
 }
 
 func (a *auth) readAll(fd int) (int, syscall.Errno) {
 	n := 0
 	for n < len(a.buf) {
-		got, errno := readFile(fd, a.buf[n:])
+		got, errno := sys.ReadFile(fd, a.buf[n:])
 		switch {
 		case errno == unix.EINTR:
 		case errno != 0 || got <= 0:
@@ -128,13 +129,13 @@ const (
 func (a *auth) inspect(fd int) (string, syscall.Errno) {
 	const othersWrite, othersRead = 0o022, 0o004
 	var st unix.Stat_t
-	if errno := statFD(a.dir, &st); errno != 0 {
+	if errno := sys.StatFD(a.dir, &st); errno != 0 {
 		return "", errno
 	}
 	if st.Mode&othersWrite != 0 && st.Mode&unix.S_ISVTX == 0 {
 		return wideDirectory, 0
 	}
-	if errno := statFD(fd, &st); errno != 0 {
+	if errno := sys.StatFD(fd, &st); errno != 0 {
 		return "", errno
 	}
 	a.exposed = st.Mode&othersRead != 0
@@ -188,7 +189,7 @@ func (a *auth) leave() {
 // ask has the file read again.
 func (a *auth) ask() {
 	a.asked.Add(1)
-	futexWake(&a.asked)
+	sys.FutexWake(&a.asked)
 }
 
 // run waits to be asked.
@@ -196,7 +197,7 @@ func (a *auth) run() {
 	for seen := uint32(0); ; {
 		asked := a.asked.Load()
 		if asked == seen {
-			futexWait(&a.asked, seen)
+			sys.FutexWait(&a.asked, seen)
 			continue
 		}
 		seen = asked

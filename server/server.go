@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"gomcd/server/internal/sys"
 	"sync/atomic"
 
 	"gomcd/cache"
@@ -148,7 +149,7 @@ func newStore(cfg *Config, file *cache.File, now uint32) (*cache.Store, error) {
 // updateUsage publishes what the process has used, for `stats`.
 func (s *Server) updateUsage() {
 	var u unix.Rusage
-	usage(&u)
+	sys.Usage(&u)
 	s.userTime.Store(u.Utime.Nano() / 1000)
 	s.systemTime.Store(u.Stime.Nano() / 1000)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"gomcd/server/internal/sys"
 	"sync/atomic"
 
 	"gomcd/protocol"
@@ -98,7 +99,7 @@ func (r *lineRing) say(p Priority, text []byte) {
 	r.write(text)
 	r.publish(need)
 	if e := r.to; e.asleep.Load() == 1 && e.asleep.CompareAndSwap(1, 0) {
-		futexWake(&e.asleep)
+		sys.FutexWake(&e.asleep)
 	}
 }
 
@@ -114,7 +115,7 @@ func (e *stderr) run() {
 		e.asleep.Store(1)
 		// A thread that has put a line since has not seen this one asleep.
 		if !e.waiting() {
-			futexWait(&e.asleep, 1)
+			sys.FutexWait(&e.asleep, 1)
 		}
 		e.asleep.Store(0)
 	}
@@ -218,11 +219,11 @@ func appendEscaped(dst, text []byte) []byte {
 // be written: the disk is full, or the reader has gone.
 func (e *stderr) write(b []byte) bool {
 	for len(b) > 0 {
-		n, errno := writeStderr(b)
+		n, errno := sys.WriteStderr(b)
 		switch {
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN || errno == unix.ENOMEM || errno == unix.ENOBUFS:
-			nap(stderrNap) // somebody else has made the descriptor one that does not wait
+			sys.Nap(stderrNap) // somebody else has made the descriptor one that does not wait
 		case errno != 0:
 			return false
 		default:
@@ -257,7 +258,7 @@ func (e *stderr) flush() {
 		if e.idle() {
 			return
 		}
-		nap(1000)
+		sys.Nap(1000)
 	}
 }
 

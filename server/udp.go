@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"gomcd/server/internal/sys"
 	"sync/atomic"
 
 	"gomcd/cache"
@@ -96,16 +97,16 @@ func (u *udp) detach() error { return sandbox.OwnDescriptors(u.fd) }
 // run serves until the server stops.
 func (u *udp) run() {
 	for !u.w.srv.stopping.Load() {
-		n, errno := receiveFrom(u.fd, u.w.in[:udpRequest], &u.from, &u.fromSize)
+		n, errno := sys.ReceiveFrom(u.fd, u.w.in[:udpRequest], &u.from, &u.fromSize)
 		u.busy.Store(true)
 		switch errno {
 		case 0:
 			u.serve(n)
 		case unix.EAGAIN, unix.EINTR:
 		case unix.ENOMEM, unix.ENOBUFS:
-			nap(shortage)
+			sys.Nap(sys.Shortage)
 		default:
-			nap(oddity)
+			sys.Nap(sys.Oddity)
 		}
 		u.busy.Store(false)
 	}
@@ -218,10 +219,10 @@ func (u *udp) add(b []byte) {
 // send sends a datagram and begins the next. When one cannot be sent, those
 // that would follow it are not tried.
 func (u *udp) send() {
-	errno := sendTo(u.fd, u.packet, &u.from, u.fromSize)
+	errno := sys.SendTo(u.fd, u.packet, &u.from, u.fromSize)
 	for try := 0; try < 10 && (errno == unix.EINTR || errno == unix.ENOBUFS || errno == unix.ENOMEM); try++ {
-		nap(shortage)
-		errno = sendTo(u.fd, u.packet, &u.from, u.fromSize)
+		sys.Nap(sys.Shortage)
+		errno = sys.SendTo(u.fd, u.packet, &u.from, u.fromSize)
 	}
 	if errno != 0 {
 		u.sending = false

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"gomcd/server/internal/sys"
 	"net/netip"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func (b *udpBench) exchange(request []byte) (n int) {
 	if _, err := unix.Write(b.client, request); err != nil {
 		b.t.Fatal(err)
 	}
-	got, errno := receiveFrom(b.u.fd, b.u.w.in[:udpRequest], &b.u.from, &b.u.fromSize)
+	got, errno := sys.ReceiveFrom(b.u.fd, b.u.w.in[:udpRequest], &b.u.from, &b.u.fromSize)
 	if errno != 0 {
 		b.t.Fatal(errno)
 	}

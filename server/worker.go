@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"gomcd/server/internal/sys"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -94,10 +95,10 @@ func (w *worker) run() {
 		case len(w.held) > 0:
 			timeout = min(w.untilRelease(), timeout)
 		}
-		n, errno := poll(w.epfd, w.events, timeout)
+		n, errno := sys.Poll(w.epfd, w.events, timeout)
 		if errno != 0 && errno != unix.EINTR {
 			w.logf("epoll_wait: ", errno)
-			nap(oddity)
+			sys.Nap(sys.Oddity)
 		}
 		w.handed.Load()
 		w.serveTurn(w.events[:max(n, 0)])
@@ -194,7 +195,7 @@ func (w *worker) reap() {
 			w.next = slices.DeleteFunc(w.next, func(listed int32) bool { return listed == fd })
 		}
 		w.srv.owners[fd].Store(0)
-		closeFD(fd)
+		sys.CloseFD(fd)
 	}
 }
 
@@ -219,7 +220,7 @@ func (w *worker) drain() {
 		if !owed {
 			return
 		}
-		nap(10_000)
+		sys.Nap(10_000)
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"gomcd/server/internal/sys"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ type bench struct {
 	client int // the test's end of the connection
 	gen    uint32
 	fd     int32
-	events []pollEvent
+	events []sys.PollEvent
 	buf    []byte
 }
 
@@ -37,7 +38,7 @@ func newBench(t testing.TB, cfg Config) *bench {
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, s: s, w: s.workers[0], events: make([]pollEvent, 16), buf: make([]byte, 4<<20)}
+	b := &bench{t: t, s: s, w: s.workers[0], events: make([]sys.PollEvent, 16), buf: make([]byte, 4<<20)}
 	t.Cleanup(b.close)
 	b.connect()
 	return b
@@ -75,8 +76,8 @@ func (b *bench) connect() {
 	b.client, b.fd = pair[0], int32(fd)
 	b.gen++
 	b.s.currConns.Add(1)
-	ev := pollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: b.fd, Pad: int32(b.gen)}
-	if errno := register(b.w.epfd, b.fd, &ev); errno != 0 {
+	ev := sys.PollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: b.fd, Pad: int32(b.gen)}
+	if errno := sys.Register(b.w.epfd, b.fd, &ev); errno != 0 {
 		b.t.Fatal(errno)
 	}
 	b.turns()
@@ -88,7 +89,7 @@ func (b *bench) later(d time.Duration) { b.s.clock.started = b.s.clock.started.A
 // turns makes the worker's turns until it has nothing to do.
 func (b *bench) turns() {
 	for {
-		n, _ := poll(b.w.epfd, b.events, 0)
+		n, _ := sys.Poll(b.w.epfd, b.events, 0)
 		if n <= 0 && len(b.w.next) == 0 {
 			return
 		}
@@ -102,7 +103,7 @@ func (b *bench) exchange(req []byte) []byte {
 	got := 0
 	for {
 		if len(req) > 0 {
-			n, errno := send(int32(b.client), req, false)
+			n, errno := sys.Send(int32(b.client), req, false)
 			if errno != 0 && errno != unix.EAGAIN {
 				return b.buf[:got]
 			}
@@ -111,7 +112,7 @@ func (b *bench) exchange(req []byte) []byte {
 		b.turns()
 		progress := false
 		for {
-			n, errno := recv(int32(b.client), b.buf[got:])
+			n, errno := sys.Recv(int32(b.client), b.buf[got:])
 			if errno != 0 || n <= 0 {
 				break
 			}
@@ -229,7 +230,7 @@ func TestSlowClientWaitsAlone(t *testing.T) {
 	value := strings.Repeat("0123456789", 90_000)
 	b.expect("set big 0 0 900000\n"+value+"\nset small 0 0 1\nx\n", "STORED\nSTORED\n")
 	req := strings.Repeat("get small big small\r\nmg big v\r\n", 30)
-	if _, errno := send(int32(b.client), []byte(req), false); errno != 0 {
+	if _, errno := sys.Send(int32(b.client), []byte(req), false); errno != 0 {
 		t.Fatal(errno)
 	}
 	b.turns()
@@ -283,7 +284,7 @@ func TestIdleOnlyBetweenCommands(t *testing.T) {
 		b.connect()
 		b.s.owners[b.fd].Store(uint32(b.w.id + 1)) // as the acceptor does
 		if test.request != "" {
-			send(int32(b.client), []byte(test.request), false)
+			sys.Send(int32(b.client), []byte(test.request), false)
 			b.turns()
 		}
 		c := &b.w.conns[b.fd]
@@ -306,7 +307,7 @@ func TestIdleOnlyBetweenCommands(t *testing.T) {
 func (b *bench) leavesNothing(halves map[string]string) {
 	b.t.Helper()
 	for name, half := range halves {
-		send(int32(b.client), []byte(half), false)
+		sys.Send(int32(b.client), []byte(half), false)
 		b.turns()
 		b.connect()
 		if used := b.s.pool.used.Load(); used != 0 {

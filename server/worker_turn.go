@@ -2,6 +2,7 @@ package server
 
 import (
 	"gomcd/cache"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,7 +10,7 @@ import (
 // turn is what a worker serves at a time: connections, and the input that they
 // have brought.
 type turn struct {
-	events []pollEvent
+	events []sys.PollEvent
 	next   []int32 // connections that still have input, for the next turn
 	now    []int32 // those of this turn
 
@@ -58,7 +59,7 @@ func (t *turn) init(descriptors int) (err error) {
 	if t.in, err = cache.MapBytes(stagingSize); err != nil {
 		return err
 	}
-	if t.events, err = cache.MapSlice[pollEvent](maxEvents); err != nil {
+	if t.events, err = cache.MapSlice[sys.PollEvent](maxEvents); err != nil {
 		return err
 	}
 	if t.next, err = cache.MapSlice[int32](descriptors); err != nil {
@@ -76,7 +77,7 @@ func (t *turn) init(descriptors int) (err error) {
 func (t *turn) fits() bool { return len(t.staged) < cap(t.staged) && t.inUsed+bufSize <= len(t.in) }
 
 // serveTurn serves the connections that have events and those left over.
-func (w *worker) serveTurn(events []pollEvent) {
+func (w *worker) serveTurn(events []sys.PollEvent) {
 	if len(w.held) > 0 {
 		w.releaseHeld()
 	}
@@ -107,7 +108,7 @@ func (w *worker) serveTurn(events []pollEvent) {
 }
 
 // event notes what epoll says of a connection, and takes over a new one.
-func (w *worker) event(ev *pollEvent) {
+func (w *worker) event(ev *sys.PollEvent) {
 	fd, gen := ev.Fd, uint32(ev.Pad)
 	if fd == w.srv.wakeFD {
 		return

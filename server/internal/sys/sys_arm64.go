@@ -1,4 +1,4 @@
-package server
+package sys
 
 import "golang.org/x/sys/unix"
 

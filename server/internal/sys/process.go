@@ -1,0 +1,35 @@
+package sys
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Interrupt sends a signal to one thread of this process.
+func Interrupt(pid, tid int, sig syscall.Signal) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_TGKILL, uintptr(pid), uintptr(tid), uintptr(sig))
+	return errno
+}
+
+// OpenSocket opens a TCP socket, which the sandbox forbids.
+func OpenSocket() (int32, syscall.Errno) {
+	fd, _, errno := syscall.RawSyscall(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	return int32(fd), errno
+}
+
+// RunProgram runs a file in place of the server, which the sandbox forbids. It
+// is one that the kernel then finds not to be a program, so that the server
+// lives on to tell.
+func RunProgram() bool {
+	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(&noProgram[0])), 0, 0)
+	return errno == unix.EACCES
+}
+
+var noProgram = [...]byte{'/', 'd', 'e', 'v', '/', 'n', 'u', 'l', 'l', 0}
+
+// Usage fills u with what the process has used so far.
+func Usage(u *unix.Rusage) {
+	syscall.RawSyscall(unix.SYS_GETRUSAGE, unix.RUSAGE_SELF, uintptr(unsafe.Pointer(u)), 0)
+}

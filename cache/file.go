@@ -78,19 +78,13 @@ func openOwn(path string, flags int) (int, error) {
 		err = errors.New("it is not a regular file")
 	case st.Mode&0o022 != 0:
 		err = fmt.Errorf("others may write to it (mode %#o)", st.Mode&0o777)
-	case st.Uid != 0 && int(st.Uid) != fileUser():
+	case st.Uid != 0 && int(st.Uid) != unix.Geteuid():
 		err = fmt.Errorf("it belongs to user %d", st.Uid)
 	default:
 		return fd, nil
 	}
 	unix.Close(fd)
 	return -1, err
-}
-
-// fileUser is the user whose rights on files the calling thread has.
-func fileUser() int {
-	uid, _ := unix.SetfsuidRetUid(-1)
-	return uid
 }
 
 // openMeta opens and reads the metadata. There is always some afterwards: a
@@ -124,8 +118,12 @@ func (f *File) openMeta() error {
 // createMeta makes metadata of a running server, at once or not at all.
 func (f *File) createMeta(path string) error {
 	temp := path + ".new"
+	// One that was left over, or that somebody else put there as a link.
+	if err := unix.Unlink(temp); err != nil && err != unix.ENOENT {
+		return err
+	}
 	var err error
-	if f.metaFD, err = openOwn(temp, unix.O_CREAT|unix.O_TRUNC); err != nil {
+	if f.metaFD, err = openOwn(temp, unix.O_CREAT|unix.O_EXCL); err != nil {
 		return err
 	}
 	if err := writeAt(f.metaFD, []byte(firstLine(running)), 0); err != nil {

@@ -26,9 +26,9 @@
 //
 // # The order of a boot
 //
-//  1. [CloseInherited] and [Locks], with everything opened that will be needed
-//     and before any thread blocks signals: some locks reach the other threads
-//     by signalling them.
+//  1. [CloseInherited]. What takes privileges is opened, then [DropPrivileges].
+//     All else that will be needed is opened, then [Locks]. Both reach the other
+//     threads by signals, which none blocks yet.
 //  2. [New] compiles the profiles and starts the thread that tells of
 //     violations.
 //  3. [Prepare]. The threads that will have roles lock themselves to their

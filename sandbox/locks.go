@@ -17,8 +17,6 @@ import (
 
 // LockParams say what the locks leave open.
 type LockParams struct {
-	// UID and GID are whom to become; UID -1 keeps the user.
-	UID, GID int
 	// Writable are directories in which files may be written and removed.
 	Writable []string
 	// Readable are directories in which files may be opened to be read.
@@ -38,16 +36,33 @@ type Lock struct {
 	Err  error // nil: it is closed
 }
 
-// Locks closes all of them. The error says that the user could not be
-// changed; a lock that the system does not have is only noted.
-func Locks(p LockParams) ([]Lock, error) {
+// DropPrivileges has every thread become a user with one group (uid -1 keeps who
+// it is), and lose all capabilities and ways to get any. The error says that the
+// user could not be changed; a lock that the system does not have is only noted.
+//
+// Each of some fifty steps reaches the other threads by signalling them: it comes
+// early, while they are few.
+func DropPrivileges(uid, gid int) ([]Lock, error) {
+	var locks []Lock
+	note := func(key, name string, err error) { locks = append(locks, Lock{key, name, err}) }
 	// Only who may still set capabilities can take them from the bounding set.
 	bounding := dropBounding()
-	if p.UID >= 0 {
-		if err := becomeUser(p.UID, p.GID); err != nil {
+	if uid >= 0 {
+		if err := becomeUser(uid, gid, note); err != nil {
 			return nil, err
 		}
 	}
+	note("capabilities", "no capabilities", dropCapabilities())
+	if !errors.Is(bounding, unix.EPERM) {
+		// Who may not empty it has no privileges, and gets none by exec either.
+		note("bounding_set", "no capabilities to be had (bounding set)", bounding)
+	}
+	note("no_new_privs", "no new privileges", NoNewPrivileges())
+	return locks, nil
+}
+
+// Locks closes all others. A lock that the system does not have is only noted.
+func Locks(p LockParams) []Lock {
 	var locks []Lock
 	note := func(key, name string, err error) { locks = append(locks, Lock{key, name, err}) }
 	if p.CoreDumps {
@@ -56,12 +71,6 @@ func Locks(p LockParams) ([]Lock, error) {
 		note("core_files", "no core files", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}))
 		note("dumpable", "not dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 	}
-	note("capabilities", "no capabilities", dropCapabilities())
-	if !errors.Is(bounding, unix.EPERM) {
-		// Who may not empty it has no privileges, and gets none by exec either.
-		note("bounding_set", "no capabilities to be had (bounding set)", bounding)
-	}
-	note("no_new_privs", "no new privileges", NoNewPrivileges())
 	note("mdwe", "memory never executable (MDWE)", unix.Prctl(unix.PR_SET_MDWE, unix.PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0))
 	abi, err := closeFiles(p)
 	for _, l := range landlocks {
@@ -74,7 +83,7 @@ func Locks(p LockParams) ([]Lock, error) {
 			note(l.key, l.name, nil)
 		}
 	}
-	return locks, nil
+	return locks
 }
 
 // dropCapabilities empties the sets of every thread. A process that has none may
@@ -91,12 +100,19 @@ func dropCapabilities() error {
 	return err
 }
 
-// becomeUser drops root, with every supplementary group. The system calls are
-// made on each thread without libc, which package syscall would ask: musl 1.2.3,
-// for one, signals the threads without regard to signal stacks, and its handler
-// overwrites what lies next to the small stack of a goroutine.
-func becomeUser(uid, gid int) error {
-	if errno := setGroups(gid); errno != 0 {
+// becomeUser drops root. Supplementary groups that may not be dropped, as in a
+// user namespace without a map of groups, are only noted: memcached, too, goes on.
+//
+// The system calls are made on each thread without libc, which package syscall
+// would ask: musl 1.2.3, for one, signals the threads without regard to signal
+// stacks, and its handler overwrites what lies next to the small stack of a
+// goroutine.
+func becomeUser(uid, gid int, note func(key, name string, err error)) error {
+	switch errno := setGroups(gid); errno {
+	case 0:
+	case unix.EPERM:
+		note("groups", "no supplementary groups", errno)
+	default:
 		return fmt.Errorf("failed to drop supplementary groups: %w", errno)
 	}
 	if _, _, errno := onAllThreads(unix.SYS_SETGID, uintptr(gid), 0, 0); errno != 0 {

@@ -18,13 +18,11 @@ func init() {
 		var addr unix.SockaddrInet4
 		fmt.Sscanf(o.Kind, "127.0.0.1:%d", &addr.Port)
 		addr.Addr = [4]byte{127, 0, 0, 1}
-		p := LockParams{UID: -1, CoreDumps: o.Count > 0}
-		if o.UID > 0 {
-			p.UID, p.GID = o.UID, o.UID
-		}
+		p := LockParams{CoreDumps: o.Count > 0}
 		p.Writable, p.Removable = []string{o.Dir + "/rw"}, []string{o.Dir + "/rm"}
-		locks, err := Locks(p)
+		locks, err := dropPrivileges(o)
 		must(err)
+		locks = append(locks, Locks(p)...)
 		for _, l := range locks {
 			fmt.Printf("lock %s: %v\n", l.Name, l.Err)
 		}
@@ -69,6 +67,14 @@ func init() {
 			fmt.Println("thread", proof.Capabilities, proof.NoNewPrivs)
 		}
 	}
+}
+
+// dropPrivileges drops them, and becomes the user if there is one to become.
+func dropPrivileges(o options) ([]Lock, error) {
+	if o.UID > 0 {
+		return DropPrivileges(o.UID, o.UID)
+	}
+	return DropPrivileges(-1, 0)
 }
 
 func TestLocks(t *testing.T) {

@@ -254,16 +254,14 @@ func boot(o options) *process {
 	dup(pair[1], testClient+1)
 	p := &process{todo: map[Role]chan func(){}}
 	if o.Locks {
-		lp := LockParams{UID: -1}
-		if o.UID > 0 {
-			lp.UID, lp.GID = o.UID, o.UID
-		}
+		var lp LockParams
 		if o.Dir != "" {
 			lp.Removable = []string{o.Dir}
 		}
 		lp.Readable = readable
-		p.locks, err = Locks(lp)
+		p.locks, err = dropPrivileges(o)
 		must(err)
+		p.locks = append(p.locks, Locks(lp)...)
 	} else {
 		must(NoNewPrivileges())
 	}

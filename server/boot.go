@@ -33,11 +33,8 @@ func Run(cfg Config) error {
 	if _, err := sandbox.CloseInherited(); err != nil {
 		return fail(ExitOSErr, "closing inherited descriptors: %w", err)
 	}
-	if err := s.allowCores(); err != nil {
+	if err := s.takeWithPrivileges(); err != nil {
 		return err
-	}
-	if cfg.LockMemory {
-		cache.LockMemory()
 	}
 	// A signal may come while the server starts; it counts when it has.
 	signals := make(chan os.Signal, 8)
@@ -49,21 +46,20 @@ func Run(cfg Config) error {
 	if err := s.startPoller(); err != nil {
 		return err
 	}
-	if err := s.listen(); err != nil {
-		return err
-	}
 	if err := s.open(); err != nil {
 		return err
 	}
 	if err := cache.LockFailed(); err != nil {
 		warn("-k could not lock all memory: " + err.Error() + "; raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)")
 	}
-	return s.serve(signals)
+	s.writePorts()
+	s.pidFile = writePIDFile(cfg.PIDFile, s.pid)
+	err := s.serve(signals)
+	if !s.serving {
+		s.pidFile.remove()
+	}
+	return err
 }
-
-// headroom is how many descriptors there are beyond -c: for connections that
-// are told that they are too many.
-const headroom = 64
 
 // open makes everything that will be needed: descriptors and memory.
 func (s *Server) open() error {
@@ -75,10 +71,10 @@ func (s *Server) open() error {
 	if s.lines, err = s.stderr.newRing(); err != nil {
 		return fail(ExitFailure, "lines for stderr: %w", err)
 	}
-	if err := writePID(s.cfg.PIDFile, s.pid); err != nil {
+	if err := s.listenUnix(); err != nil {
 		return err
 	}
-	if err := s.asUser(s.openAuth); err != nil {
+	if err := s.openAuth(); err != nil {
 		return err
 	}
 	if err := s.openStore(); err != nil {
@@ -224,90 +220,6 @@ func (s *Server) watchWake(epfd int) error {
 	}
 	return nil
 }
-
-// limitFiles finds the first descriptor that a client can have, sees that
-// there can be as many as -c asks for, and makes what is kept of each.
-func (s *Server) limitFiles() error {
-	probe, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		// Descriptor 0 may be closed; any other will do.
-		probe, err = unix.FcntlInt(uintptr(s.wakeFD), unix.F_DUPFD_CLOEXEC, 3)
-	}
-	if err != nil {
-		return fail(ExitOSErr, "finding a free descriptor: %w", err)
-	}
-	unix.Close(probe)
-	for s.firstClient = lowestClient; s.firstClient < probe+spareDescriptors; {
-		s.firstClient *= 2
-	}
-	// Before there are clients, each thread has a file there (see
-	// sandbox.OpenProof); the runtime has as many threads as there are roles.
-	files := uint64(s.firstClient + max(s.cfg.MaxConns, 3*s.cfg.Threads) + headroom)
-	// The end of the wake pipe that is closed in the end goes where closing
-	// is allowed: above all listeners.
-	limit := unix.Rlimit{Cur: files + 1, Max: files + 1}
-	var now unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
-		return fail(ExitOSErr, "failed to query the limit on open files: %w", err)
-	}
-	limit.Max = max(now.Max, limit.Cur)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fail(ExitOSErr, "failed to set rlimit for open files. Try starting as root or requesting smaller maxconns value.")
-	}
-	end, err := unix.FcntlInt(uintptr(s.wakeEnd), unix.F_DUPFD_CLOEXEC, int(files))
-	if err != nil {
-		return fail(ExitOSErr, "moving a descriptor: %w", err)
-	}
-	unix.Close(s.wakeEnd)
-	s.wakeEnd = end
-	s.conns = make([]conn, files)
-	s.peers = make([]peer, files)
-	s.owners = make([]atomic.Uint32, files)
-	s.gens = make([]uint32, files)
-	return nil
-}
-
-// allowCores raises the limit on core files as far as it may be.
-func (s *Server) allowCores() error {
-	if !s.cfg.CoreDumps {
-		return nil
-	}
-	limit := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
-	if unix.Setrlimit(unix.RLIMIT_CORE, &limit) != nil {
-		if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err == nil {
-			limit.Cur = limit.Max
-			unix.Setrlimit(unix.RLIMIT_CORE, &limit)
-		}
-	}
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil || limit.Cur == 0 {
-		return fail(ExitOSErr, "failed to ensure corefile creation: the hard limit on core files is 0")
-	}
-	return nil
-}
-
-// fillDescriptors puts something at every free descriptor below the first
-// client's, so that no client gets one that workers may not close.
-func (s *Server) fillDescriptors() error {
-	for {
-		fd, err := unix.FcntlInt(uintptr(s.wakeFD), unix.F_DUPFD_CLOEXEC, 3)
-		if err != nil {
-			return fail(ExitOSErr, "filling up descriptors: %w", err)
-		}
-		if fd == s.firstClient {
-			return unix.Close(fd)
-		}
-		if fd > s.firstClient {
-			return fail(ExitFailure, "descriptor %d, meant for the first client, is in use", s.firstClient)
-		}
-	}
-}
-
-// spareDescriptors is how many more descriptors boot opens after limitFiles.
-const spareDescriptors = 8
-
-// lowestClient is the lowest that the first client's descriptor can be. It is
-// a power of two, and so are the bounds of what may be closed.
-const lowestClient = 32
 
 // thread is one thread of the server.
 type thread struct {

@@ -64,14 +64,10 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if p.Allow, err = parseAllow(s.cfg.SandboxAllow); err != nil {
 		return nil, fail(ExitUsage, "%w", err)
 	}
-	locks := sandbox.LockParams{UID: -1, CoreDumps: s.cfg.CoreDumps, Datagrams: len(s.udps) > 0}
-	if s.cfg.UID > 0 && os.Geteuid() == 0 {
-		locks.UID, locks.GID = s.cfg.UID, s.cfg.GID
-	}
+	locks := sandbox.LockParams{CoreDumps: s.cfg.CoreDumps, Datagrams: len(s.udps) > 0}
 	if s.cfg.Daemon && s.modes.Default != sandbox.Off {
 		p.SyslogFD = openSyslog()
 	}
-	s.pidFile = openPIDFile(s.cfg.PIDFile)
 	if p.PIDDirFD, p.PIDNameAt = s.pidFile.dir, s.pidFile.name; p.PIDDirFD >= 0 {
 		locks.Removable = append(locks.Removable, filepath.Dir(s.cfg.PIDFile))
 	}
@@ -85,9 +81,12 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" && s.cfg.TestPrivileges {
 		locks.Writable = append(locks.Writable, dir)
 	}
-	if s.locks, err = sandbox.Locks(locks); err != nil {
-		return nil, fail(ExitOSErr, "%w", err)
+	if !s.becomesUser() {
+		if err := s.dropPrivileges(-1, 0); err != nil {
+			return nil, err
+		}
 	}
+	s.locks = append(s.locks, sandbox.Locks(locks)...)
 	if s.auth != nil {
 		if err := s.auth.reachable(); err != nil {
 			warn("SIGHUP cannot reload the authentication file: reading it again, " + s.auth.path + " gives: " + err.Error())

@@ -13,6 +13,7 @@ import (
 // Until the baseline is in force they wait as goroutines do, so that the garbage
 // that the boot left behind is collected at once. A thread in its role waits on a
 // futex: for a channel the Go runtime may need memory, which it cannot get then.
+// Nobody keeps a processor of the scheduler meanwhile, for there are not enough.
 type gate struct {
 	prepared sync.WaitGroup // threads that are not prepared
 	confine  chan struct{}  // closed: the baseline is in force
@@ -38,7 +39,7 @@ func (g *gate) enter(thread int, err error, role func() error) {
 		sys.FutexWakeAll(&g.confined)
 	}
 	for g.work.Load() == 0 {
-		sys.DozeOnce(&g.work, 0, sys.Patience*1000)
+		sys.FutexWait(&g.work, 0)
 	}
 }
 
@@ -52,7 +53,7 @@ func (g *gate) allPrepared() error {
 func (g *gate) allConfined() error {
 	close(g.confine)
 	for n := g.confined.Load(); n < uint32(len(g.errs)); n = g.confined.Load() {
-		sys.DozeOnce(&g.confined, n, sys.Patience*1000)
+		sys.FutexWait(&g.confined, n)
 	}
 	return errors.Join(g.errs...)
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,15 +25,15 @@ type listener struct {
 	proto connProto
 }
 
-// listen opens every socket that the configuration asks for. Options that a
-// connection needs are set here, for it inherits them: the acceptor may not
-// set any.
+// listen opens every socket of the network that the configuration asks for: for a
+// port below 1024 that takes privileges. Options that a connection needs are set
+// here, for it inherits them: the acceptor may not set any.
 func (s *Server) listen() error {
 	if len(s.cfg.Passed) > 0 {
 		return s.listenPassed()
 	}
 	if s.cfg.UnixSocket != "" {
-		return s.listenUnix()
+		return nil // see listenUnix
 	}
 	for _, a := range s.cfg.Listen {
 		l, err := listenTCP(a, s.cfg.Backlog)
@@ -60,7 +59,7 @@ func (s *Server) listen() error {
 		s.udps = append(s.udps, u)
 		s.totalConns.Add(1)
 	}
-	return s.writePorts()
+	return nil
 }
 
 // missingFamily says whether a socket could not be had because the system does
@@ -155,9 +154,12 @@ func netName(transport string, at netip.AddrPort) string {
 }
 
 // listenUnix opens the unix socket, in place of one that an earlier server
-// left behind.
+// left behind. It does so as the user that serves, to whom it belongs then.
 func (s *Server) listenUnix() error {
 	path := s.cfg.UnixSocket
+	if path == "" || len(s.cfg.Passed) > 0 {
+		return nil
+	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
 		os.Remove(path)
 	}
@@ -176,12 +178,6 @@ func (s *Server) listenUnix() error {
 		return fail(ExitOSErr, "failed to listen on UNIX socket: %s: %w", path, err)
 	}
 	s.listeners = append(s.listeners, listener{fd: fd, name: "unix:" + path, proto: protoNamed(s.cfg.Protocol)})
-	if s.cfg.UID > 0 {
-		// The socket belongs to whom the server becomes.
-		if err := unix.Lchown(path, s.cfg.UID, s.cfg.GID); err != nil {
-			return fail(ExitOSErr, "giving the UNIX socket %s to user %s: %w", path, s.cfg.User, err)
-		}
-	}
 	return nil
 }
 
@@ -193,69 +189,4 @@ func (s *Server) closeListeners() {
 		unix.Close(u.fd)
 	}
 	s.listeners, s.udps = nil, nil
-}
-
-// writePorts writes which ports were bound to the file that the operator
-// named, by way of a temporary one so that no half of it can be read.
-func (s *Server) writePorts() error {
-	path := s.cfg.PortFile
-	if path == "" {
-		return nil
-	}
-	var b strings.Builder
-	line := func(transport string, l listener) {
-		version := "6"
-		if l.addr.Addr().Is4() {
-			version = ""
-		}
-		fmt.Fprintf(&b, "%s INET%s: %d\n", transport, version, l.addr.Port())
-	}
-	for _, l := range s.listeners {
-		if l.addr.IsValid() {
-			line("TCP", l)
-		}
-	}
-	for _, u := range s.udps {
-		line("UDP", u.listener)
-	}
-	tmp := path + ".lck"
-	if err := writeFile(tmp, b.String()); err != nil {
-		return fail(ExitOSErr, "writing the bound ports: %w", err)
-	}
-	if err := unix.Rename(tmp, path); err != nil {
-		return fail(ExitOSErr, "writing the bound ports: %w", err)
-	}
-	return nil
-}
-
-// writePID writes the pid file.
-func writePID(path string, pid int) error {
-	if path == "" {
-		return nil
-	}
-	if err := writeFile(path, fmt.Sprintf("%d\n", pid)); err != nil {
-		return fail(ExitOSErr, "could not write the pid file: %w", err)
-	}
-	return nil
-}
-
-// writeFile writes a file without Go's os package, whose files bring the
-// runtime's poller into the process, and with it calls that the sandbox would
-// have to allow.
-func writeFile(path, text string) error {
-	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	n, err := unix.Write(fd, []byte(text))
-	if err == nil && n < len(text) {
-		err = unix.ENOSPC
-	}
-	if cerr := unix.Close(fd); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
 }

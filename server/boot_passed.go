@@ -144,7 +144,7 @@ func (s *Server) listenPassed() error {
 			return fail(ExitOSErr, "serving %s, which was passed as descriptor %d: %w", l.name, p.FD, err)
 		}
 	}
-	return s.writePorts()
+	return nil
 }
 
 // name is the socket's name in `stats conns`.

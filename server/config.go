@@ -24,6 +24,7 @@ type Config struct {
 	UnixMask     uint32        // -a, octal access bits
 	Backlog      int           // -b
 	MaxConns     int           // -c
+	ConnsGiven   bool          // -c was given: that there cannot be so many descriptors is an error
 	MaxConnsFast bool          // -o maxconns_fast
 	IdleTimeout  time.Duration // -o idle_timeout; 0: never
 	PortFile     string        // $MEMCACHED_PORT_FILENAME: where the bound ports are written

@@ -29,7 +29,7 @@ func (s *Server) openMemoryFile() error {
 
 // openStore makes the store: that of the memory file or an empty one.
 func (s *Server) openStore() error {
-	if err := s.asUser(s.openMemoryFile); err != nil {
+	if err := s.openMemoryFile(); err != nil {
 		return err
 	}
 	var err error

@@ -1,10 +1,13 @@
 package server
 
 import (
-	"gomcd/server/internal/sys"
+	"errors"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"gomcd/sandbox"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,29 +21,62 @@ type pidFile struct {
 	own  unix.Stat_t
 }
 
-// openPIDFile opens the directory of the pid file, which has been written. It
-// is no reason not to serve if that fails: the file is not removed then.
-func openPIDFile(path string) pidFile {
+// writePIDFile writes the pid file, if there is to be one, and opens its
+// directory. It is no reason not to serve if either fails.
+func writePIDFile(path string, pid int) pidFile {
 	f := pidFile{path: path, dir: -1}
 	if path == "" {
 		return f
 	}
-	dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
+	if other := runningPID(path); other != 0 && other != pid {
+		warn("the pid file " + path + " names process " + strconv.Itoa(other) + ", which is running")
+	}
+	if err := publish(path, path+".tmp", strconv.Itoa(pid)+"\n"); err != nil {
+		warn("could not write the pid file " + path + ": " + err.Error())
 		return f
 	}
-	if f.name, err = sandbox.PinName(filepath.Base(path)); err == nil {
-		if errno := sys.StatAt(dir, f.name, &f.own); errno != 0 {
-			err = errno
+	dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		if err = f.find(dir); err != nil {
+			unix.Close(dir)
 		}
 	}
 	if err != nil {
 		warn("the pid file " + path + " will not be removed: " + err.Error())
-		unix.Close(dir)
-		return f
+	}
+	return f
+}
+
+// find notes which file it is, in its directory.
+func (f *pidFile) find(dir int) error {
+	var err error
+	if f.name, err = sandbox.PinName(filepath.Base(f.path)); err != nil {
+		return err
+	}
+	if errno := sys.StatAt(dir, f.name, &f.own); errno != 0 {
+		return errno
 	}
 	f.dir = dir
-	return f
+	return nil
+}
+
+// runningPID is the process that a pid file names, if it is running, else 0.
+func runningPID(path string) int {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 32)
+	n, err := unix.Read(fd, buf)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
+	if err != nil || pid <= 0 || errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return 0
+	}
+	return pid
 }
 
 // remove removes the pid file, unless another server has put its own in place.

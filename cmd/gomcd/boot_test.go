@@ -42,7 +42,6 @@ func TestBootErrors(t *testing.T) {
 		{"-d -l 127.0.0.1 -p " + port, 71, "address already in use"}, // memcached's -d is silent and ends with 0
 		{"-l 192.0.2.1 -p " + free, 71, "192.0.2.1"},
 		{"-s /nonexistent/sock", 71, "/nonexistent/sock"},
-		{"-l 127.0.0.1 -p " + free + " -P /nonexistent/pid", 71, "/nonexistent/pid"}, // memcached warns and goes on
 		{"-l 127.0.0.1 -p " + free + " -Y /nonexistent/users", 1, "Could not open authfile [/nonexistent/users]"},
 		{"-l 127.0.0.1 -p " + free + " -Y " + bad, 1, "error in line 2: malformed entry"},
 		{"-l 127.0.0.1 -p " + free + " -Y " + filepath.Dir(bad), 1, "is a directory"},

@@ -42,6 +42,7 @@ logfile /var/log/memcached.log
 func TestConfigFileOfDebian(t *testing.T) {
 	want := defaults()
 	want.MemLimit, want.Port, want.User, want.MaxConns = 256<<20, 11311, "memcache", 4096
+	want.ConnsGiven = true
 	want.ItemSizeMax, want.PrefixDelim, want.DetailEnabled = 2<<20, '#', true
 	want.Inter, want.LRUCrawler = "127.0.0.1,::1", false
 	want.HashPower, want.PIDFile = 20, "/var/run/memcached/memcached.pid"

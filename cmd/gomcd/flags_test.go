@@ -37,7 +37,7 @@ var accepted = []struct {
 	{"-m 1024m", func(cfg *server.Config) { cfg.MemLimit = 1 << 30 }},
 	{"--memory-limit 100000", func(cfg *server.Config) { cfg.MemLimit = 100000 << 20 }},
 	{"-M", func(cfg *server.Config) { cfg.EvictToFree = false }},
-	{"-c 4096", func(cfg *server.Config) { cfg.MaxConns = 4096 }},
+	{"-c 4096", func(cfg *server.Config) { cfg.MaxConns, cfg.ConnsGiven = 4096, true }},
 	{"-k", func(cfg *server.Config) { cfg.LockMemory = true }},
 	{"-v", func(cfg *server.Config) { cfg.Verbose = 1 }},
 	{"-vv", func(cfg *server.Config) { cfg.Verbose = 2 }},
@@ -71,6 +71,7 @@ var accepted = []struct {
 	// Bundles, beginnings of names, and words that are no flags.
 	{"-dvvMm128 -c 10", func(cfg *server.Config) {
 		cfg.Verbose, cfg.EvictToFree, cfg.MemLimit, cfg.MaxConns = 2, false, 128<<20, 10
+		cfg.ConnsGiven = true
 	}},
 	{"--memory-l=128 --thr 2 --disable-c", func(cfg *server.Config) { cfg.MemLimit, cfg.Threads, cfg.UseCAS = 128<<20, 2, false }},
 	{"--pro ascii", func(cfg *server.Config) { cfg.Protocol = "ascii" }},

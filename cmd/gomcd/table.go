@@ -53,7 +53,10 @@ var flags = []flag{
 	{long: "disable-evictions", short: "M", help: "when memory is full, refuse new items instead of evicting old ones",
 		set: sets(func(cfg *server.Config) { cfg.EvictToFree = false })},
 	{long: "conn-limit", short: "c", arg: "<num>", help: "connections at the same time (default: {MaxConns})",
-		set: positive("Maximum connections", func(cfg *server.Config) *int { return &cfg.MaxConns })},
+		set: func(c *command, v string) error {
+			c.cfg.ConnsGiven = true
+			return positive("Maximum connections", func(cfg *server.Config) *int { return &cfg.MaxConns })(c, v)
+		}},
 	{long: "lock-memory", short: "k", help: "keep all memory from being paged out",
 		set: sets(func(cfg *server.Config) { cfg.LockMemory = true })},
 	{long: "verbose", short: "v", arg: "<any>", optional: true, help: "log errors and warnings to stderr;\n" +

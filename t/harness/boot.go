@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ type Boot struct {
 	held  *call
 	met   chan struct{} // closed when the call of the plan is made
 	ports string
+	port  int // that it is to listen on
 }
 
 // BootPlan says what becomes of one call: the one that is made for the Nth time
@@ -48,6 +50,12 @@ func StartBoot(t testing.TB, k Kind, plan BootPlan, flags ...string) *Boot {
 	k.notifier = newNotifier(t, bootCalls, b.decide)
 	b.Server = &Server{Kind: k, t: t, ended: make(chan struct{}), seen: true}
 	b.ports = filepath.Join(TempDir(t), "ports")
+	if i := slices.Index(flags, "-p"); i >= 0 {
+		b.port, _ = strconv.Atoi(flags[i+1])
+	} else {
+		b.port = FreePort(t)
+		flags = append(slices.Clone(flags), "-p", strconv.Itoa(b.port))
+	}
 	b.cmd = exec.Command(k.binary, b.complete(flags)...)
 	b.cmd.Env = append(append(os.Environ(), "MEMCACHED_PORT_FILENAME="+b.ports), k.env...)
 	b.cmd.Stderr = &b.stderr
@@ -121,10 +129,17 @@ func (b *Boot) Calls() map[int]int {
 	return b.seen
 }
 
-// Port is the address that the server listens on, once there is one.
+// Port is the address that the server listens on, once it does, whether or not it
+// has written so.
 func (b *Boot) Port() string {
-	said, _ := os.ReadFile(b.ports)
-	return boundPort(said, "TCP")
+	said, err := os.ReadFile(b.ports)
+	if err == nil {
+		return boundPort(said, "TCP")
+	}
+	if b.Ended() || !listens(b.port) {
+		return ""
+	}
+	return fmt.Sprintf("127.0.0.1:%d", b.port)
 }
 
 // Serves waits until the server answers a client or ends, and tells which. It

@@ -60,10 +60,19 @@ func raceWarning() string {
 // Limited is a kind with a limit of ulimit(1): "-f 64" for files that cannot grow
 // beyond 64 kilobytes.
 func Limited(k Kind, limit string) Kind {
-	k.args = append([]string{"-c", fmt.Sprintf(`ulimit %s && exec "$0" "$@"`, limit), k.binary}, k.args...)
-	k.binary = "/bin/bash"
+	return StartedBy(k, "/bin/bash", "-c", fmt.Sprintf(`ulimit %s && exec "$0" "$@"`, limit))
+}
+
+// StartedBy is a kind whose servers are started by a program that becomes the
+// server: the server's path and flags follow its own arguments.
+func StartedBy(k Kind, program string, args ...string) Kind {
+	k.args = append(append(slices.Clone(args), k.binary), k.args...)
+	k.binary = program
 	return k
 }
+
+// Binary is the path of the server's program.
+func (k Kind) Binary() string { return k.binary }
 
 // Memcached is the server whose replies are expected of gomcd, if the
 // environment has one.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -47,4 +48,20 @@ func free(port int) bool {
 	}
 	p.Close()
 	return true
+}
+
+// listens says whether anybody listens on a TCP port of IPv4 (proc_net_tcp.txt).
+func listens(port int) bool {
+	b, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return false
+	}
+	const listen = "0A"
+	for line := range strings.Lines(string(b)) {
+		fields := strings.Fields(line)
+		if len(fields) > 3 && fields[3] == listen && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,50 @@
+package t
+
+import (
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gomcd/t/harness"
+)
+
+// TestBootCosts counts what a boot does to be ready. Its length in time is that of
+// these calls: what was once slow were signals to all threads, by the hundred for
+// each thread there was, and collections of garbage beside threads that waited
+// without telling the Go runtime, which then were woken by the thousand.
+func TestBootCosts(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		threads              string
+		signals, waits, rest int
+	}{
+		{"4", 350, 3000, 6000},
+		{"64", 450, 8000, 15000},
+	} {
+		b := harness.StartBoot(t, harness.Production(), harness.BootPlan{}, "-t", test.threads)
+		if serves, _ := b.Serves(harness.Patience); !serves {
+			t.Fatalf("it does not serve: %s", b.Stderr())
+		}
+		signals, waits, rest := 0, 0, 0
+		for call, n := range b.Calls() {
+			switch call {
+			case unix.SYS_TKILL, unix.SYS_TGKILL:
+				signals += n
+			case unix.SYS_FUTEX:
+				waits += n
+			case unix.SYS_NANOSLEEP, unix.SYS_EPOLL_PWAIT:
+				// The Go runtime's monitor: how often it looks is a matter of time.
+			default:
+				rest += n
+			}
+		}
+		t.Logf("-t %s: %d signals, %d waits and wakes, %d other calls", test.threads, signals, waits, rest)
+		if signals > test.signals || waits > test.waits || rest > test.rest {
+			t.Errorf("-t %s: a boot sends %d signals (at most %d), waits or wakes %d times (%d), and makes %d other calls (%d)",
+				test.threads, signals, test.signals, waits, test.waits, rest, test.rest)
+		}
+		b.Signal(syscall.SIGTERM)
+		b.Wait()
+	}
+}

@@ -20,6 +20,7 @@ type Mapping struct {
 // Mappings lists what a server has mapped.
 func (s *Server) Mappings() []Mapping {
 	s.t.Helper()
+	s.Inspectable(s.t)
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", s.PID()))
 	if err != nil {
 		s.t.Fatal(err)
@@ -38,6 +39,7 @@ func (s *Server) Mappings() []Mapping {
 // loaded: what is to be added to the addresses that the binary has.
 func (s *Server) Executable() (f *elf.File, base uint64) {
 	s.t.Helper()
+	s.Inspectable(s.t)
 	exe := fmt.Sprintf("/proc/%d/exe", s.PID())
 	f, err := elf.Open(exe)
 	if err != nil {

@@ -35,3 +35,14 @@ func (s *Server) Traceable(t testing.TB) {
 		t.Skipf("this user may not trace the server: %v", err)
 	}
 }
+
+// MayDumpCore says whether a server started by this user can raise its limit on
+// core files from 0 (-r).
+func MayDumpCore() bool {
+	var was unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_CORE, &was) != nil {
+		return false
+	}
+	defer unix.Setrlimit(unix.RLIMIT_CORE, &was)
+	return was.Max > 0 || unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: was.Cur, Max: unix.RLIM_INFINITY}) == nil
+}

@@ -35,29 +35,69 @@ func (s *Server) listen() error {
 	if s.cfg.UnixSocket != "" {
 		return nil // see listenUnix
 	}
-	for _, a := range s.cfg.Listen {
+	err := listenEach("TCP", s.cfg.Listen, func(a ListenAddr) error {
 		l, err := listenTCP(a, s.cfg.Backlog)
-		if a.Implicit && missingFamily(err) {
-			continue
-		}
 		if err != nil {
-			s.closeListeners()
-			return fail(ExitOSErr, "failed to listen on TCP port %d: %w", a.Addr.Port(), err)
+			return err
 		}
 		l.proto = protoNamed(a.Proto, s.cfg.Protocol)
 		s.listeners = append(s.listeners, l)
+		return nil
+	})
+	if err == nil {
+		err = listenEach("UDP", s.cfg.ListenUDP, func(a ListenAddr) error {
+			u, err := listenUDP(a)
+			if err != nil {
+				return err
+			}
+			s.udps = append(s.udps, u)
+			s.totalConns.Add(1)
+			return nil
+		})
 	}
-	for _, a := range s.cfg.ListenUDP {
-		u, err := listenUDP(a)
-		if a.Implicit && missingFamily(err) {
-			continue
+	if err != nil {
+		s.closeListeners()
+	}
+	return err
+}
+
+// listenEach listens on addresses. Of several of one host, be it a name or all of
+// this machine's, those that are in use are left out with a warning, as long as one
+// is not.
+func listenEach(transport string, addrs []ListenAddr, listen func(ListenAddr) error) error {
+	for len(addrs) > 0 {
+		n := 1
+		for n < len(addrs) && addrs[n].Host == addrs[0].Host {
+			n++
 		}
-		if err != nil {
-			s.closeListeners()
-			return fail(ExitOSErr, "failed to listen on UDP port %d: %w", a.Addr.Port(), err)
+		host := addrs[:n]
+		addrs = addrs[n:]
+		var inUse []ListenAddr
+		var first error
+		served := 0
+		for _, a := range host {
+			err := listen(a)
+			if err == nil {
+				served++
+				continue
+			}
+			err = fail(ExitOSErr, "failed to listen on %s port %d: %w", transport, a.Addr.Port(), err)
+			switch {
+			case errors.Is(err, unix.EADDRINUSE) && n > 1:
+				inUse = append(inUse, a)
+			case !a.Implicit || !missingFamily(err):
+				return err
+			}
+			if first == nil {
+				first = err
+			}
 		}
-		s.udps = append(s.udps, u)
-		s.totalConns.Add(1)
+		if served == 0 {
+			return first
+		}
+		for _, a := range inUse {
+			warn(fmt.Sprintf("not listening on %s %v: address already in use", transport, a.Addr))
+		}
 	}
 	return nil
 }

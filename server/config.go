@@ -123,6 +123,9 @@ type ListenAddr struct {
 	Addr  netip.AddrPort // port 0: any free port, said in PortFile
 	Tag   string         // read and without effect: in memcached only the proxy looks at it
 	Proto string         // "", "ascii" or "binary"
+	// Host tells hosts apart: of several addresses of one, which follow each other,
+	// one that can be listened on is enough.
+	Host int
 	// Implicit says that nobody asked for this address by name: where the
 	// system does not have its family, it is left out.
 	Implicit bool

@@ -1,9 +1,11 @@
 package t
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,4 +58,54 @@ func TestSeveralAddresses(t *testing.T) {
 	if n != len(want) {
 		t.Errorf("%d addresses are listened on of %q", n, want)
 	}
+}
+
+// Without -l, one of the two addresses that are all may be another server's: the
+// rest is served, and a line names it. An address of -l has to be free.
+func TestAddressInUse(t *testing.T) {
+	t.Parallel()
+	port := strconv.Itoa(harness.FreePort(t))
+	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+		t.Skip("no IPv6")
+	} else {
+		l.Close()
+	}
+	six, err := net.Listen("tcp6", "[::1]:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer six.Close()
+	s := harness.Start(t, harness.Production(), "-l", "*", "-p", port)
+	s.SaysMore = true
+	s.Dial(t).Set("a", "1")
+	if want := "gomcd: not listening on TCP [::]:" + port + ": address already in use\n"; s.Stderr() != s.Says+want {
+		t.Errorf("it says %q, not %q", s.Stderr(), want)
+	}
+	for _, flags := range [][]string{
+		{"-l", "*"},                 // both are in use now
+		{"-l", "127.0.0.2,[::1]"},   // each has to be free
+		{"-l", "127.0.0.1,*:65000"}, // so has the first
+	} {
+		code, said := harness.Refused(t, harness.Production(), append(flags, "-p", port)...)
+		if code != 71 || !strings.Contains(said, "failed to listen on TCP port "+port) || !strings.Contains(said, "address already in use") {
+			t.Errorf("%v: status %d, %q", flags, code, said)
+		}
+	}
+}
+
+// The same with datagrams.
+func TestDatagramAddressInUse(t *testing.T) {
+	t.Parallel()
+	port := harness.FreePort(t)
+	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s := harness.Start(t, harness.Production(), "-l", "*", "-p", strconv.Itoa(port), "-U", strconv.Itoa(port))
+	s.SaysMore = true
+	if want := fmt.Sprintf("gomcd: not listening on UDP 0.0.0.0:%d: address already in use\n", port); !strings.Contains(s.Stderr(), want) {
+		t.Errorf("it says %q, not %q", s.Stderr(), want)
+	}
+	s.Dial(t).Set("a", "1")
 }

@@ -166,9 +166,10 @@ func (l listenSpec) lookUp(list *[]server.ListenAddr) error {
 		return err
 	}
 	v4 := slices.ContainsFunc(addrs, netip.Addr.Is4)
+	host := len(*list)
 	for _, a := range addrs {
 		*list = append(*list, server.ListenAddr{
-			Addr: netip.AddrPortFrom(a, uint16(max(l.port, 0))), Tag: l.tag, Proto: l.proto,
+			Addr: netip.AddrPortFrom(a, uint16(max(l.port, 0))), Tag: l.tag, Proto: l.proto, Host: host,
 			// Hosts often have names for IPv6 addresses without having IPv6.
 			Implicit: l.host == everywhere || a.Is6() && v4,
 		})

@@ -5,15 +5,16 @@ import (
 	"testing"
 
 	"gomcd/server/internal/record"
+	"gomcd/server/internal/tlstest"
 )
 
 // Both sides of a handshake, over TCP. Beside it, crypto/tls's alone.
 func BenchmarkHandshake(b *testing.B) {
-	ca := newAuthority(b, "CA")
-	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(b, "ECDSA", "server", nil)}}
+	ca := tlstest.NewAuthority(b, "CA")
+	config := &tls.Config{Certificates: []tls.Certificate{ca.Issue(b, "ECDSA", "server", nil)}}
 	s := server(b, config)
 	for _, v := range []uint16{record.TLS12, record.TLS13} {
-		cc := &tls.Config{RootCAs: ca.pool, ServerName: "localhost", MaxVersion: v}
+		cc := &tls.Config{RootCAs: ca.Pool, ServerName: "localhost", MaxVersion: v}
 		b.Run(tls.VersionName(v), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -10,18 +10,19 @@ import (
 	"time"
 
 	"gomcd/server/internal/record"
+	"gomcd/server/internal/tlstest"
 )
 
 // Every way in which a handshake can fail has its kind.
 func TestFailures(t *testing.T) {
-	ca, other := newAuthority(t, "CA"), newAuthority(t, "another CA")
-	cert := []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)}
-	rsaCert := []tls.Certificate{ca.issue(t, "RSA", "server", nil)}
+	ca, other := tlstest.NewAuthority(t, "CA"), tlstest.NewAuthority(t, "another CA")
+	cert := []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}
+	rsaCert := []tls.Certificate{ca.Issue(t, "RSA", "server", nil)}
 	trust := func(c *tls.Config) *tls.Config {
-		c.RootCAs, c.ServerName = ca.pool, "localhost"
+		c.RootCAs, c.ServerName = ca.Pool, "localhost"
 		return c
 	}
-	required := &tls.Config{Certificates: cert, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool}
+	required := &tls.Config{Certificates: cert, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool}
 	expired := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
 	say := func(text string) func(net.Conn) {
 		return func(c net.Conn) { _, _ = c.Write([]byte(text)) }
@@ -57,14 +58,14 @@ func TestFailures(t *testing.T) {
 		{"no common suite", nil, hello(&tls.Config{MaxVersion: record.TLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}), Cipher, record.HandshakeFailure},
 		{"no suite for the certificate", &tls.Config{Certificates: rsaCert}, hello(&tls.Config{MaxVersion: record.TLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}}), Cipher, record.HandshakeFailure},
 		{"no common curve", &tls.Config{Certificates: cert, CurvePreferences: []tls.CurveID{tls.CurveP521}}, hello(&tls.Config{CurvePreferences: []tls.CurveID{tls.X25519}}), Cipher, record.HandshakeFailure},
-		{"an unknown server", &tls.Config{Certificates: []tls.Certificate{other.issue(t, "ECDSA", "server", nil)}}, hello(&tls.Config{}), Rejected, record.BadCertificate},
-		{"an unknown server, TLS 1.2", &tls.Config{Certificates: []tls.Certificate{other.issue(t, "ECDSA", "server", nil)}}, hello(&tls.Config{MaxVersion: record.TLS12}), Rejected, record.BadCertificate},
+		{"an unknown server", &tls.Config{Certificates: []tls.Certificate{other.Issue(t, "ECDSA", "server", nil)}}, hello(&tls.Config{}), Rejected, record.BadCertificate},
+		{"an unknown server, TLS 1.2", &tls.Config{Certificates: []tls.Certificate{other.Issue(t, "ECDSA", "server", nil)}}, hello(&tls.Config{MaxVersion: record.TLS12}), Rejected, record.BadCertificate},
 		{"no client certificate", required, hello(&tls.Config{}), Certificate, record.CertificateRequired},
 		{"no client certificate, TLS 1.2", required, hello(&tls.Config{MaxVersion: record.TLS12}), Certificate, record.HandshakeFailure},
-		{"an unknown client", required, hello(&tls.Config{Certificates: []tls.Certificate{other.issue(t, "ECDSA", "client", nil)}, GetClientCertificate: sends(other.issue(t, "ECDSA", "client", nil))}), Certificate, record.UnknownCA},
-		{"an unknown client, TLS 1.2", required, hello(&tls.Config{MaxVersion: record.TLS12, GetClientCertificate: sends(other.issue(t, "ECDSA", "client", nil))}), Certificate, record.UnknownCA},
-		{"an expired client", required, hello(&tls.Config{GetClientCertificate: sends(ca.issue(t, "ECDSA", "client", expired))}), Certificate, record.CertificateExpired},
-		{"a certificate for servers", required, hello(&tls.Config{GetClientCertificate: sends(ca.issue(t, "ECDSA", "client", func(c *x509.Certificate) {
+		{"an unknown client", required, hello(&tls.Config{Certificates: []tls.Certificate{other.Issue(t, "ECDSA", "client", nil)}, GetClientCertificate: sends(other.Issue(t, "ECDSA", "client", nil))}), Certificate, record.UnknownCA},
+		{"an unknown client, TLS 1.2", required, hello(&tls.Config{MaxVersion: record.TLS12, GetClientCertificate: sends(other.Issue(t, "ECDSA", "client", nil))}), Certificate, record.UnknownCA},
+		{"an expired client", required, hello(&tls.Config{GetClientCertificate: sends(ca.Issue(t, "ECDSA", "client", expired))}), Certificate, record.CertificateExpired},
+		{"a certificate for servers", required, hello(&tls.Config{GetClientCertificate: sends(ca.Issue(t, "ECDSA", "client", func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		}))}), Certificate, record.BadCertificate},
 	} {
@@ -103,8 +104,8 @@ func sends(c tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificat
 // A client that says nothing, and one that stops in the middle, have a deadline. Neither
 // is answered.
 func TestDeadline(t *testing.T) {
-	ca := newAuthority(t, "CA")
-	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)}})
+	ca := tlstest.NewAuthority(t, "CA")
+	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}})
 	for _, text := range []string{"", "\x16", "\x16\x03\x01\x01\x00\x01"} {
 		cs, ss := sockets(t)
 		if _, err := cs.Write([]byte(text)); err != nil {
@@ -126,8 +127,8 @@ func TestDeadline(t *testing.T) {
 // A client that does not speak TLS is found out by its first byte, however little it
 // sends, and is answered nothing: crypto/tls would wait for four more.
 func TestPlainClient(t *testing.T) {
-	ca := newAuthority(t, "CA")
-	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)}})
+	ca := tlstest.NewAuthority(t, "CA")
+	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}})
 	for first := range 256 {
 		if first == record.TypeHandshake || first == record.TypeAlert {
 			continue

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gomcd/server/internal/record"
+	"gomcd/server/internal/tlstest"
 )
 
 // memory is a client's connection in memory: what it sent is there, then it is gone.
@@ -34,9 +35,9 @@ func (m *memory) SetWriteDeadline(time.Time) error { return nil }
 
 var fuzzServer = sync.OnceValues(func() (*Server, error) {
 	t := new(testing.T)
-	ca := newAuthority(t, "CA")
-	return New(&tls.Config{Certificates: []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)},
-		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: ca.pool})
+	ca := tlstest.NewAuthority(t, "CA")
+	return New(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)},
+		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: ca.Pool})
 })
 
 // clientHello is one of crypto/tls.

@@ -11,16 +11,17 @@ import (
 	"testing"
 
 	"gomcd/server/internal/record"
+	"gomcd/server/internal/tlstest"
 )
 
 // Every version and suite, with every kind of certificate, serves crypto/tls's client
 // after the handshake; TestOpenSSL has the suites of TLS 1.3 that a Go client cannot
 // ask for.
 func TestSuites(t *testing.T) {
-	ca := newAuthority(t, "CA")
+	ca := tlstest.NewAuthority(t, "CA")
 	for _, suite := range record.Suites() {
 		for _, kind := range []string{"RSA", "ECDSA", "Ed25519"} {
-			config := &tls.Config{RootCAs: ca.pool, ServerName: "localhost", MaxVersion: suite.Version}
+			config := &tls.Config{RootCAs: ca.Pool, ServerName: "localhost", MaxVersion: suite.Version}
 			if suite.Version == record.TLS12 {
 				config.CipherSuites = []uint16{suite.ID}
 				if (kind == "RSA") != bytes.Contains([]byte(suite.Name), []byte("_RSA_")) {
@@ -30,7 +31,7 @@ func TestSuites(t *testing.T) {
 				continue
 			}
 			t.Run(suite.Name+"/"+kind, func(t *testing.T) {
-				s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, kind, "server", nil)}})
+				s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, kind, "server", nil)}})
 				client, c, session := connect(t, s, config)
 				exchange(t, client, c)
 				if session.Client.Suite != suite.ID || session.Resumed || session.Name.String() != "" {
@@ -42,7 +43,7 @@ func TestSuites(t *testing.T) {
 				if err := client.Close(); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := c.Read(make([]byte, record.MaxRecord)); err != io.EOF || !c.r.Ended() {
+				if _, err := c.Read(make([]byte, record.MaxRecord)); err != io.EOF || !c.R.Ended() {
 					t.Errorf("after close_notify: %v", err)
 				}
 			})
@@ -51,20 +52,20 @@ func TestSuites(t *testing.T) {
 }
 
 // both runs f for each version, with a server that has a certificate.
-func both(t *testing.T, f func(t *testing.T, ca *authority, server, client *tls.Config)) {
-	ca := newAuthority(t, "CA")
+func both(t *testing.T, f func(t *testing.T, ca *tlstest.Authority, server, client *tls.Config)) {
+	ca := tlstest.NewAuthority(t, "CA")
 	for _, v := range []uint16{record.TLS12, record.TLS13} {
 		t.Run(tls.VersionName(v), func(t *testing.T) {
 			f(t, ca,
-				&tls.Config{Certificates: []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)}},
-				&tls.Config{RootCAs: ca.pool, ServerName: "localhost", MaxVersion: v})
+				&tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}},
+				&tls.Config{RootCAs: ca.Pool, ServerName: "localhost", MaxVersion: v})
 		})
 	}
 }
 
 // Data of all sizes goes both ways at once, in pieces of all sizes.
 func TestData(t *testing.T) {
-	both(t, func(t *testing.T, _ *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
 		client, c, _ := connect(t, server(t, sc), cc)
 		text := make([]byte, 3*record.MaxPlaintext)
 		for i := range text {
@@ -145,8 +146,8 @@ func (c *cork) release() error {
 // The client's Finished and the data that follows it arrive together: all of the data
 // stays in the socket, to the byte.
 func TestDataBehindFinished(t *testing.T) {
-	ca := newAuthority(t, "CA")
-	sc := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)}}
+	ca := tlstest.NewAuthority(t, "CA")
+	sc := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}}
 	for _, c := range []struct {
 		name    string
 		version uint16
@@ -158,7 +159,7 @@ func TestDataBehindFinished(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := server(t, sc)
-			cc := &tls.Config{RootCAs: ca.pool, ServerName: "localhost", MaxVersion: c.version}
+			cc := &tls.Config{RootCAs: ca.Pool, ServerName: "localhost", MaxVersion: c.version}
 			if c.resume {
 				cc.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 				client, ch, _ := connect(t, s, cc)
@@ -246,13 +247,13 @@ func (f *falseStart) Write(b []byte) (int, error) {
 }
 
 func TestFalseStart(t *testing.T) {
-	ca := newAuthority(t, "CA")
+	ca := tlstest.NewAuthority(t, "CA")
 	for _, tickets := range []bool{false, true} {
-		s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "RSA", "server", nil)}, SessionTicketsDisabled: !tickets})
+		s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "RSA", "server", nil)}, SessionTicketsDisabled: !tickets})
 		cs, ss := sockets(t)
 		f := &falseStart{Conn: cs, secrets: new(secrets), text: "too early for some"}
 		done := start(s, ss)
-		client := tls.Client(f, &tls.Config{RootCAs: ca.pool, ServerName: "localhost", MaxVersion: record.TLS12, KeyLogWriter: f.secrets,
+		client := tls.Client(f, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost", MaxVersion: record.TLS12, KeyLogWriter: f.secrets,
 			ClientSessionCache: tls.NewLRUClientSessionCache(1)})
 		if err := client.Handshake(); err != nil {
 			t.Fatal(err, (<-done).err)
@@ -274,7 +275,7 @@ func TestFalseStart(t *testing.T) {
 
 // Sessions are resumed, and their tickets renewed, again and again.
 func TestResumption(t *testing.T) {
-	both(t, func(t *testing.T, _ *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
 		s := server(t, sc)
 		cc.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 		for i := range 4 {
@@ -290,9 +291,9 @@ func TestResumption(t *testing.T) {
 // A session whose suite is not served any more is followed by a full handshake, with the
 // secrets of that one.
 func TestResumptionDeclined(t *testing.T) {
-	ca := newAuthority(t, "CA")
-	cert := []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)}
-	cc := &tls.Config{RootCAs: ca.pool, ServerName: "localhost", MaxVersion: record.TLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	ca := tlstest.NewAuthority(t, "CA")
+	cert := []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}
+	cc := &tls.Config{RootCAs: ca.Pool, ServerName: "localhost", MaxVersion: record.TLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	for i, suite := range []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256} {
 		config := &tls.Config{Certificates: cert, CipherSuites: []uint16{suite}}
 		config.SetSessionTicketKeys([][32]byte{{1}})
@@ -306,10 +307,10 @@ func TestResumptionDeclined(t *testing.T) {
 
 // Tickets outlive a change of certificates if the ticket keys stay.
 func TestResumptionAfterReload(t *testing.T) {
-	both(t, func(t *testing.T, ca *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, ca *tlstest.Authority, sc, cc *tls.Config) {
 		cc.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 		for i := range 2 {
-			config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "RSA", "server", nil)}}
+			config := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "RSA", "server", nil)}}
 			config.SetSessionTicketKeys([][32]byte{{1}})
 			client, c, session := connect(t, server(t, config), cc)
 			exchange(t, client, c)
@@ -322,7 +323,7 @@ func TestResumptionAfterReload(t *testing.T) {
 
 // A client that has to send a second ClientHello.
 func TestHelloRetryRequest(t *testing.T) {
-	both(t, func(t *testing.T, _ *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
 		sc.CurvePreferences = []tls.CurveID{tls.CurveP521}
 		client, c, _ := connect(t, server(t, sc), cc)
 		if got := client.ConnectionState(); got.Version == record.TLS13 && !got.HelloRetryRequest {
@@ -334,10 +335,10 @@ func TestHelloRetryRequest(t *testing.T) {
 
 // Handshake messages that are larger than a record.
 func TestLargeCertificate(t *testing.T) {
-	both(t, func(t *testing.T, ca *authority, sc, cc *tls.Config) {
-		sc.Certificates = []tls.Certificate{ca.issue(t, "ECDSA", "server", manyNames)}
-		sc.ClientAuth, sc.ClientCAs = tls.RequireAndVerifyClientCert, ca.pool
-		cc.Certificates = []tls.Certificate{ca.issue(t, "ECDSA", "client", manyNames)}
+	both(t, func(t *testing.T, ca *tlstest.Authority, sc, cc *tls.Config) {
+		sc.Certificates = []tls.Certificate{ca.Issue(t, "ECDSA", "server", tlstest.ManyNames)}
+		sc.ClientAuth, sc.ClientCAs = tls.RequireAndVerifyClientCert, ca.Pool
+		cc.Certificates = []tls.Certificate{ca.Issue(t, "ECDSA", "client", tlstest.ManyNames)}
 		client, c, session := connect(t, server(t, sc), cc)
 		exchange(t, client, c)
 		if session.Name.String() != "client" {
@@ -348,7 +349,7 @@ func TestLargeCertificate(t *testing.T) {
 
 // A client's certificate gives it a name, in a resumed session too.
 func TestClientCertificate(t *testing.T) {
-	both(t, func(t *testing.T, ca *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, ca *tlstest.Authority, sc, cc *tls.Config) {
 		for _, auth := range []tls.ClientAuthType{tls.RequestClientCert, tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert} {
 			for _, tickets := range []bool{true, false} {
 				for _, cn := range []string{"client 1", ""} {
@@ -356,12 +357,12 @@ func TestClientCertificate(t *testing.T) {
 						continue
 					}
 					sc := sc.Clone()
-					sc.ClientAuth, sc.ClientCAs, sc.SessionTicketsDisabled = auth, ca.pool, !tickets
+					sc.ClientAuth, sc.ClientCAs, sc.SessionTicketsDisabled = auth, ca.Pool, !tickets
 					cc := cc.Clone()
 					cc.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 					want := ""
 					if cn != "" {
-						cc.Certificates = []tls.Certificate{ca.issue(t, "RSA", cn, nil)}
+						cc.Certificates = []tls.Certificate{ca.Issue(t, "RSA", cn, nil)}
 						want = "client%201"
 					}
 					s := server(t, sc)
@@ -380,7 +381,7 @@ func TestClientCertificate(t *testing.T) {
 
 // What crypto/tls may do, but this package could not follow, is refused at once.
 func TestNewRefuses(t *testing.T) {
-	ca := newAuthority(t, "CA")
+	ca := tlstest.NewAuthority(t, "CA")
 	for _, c := range []struct {
 		name string
 		edit func(*tls.Config)
@@ -396,7 +397,7 @@ func TestNewRefuses(t *testing.T) {
 			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }
 		}},
 	} {
-		config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)}}
+		config := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}}
 		c.edit(config)
 		if _, err := New(config); err == nil {
 			t.Errorf("%s is accepted", c.name)
@@ -406,7 +407,7 @@ func TestNewRefuses(t *testing.T) {
 
 // One Server shakes hands with many clients at once; the secrets do not mix.
 func TestManyAtOnce(t *testing.T) {
-	both(t, func(t *testing.T, _ *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
 		s := server(t, sc)
 		cc.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 		done := make(chan error)

@@ -9,33 +9,34 @@ import (
 	"testing"
 
 	"gomcd/server/internal/record"
+	"gomcd/server/internal/tlstest"
 )
 
 // The server changes its keys and asks crypto/tls's client for the same, again and
 // again, with data in between.
 func TestServerUpdatesKeys(t *testing.T) {
-	ca := newAuthority(t, "CA")
-	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)}})
-	client, c, _ := connect(t, s, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"})
+	ca := tlstest.NewAuthority(t, "CA")
+	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}})
+	client, c, _ := connect(t, s, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"})
 	asked := 0
 	for i := range 6 {
 		ask := i%2 == 0
-		if err := c.update(ask); err != nil {
+		if err := c.Update(ask); err != nil {
 			t.Fatal(err)
 		}
 		exchange(t, c, client)
 		if ask {
 			asked++
 		}
-		if c.updates != asked {
-			t.Fatalf("after update %d the client has made %d of %d", i, c.updates, asked)
+		if c.Updates != asked {
+			t.Fatalf("after update %d the client has made %d of %d", i, c.Updates, asked)
 		}
 	}
 }
 
 // takeOver shakes hands with crypto/tls as the client, and then goes on with this
 // project's code at both ends: a client that can do what crypto/tls's does not.
-func takeOver(t testing.TB, s *Server, config *tls.Config) (client, server *channel) {
+func takeOver(t testing.TB, s *Server, config *tls.Config) (client, server *tlstest.Channel) {
 	t.Helper()
 	log := new(secrets)
 	config.KeyLogWriter = log
@@ -45,7 +46,7 @@ func takeOver(t testing.TB, s *Server, config *tls.Config) (client, server *chan
 	if session.Client.Secret != log.client.b || session.Server.Secret != log.server.b {
 		t.Fatal("the client's secrets are not the server's")
 	}
-	c, err := newChannel(raw, &in, &out)
+	c, err := tlstest.NewChannel(raw, &in, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,27 +56,27 @@ func takeOver(t testing.TB, s *Server, config *tls.Config) (client, server *chan
 // The client changes its keys, with and without asking the server for the same. Server
 // and client may do so at the same time.
 func TestClientUpdatesKeys(t *testing.T) {
-	ca := newAuthority(t, "CA")
-	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "ECDSA", "server", nil)}, SessionTicketsDisabled: true})
-	client, c := takeOver(t, s, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"})
+	ca := tlstest.NewAuthority(t, "CA")
+	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}, SessionTicketsDisabled: true})
+	client, c := takeOver(t, s, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"})
 	for _, ask := range []bool{false, true, true, false, true} {
-		if err := client.update(ask); err != nil {
+		if err := client.Update(ask); err != nil {
 			t.Fatal(err)
 		}
 		exchange(t, client, c)
 	}
-	if c.updates != 5 || client.updates != 3 {
-		t.Errorf("the client changed its keys %d times, want 5, the server %d times, want 3", c.updates, client.updates)
+	if c.Updates != 5 || client.Updates != 3 {
+		t.Errorf("the client changed its keys %d times, want 5, the server %d times, want 3", c.Updates, client.Updates)
 	}
 	for range 3 {
-		if err := errors.Join(client.update(true), c.update(true)); err != nil {
+		if err := errors.Join(client.Update(true), c.Update(true)); err != nil {
 			t.Fatal(err)
 		}
 		exchange(t, client, c)
 		exchange(t, c, client)
 	}
-	if c.updates != 11 || client.updates != 9 {
-		t.Errorf("the client changed its keys %d times, want 11, the server %d times, want 9", c.updates, client.updates)
+	if c.Updates != 11 || client.Updates != 9 {
+		t.Errorf("the client changed its keys %d times, want 11, the server %d times, want 9", c.Updates, client.Updates)
 	}
 }
 
@@ -97,7 +98,7 @@ func (c *tap) Write(b []byte) (int, error) {
 // What happens to crypto/tls's records on their way is noticed: nothing of a record that
 // was changed, repeated or exchanged is taken, nor what follows it.
 func TestTampering(t *testing.T) {
-	both(t, func(t *testing.T, _ *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
 		s := server(t, sc)
 		for _, c := range []struct {
 			name   string
@@ -133,10 +134,10 @@ func TestTampering(t *testing.T) {
 			for err == nil {
 				_, err = ch.Read(make([]byte, record.MaxRecord))
 			}
-			var alert errAlert
+			var alert tlstest.ErrAlert
 			refused := errors.As(err, &alert) && alert.Status == record.Refused && alert.Alert == record.BadRecordMAC
-			if ch.opened != c.want || refused != (c.want < 3) {
-				t.Errorf("%s: %d records are taken, want %d; %v", c.name, ch.opened, c.want, err)
+			if ch.Opened != c.want || refused != (c.want < 3) {
+				t.Errorf("%s: %d records are taken, want %d; %v", c.name, ch.Opened, c.want, err)
 			}
 			// The client gets the alert.
 			if refused {
@@ -155,7 +156,7 @@ func readError(c net.Conn) error {
 
 // An end without close_notify is not the client's, wherever it is.
 func TestTruncated(t *testing.T) {
-	both(t, func(t *testing.T, _ *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
 		for _, cut := range []int{0, 1, record.HeaderLen, record.HeaderLen + 1, -1} {
 			cs, ss := sockets(t)
 			tapped := &tap{Conn: cs}
@@ -174,8 +175,8 @@ func TestTruncated(t *testing.T) {
 			if err := cs.CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
-			if n, err := c.Read(make([]byte, record.MaxRecord)); n != 0 || err != io.ErrUnexpectedEOF || c.r.Ended() {
-				t.Errorf("cut after %d bytes: %d, %v, ended %v", cut, n, err, c.r.Ended())
+			if n, err := c.Read(make([]byte, record.MaxRecord)); n != 0 || err != io.ErrUnexpectedEOF || c.R.Ended() {
+				t.Errorf("cut after %d bytes: %d, %v, ended %v", cut, n, err, c.R.Ended())
 			}
 		}
 	})
@@ -183,10 +184,10 @@ func TestTruncated(t *testing.T) {
 
 // crypto/tls's client refuses what was changed on its way to it, and the server hears it.
 func TestClientRefuses(t *testing.T) {
-	both(t, func(t *testing.T, _ *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
 		client, c, _ := connect(t, server(t, sc), cc)
-		out := make([]byte, c.w.Sealed(5))
-		c.w.Seal(c.wa, out, []byte("hello"))
+		out := make([]byte, c.W.Sealed(5))
+		c.W.Seal(c.WA, out, []byte("hello"))
 		out[len(out)-1] ^= 1
 		if _, err := c.Conn.Write(out); err != nil {
 			t.Fatal(err)
@@ -195,7 +196,7 @@ func TestClientRefuses(t *testing.T) {
 			t.Fatal("the client takes it")
 		}
 		_, err := c.Read(make([]byte, record.MaxRecord))
-		var alert errAlert
+		var alert tlstest.ErrAlert
 		if !errors.As(err, &alert) || alert.Status != record.Aborted || alert.Alert != record.BadRecordMAC {
 			t.Errorf("got %v, want the client's bad_record_mac", err)
 		}
@@ -204,10 +205,10 @@ func TestClientRefuses(t *testing.T) {
 
 // crypto/tls's client understands the alerts and the end that the server sends.
 func TestServerEnds(t *testing.T) {
-	both(t, func(t *testing.T, _ *authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
 		for _, a := range []record.Alert{record.CloseNotify, record.UnexpectedMessage} {
 			client, c, _ := connect(t, server(t, sc), cc)
-			if err := c.alert(a); err != nil {
+			if err := c.Alert(a); err != nil {
 				t.Fatal(err)
 			}
 			_, err := client.Read(make([]byte, 10))

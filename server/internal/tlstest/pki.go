@@ -1,4 +1,4 @@
-package handshake
+package tlstest
 
 import (
 	"crypto"
@@ -20,11 +20,11 @@ import (
 	"time"
 )
 
-// authority is a certificate authority for a test.
-type authority struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-	pool *x509.CertPool
+// Authority is a certificate authority for a test.
+type Authority struct {
+	Cert *x509.Certificate
+	Key  crypto.Signer
+	Pool *x509.CertPool
 }
 
 var serial = struct {
@@ -32,7 +32,7 @@ var serial = struct {
 	n int64
 }{}
 
-func template(cn string) *x509.Certificate {
+func Template(cn string) *x509.Certificate {
 	serial.Lock()
 	defer serial.Unlock()
 	serial.n++
@@ -47,26 +47,26 @@ func template(cn string) *x509.Certificate {
 	}
 }
 
-func newAuthority(t testing.TB, cn string) *authority {
+func NewAuthority(t testing.TB, cn string) *Authority {
 	t.Helper()
-	c := template(cn)
+	c := Template(cn)
 	c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
-	key := newKey(t, "ECDSA")
+	key := NewKey(t, "ECDSA")
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &authority{key: key, pool: x509.NewCertPool()}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
+	a := &Authority{Key: key, Pool: x509.NewCertPool()}
+	if a.Cert, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
-	a.pool.AddCert(a.cert)
+	a.Pool.AddCert(a.Cert)
 	return a
 }
 
 var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
-func newKey(t testing.TB, kind string) (key crypto.Signer) {
+func NewKey(t testing.TB, kind string) (key crypto.Signer) {
 	t.Helper()
 	var err error
 	switch kind {
@@ -85,23 +85,23 @@ func newKey(t testing.TB, kind string) (key crypto.Signer) {
 	return key
 }
 
-// issue makes a certificate with a key of a kind; edit may change it.
-func (a *authority) issue(t testing.TB, kind, cn string, edit func(*x509.Certificate)) tls.Certificate {
+// Issue makes a certificate with a key of a kind; edit may change it.
+func (a *Authority) Issue(t testing.TB, kind, cn string, edit func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
-	c := template(cn)
+	c := Template(cn)
 	if edit != nil {
 		edit(c)
 	}
-	key := newKey(t, kind)
-	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, key.Public(), a.key)
+	key := NewKey(t, kind)
+	der, err := x509.CreateCertificate(rand.Reader, c, a.Cert, key.Public(), a.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key}
+	return tls.Certificate{Certificate: [][]byte{der, a.Cert.Raw}, PrivateKey: key}
 }
 
-// files writes a certificate, with its chain, and its key as PEM, and returns where.
-func files(t testing.TB, cert tls.Certificate) (certFile, keyFile string) {
+// Files writes a certificate, with its chain, and its key as PEM, and returns where.
+func Files(t testing.TB, cert tls.Certificate) (certFile, keyFile string) {
 	t.Helper()
 	dir := t.TempDir()
 	var b []byte
@@ -121,9 +121,19 @@ func files(t testing.TB, cert tls.Certificate) (certFile, keyFile string) {
 	return certFile, keyFile
 }
 
-// manyNames has a certificate be larger than a record.
-func manyNames(c *x509.Certificate) {
+// ManyNames has a certificate be larger than a record.
+func ManyNames(c *x509.Certificate) {
 	for i := range 1500 {
 		c.DNSNames = append(c.DNSNames, fmt.Sprintf("host-%d.example.com", i))
 	}
+}
+
+// CAFile writes the authority's certificate.
+func CAFile(t testing.TB, a *Authority) string {
+	t.Helper()
+	f := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(f, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Cert.Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return f
 }

@@ -1,0 +1,181 @@
+package front
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// reply is the front's answer to its Config, and all that it says but for handovers.
+type reply struct {
+	Warnings []string
+	Failed   string `json:",omitempty"` // why it does not serve
+	Usage    bool   // the Config is wrong, as opposed to the system
+}
+
+// maxBoot bounds the messages of the boot, in bytes.
+const maxBoot = 128 << 10
+
+// Process is the front as the process has it that started it.
+type Process struct {
+	PID int
+	// Channel is where handovers come from, and a byte goes to after [Shared.Ask]. It
+	// blocks. Once it is closed the front ends.
+	Channel int
+	Shared  *Shared
+}
+
+// UsageError is why the front refuses its Config. Its text is one line.
+type UsageError string
+
+func (e UsageError) Error() string { return string(e) }
+
+// Launch starts the front as another process: the program exe with argv and env, which
+// calls [Main] with descriptor 3. The listeners are to be closed by the caller, who does
+// not need them any more. What is returned besides is worth a warning each.
+//
+// It is called before any thread is confined. No part of it brings the Go runtime's
+// poller into the process.
+func Launch(exe string, argv, env []string, config Config, listeners []int) (*Process, []string, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the front's channel: %w", err)
+	}
+	p := &Process{Channel: pair[0]}
+	warnings, err := p.launch(pair[1], exe, argv, env, config, listeners)
+	if err != nil {
+		unix.Close(p.Channel)
+		if p.PID != 0 {
+			_, _ = unix.Wait4(p.PID, nil, 0, nil) // its channel is closed, so it ends
+		}
+		return nil, nil, err
+	}
+	return p, warnings, nil
+}
+
+func (p *Process) launch(theirs int, exe string, argv, env []string, config Config, listeners []int) ([]string, error) {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == nil {
+		p.PID, err = syscall.ForkExec(exe, argv, &syscall.ProcAttr{Env: env,
+			Files: []uintptr{uintptr(null), uintptr(null), 2, uintptr(theirs)}})
+		unix.Close(null)
+	}
+	unix.Close(theirs)
+	if err != nil {
+		return nil, fmt.Errorf("starting the front: %w", err)
+	}
+	shared, memory, err := NewShared()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(memory)
+	p.Shared = shared
+	text, err := json.Marshal(config)
+	if err == nil && len(text) > maxBoot {
+		err = unix.EMSGSIZE
+	}
+	if err == nil {
+		err = unix.Sendmsg(p.Channel, text, unix.UnixRights(append([]int{memory}, listeners...)...), nil, unix.MSG_NOSIGNAL)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("starting the front: %w", err)
+	}
+	var r reply
+	if _, err := receive(p.Channel, &r, 0); err != nil {
+		return nil, fmt.Errorf("the front did not start: %w", err)
+	}
+	switch {
+	case r.Usage:
+		return nil, UsageError(r.Failed)
+	case r.Failed != "":
+		return nil, errors.New(r.Failed)
+	}
+	return r.Warnings, nil
+}
+
+// Stop ends the front, and with it whoever receives from the channel, and waits until
+// it has. The channel is the caller's to close, when nobody uses it any more.
+func (p *Process) Stop() (unix.WaitStatus, error) {
+	_ = unix.Shutdown(p.Channel, unix.SHUT_RDWR)
+	var status unix.WaitStatus
+	err := error(unix.EINTR)
+	for err == unix.EINTR {
+		_, err = unix.Wait4(p.PID, &status, 0, nil)
+	}
+	return status, err
+}
+
+// RequestReload asks the front to load the certificates again, and returns the number
+// of the request, for [Shared.Answered].
+func (p *Process) RequestReload() (uint64, error) {
+	n := p.Shared.Ask()
+	return n, unix.Sendto(p.Channel, []byte{0}, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, nil)
+}
+
+// receive receives a message of the boot, with at most so many descriptors.
+func receive(channel int, to any, most int) ([]int, error) {
+	b, oob := make([]byte, maxBoot), make([]byte, unix.CmsgSpace(4*most))
+	n, oobn, flags, _, err := unix.Recvmsg(channel, b, oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	var fds []int
+	if cmsgs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil {
+		for _, c := range cmsgs {
+			more, _ := unix.ParseUnixRights(&c)
+			fds = append(fds, more...)
+		}
+	}
+	switch {
+	case n == 0:
+		return fds, errors.New("the other process ended")
+	case flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0:
+		return fds, errors.New("message too large")
+	}
+	return fds, json.Unmarshal(b[:n], to)
+}
+
+// Main is the front's whole life, in a process that [Launch] started with the channel.
+// It returns the exit status.
+func Main(channel int) int {
+	// What is sent to a group of processes, as by a terminal or a service manager, is
+	// for the other process: when that ends, so does this.
+	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
+	unix.CloseOnExec(channel)
+	f, r := start(channel)
+	text, err := json.Marshal(r)
+	if err == nil {
+		err = unix.Sendmsg(channel, text, nil, nil, unix.MSG_NOSIGNAL)
+	}
+	if f == nil || err != nil || f.Run() != nil {
+		return 1
+	}
+	return 0
+}
+
+// start gets everything ready to serve. Without a Front, the reply says why.
+func start(channel int) (*Front, reply) {
+	var config Config
+	fds, err := receive(channel, &config, 1+maxListeners)
+	if err == nil && len(fds) == 0 {
+		err = errors.New("there is no memory")
+	}
+	var shared *Shared
+	if err == nil {
+		shared, err = MapShared(fds[0])
+		unix.Close(fds[0])
+	}
+	if err != nil {
+		return nil, reply{Failed: "the front's start: " + err.Error()}
+	}
+	f, warnings, err := Open(config, fds[1:], channel, shared)
+	if err == nil {
+		return f, reply{Warnings: warnings}
+	}
+	var usage *ConfigError
+	return nil, reply{Failed: err.Error(), Usage: errors.As(err, &usage)}
+}

@@ -356,24 +356,7 @@ func (s *Server) wait(signals <-chan os.Signal) {
 		}
 		break
 	}
-	s.stopping.Store(true)
-	unix.Close(s.wakeEnd)
-	if s.logger != nil {
-		s.logger.wake()
-	}
-	for range 120 {
-		done := s.logger == nil || s.logger.stopped.Load()
-		for _, w := range s.workers {
-			done = done && w.done.Load()
-		}
-		for _, u := range s.udps {
-			done = done && !u.busy.Load()
-		}
-		if done {
-			break
-		}
-		sys.Nap(10_000)
-	}
+	s.end()
 	if graceful && s.file != nil {
 		s.saveMemoryFile()
 	}

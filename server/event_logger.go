@@ -6,6 +6,7 @@ import (
 
 	"gomcd/cache"
 	"gomcd/protocol"
+	"gomcd/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +41,6 @@ type logger struct {
 
 	sent, skipped atomic.Uint64
 	base          logCounts // which `stats reset` subtracts
-	stopped       atomic.Bool
 }
 
 const (
@@ -193,9 +193,8 @@ func (l *logger) run() {
 		stopping := l.srv.stopping.Load()
 		active, told := l.round()
 		switch {
-		case stopping && l.workersDone():
+		case stopping && l.srv.ended(sandbox.Worker):
 			l.round()
-			l.stopped.Store(true)
 			return
 		case !active && !stopping:
 			sys.FutexWait(&l.bell, bell)
@@ -209,17 +208,6 @@ func (l *logger) run() {
 		sys.FutexRest(&l.bell, bell, rest)
 		l.resting.Store(false)
 	}
-}
-
-// workersDone says whether the workers have stopped, so that they have nothing
-// more to tell.
-func (l *logger) workersDone() bool {
-	for _, w := range l.srv.workers {
-		if !w.done.Load() {
-			return false
-		}
-	}
-	return true
 }
 
 // round tells the watchers what has happened. It returns whether there are any,

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"gomcd/server/internal/sys"
 	"time"
 
 	"gomcd/cache"
@@ -65,36 +64,20 @@ func (s *Server) beginMemoryFile() error {
 	return nil
 }
 
-// endPatience is how long a thread may take to end before the memory file is
-// given up, in milliseconds.
-const endPatience = 5000
+// storeRoles are the roles of threads that work on the store.
+var storeRoles = []sandbox.Role{sandbox.Worker, sandbox.UDP, sandbox.Housekeeper, sandbox.Acceptor, sandbox.Logger}
 
 // saveMemoryFile leaves the cache to the next server. No thread may be at work
 // on it any more.
 func (s *Server) saveMemoryFile() {
 	err := errors.New("threads did not end in time")
-	for range endPatience {
-		if s.ended() {
-			if s.logger != nil {
-				s.file.Events = s.logger.gid.Load()
-			}
-			err = s.store.Save(time.Now().Unix())
-			break
+	if within(saveBudget, func() bool { return s.ended(storeRoles...) }) {
+		if s.logger != nil {
+			s.file.Events = s.logger.gid.Load()
 		}
-		sys.Nap(1000)
+		err = s.store.Save(time.Now().Unix())
 	}
 	if err != nil {
 		s.say(Warning, "[restart] "+err.Error()+": the next start will be with a clean cache")
 	}
-}
-
-// ended says whether every thread that has to do with the store has ended.
-func (s *Server) ended() bool {
-	for i := range s.threads {
-		t := &s.threads[i]
-		if t.role != sandbox.Reloader && t.role != sandbox.Stderr && !t.ended.Load() {
-			return false
-		}
-	}
-	return true
 }

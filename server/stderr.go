@@ -248,19 +248,8 @@ func (e *stderr) dropped() (n uint64) {
 // missing is how many lines were dropped, or could not be written.
 func (e *stderr) missing() uint64 { return e.dropped() + e.lost.Load() }
 
-// stderrPatience is for how long the end of the server waits until all lines are
-// written, in milliseconds.
-const stderrPatience = 1000
-
 // flush waits until all lines are written, but not for ever.
-func (e *stderr) flush() {
-	for range stderrPatience {
-		if e.idle() {
-			return
-		}
-		sys.Nap(1000)
-	}
-}
+func (e *stderr) flush() { within(linesBudget, e.idle) }
 
 // say is for main: while the server starts a line is written at once, and once it
 // serves as those of all other threads are.

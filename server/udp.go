@@ -40,9 +40,6 @@ const (
 	udpPacket = 1400
 	// udpRequest is how long a datagram of a request can be.
 	udpRequest = 64 << 10
-	// udpPatience is for how long the thread waits for a datagram, and for one
-	// of its own to go, before it looks whether the server stops.
-	udpPatience = 1 // second
 )
 
 // listenUDP opens a UDP socket. SO_REUSEADDR, which memcached sets, would let
@@ -60,9 +57,9 @@ func listenUDP(a ListenAddr) (u *udp, err error) {
 	return u, nil
 }
 
-// limitWaits has calls that wait end after udpPatience.
+// limitWaits has calls that wait end after udpWait.
 func (u *udp) limitWaits() error {
-	wait := unix.Timeval{Sec: udpPatience}
+	wait := unix.NsecToTimeval(int64(udpWait))
 	for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
 		if err := unix.SetsockoptTimeval(u.fd, unix.SOL_SOCKET, option, &wait); err != nil {
 			return err

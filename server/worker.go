@@ -49,7 +49,6 @@ type worker struct {
 	idleScan uint32
 	held     []int32 // connections that wait until their password is looked at
 	release  uint32  // when the first of them is, in milliseconds
-	done     atomic.Bool
 
 	udp  *udp // whose requests these are, nil for connections
 	wire wire // what carries connections that no socket does
@@ -105,7 +104,6 @@ func (w *worker) run() {
 		w.kickIdle()
 	}
 	w.drain()
-	w.done.Store(true)
 }
 
 var tooManyConns = []byte("ERROR Too many open connections\r\n")
@@ -199,10 +197,10 @@ func (w *worker) reap() {
 	}
 }
 
-// drain sends what is owed when the server stops, for up to a second.
+// drain sends what clients are owed when the server stops, for up to drainBudget.
 func (w *worker) drain() {
 	w.finish()
-	for range 100 {
+	within(drainBudget, func() bool {
 		owed := false
 		w.large = largeBudget
 		for fd := w.srv.firstClient; fd < len(w.conns); fd++ {
@@ -217,11 +215,8 @@ func (w *worker) drain() {
 				owed = true
 			}
 		}
-		if !owed {
-			return
-		}
-		sys.Nap(10_000)
-	}
+		return !owed
+	})
 }
 
 // logConn writes a line about a connection, for -vv.

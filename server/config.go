@@ -38,7 +38,7 @@ type Config struct {
 
 	// Store.
 	MemLimit       int64   // -m
-	MaxMemLimit    int64   // -o cache_memlimit_max: what cache_memlimit can raise -m to; 0: twice -m
+	MaxMemLimit    int64   // -o cache_memlimit_max: what cache_memlimit can raise -m to; 0: twice -m, 128 MB at least
 	LockMemory     bool    // -k
 	EvictToFree    bool    // -M clears it
 	UseCAS         bool    // -C clears it
@@ -105,6 +105,10 @@ type Config struct {
 	Malloced       int64    // $T_MEMD_INITIAL_MALLOC, with them: item memory that counts as taken
 }
 
+// leastMaxMemLimit is how far a small server's memory limit can be raised: twice
+// the default -m. It costs address space alone.
+const leastMaxMemLimit = 128 << 20
+
 // maxMemLimit is how far cache_memlimit can raise the memory limit, in bytes.
 // Locked memory is not reserved for it unless that is asked for.
 func (cfg *Config) maxMemLimit() int64 {
@@ -114,7 +118,7 @@ func (cfg *Config) maxMemLimit() int64 {
 	case cfg.LockMemory || cfg.MemoryFile != "":
 		return cfg.MemLimit
 	}
-	return 2 * cfg.MemLimit
+	return max(2*cfg.MemLimit, leastMaxMemLimit)
 }
 
 // ListenAddr is one address to listen on, with the tag and protocol that

@@ -28,6 +28,13 @@ func TestAddressSpace(t *testing.T) {
 	c.Ask("cache_memlimit 300", "OK")
 	c.Ask("cache_memlimit 301", "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust")
 
+	// A small server can grow as well.
+	s = harness.Start(t, harness.Production(), "-m", "3")
+	c = s.Dial(t)
+	for _, mb := range []string{"8", "16", "8", "128"} {
+		c.Ask("cache_memlimit "+mb, "OK")
+	}
+
 	// What cannot be had is given up, unless it was asked for.
 	s = harness.Start(t, harness.Limited(harness.Production(), limit), "-m", "240")
 	s.Dial(t).Ask("cache_memlimit 241", "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust")

@@ -35,7 +35,7 @@ var options = []option{
 			c.cfg.HashPower = n
 			return nil
 		}},
-	{name: "cache_memlimit_max", valued: true, help: "megabytes that the command \"cache_memlimit\" can raise -m to; address space is\nreserved for them (default: twice -m)",
+	{name: "cache_memlimit_max", valued: true, help: "megabytes that the command \"cache_memlimit\" can raise -m to; address space is\nreserved for them (default: twice -m, 128 at least)",
 		set: func(c *command, v string) error {
 			n, ok := strictUint(v)
 			if !ok || n == 0 {

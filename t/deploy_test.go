@@ -61,14 +61,19 @@ func TestSystemdUnit(t *testing.T) {
 	_, line, _ := strings.Cut(string(unit), "ExecStart="+binary+" ")
 	line, _, _ = strings.Cut(line, "\n")
 	flags := strings.Fields(strings.ReplaceAll(line, "$OPTIONS", ""))
-	listen := &flags[slices.Index(flags, "-l")+1]
-	for addr := range strings.SplitSeq(*listen, ",") {
+	const byDefault = "--listen-default="
+	listen := &flags[slices.IndexFunc(flags, func(f string) bool { return strings.HasPrefix(f, byDefault) })]
+	for addr := range strings.SplitSeq(strings.TrimPrefix(*listen, byDefault), ",") {
 		if want := "\nListenStream=" + net.JoinHostPort(addr, "11211") + "\n"; !strings.Contains(string(sockets), want) {
 			t.Errorf("the service listens on %s, the socket unit does not", addr)
 		}
 	}
-	*listen = strings.Join(harness.Loopbacks(), ",") // of those, what there is here
-	harness.Start(t, harness.Production(), flags...)
+	*listen = byDefault + strings.Join(harness.Loopbacks(), ",") // of those, what there is here
+	// OPTIONS counts where it says otherwise: its addresses are all there are.
+	s := harness.Start(t, harness.Production(), append(flags, "-l", "0.0.0.0")...)
+	if got := s.Dial(t).Stats("settings")["inter"]; got != "0.0.0.0" {
+		t.Errorf("OPTIONS=-l 0.0.0.0: it listens on %s", got)
+	}
 }
 
 func TestAppArmorProfile(t *testing.T) {

@@ -13,6 +13,11 @@ import (
 // misuses it is the first that decides on the exit status.
 func (c *command) check() error {
 	cfg := &c.cfg
+	if !c.listenGiven && c.listenDefault != "" {
+		if err := c.addListen(c.listenDefault); err != nil {
+			return err
+		}
+	}
 	if c.napiIDs > cfg.Threads {
 		return usageError(server.ExitUsage, "Number of napi_ids(%d) cannot be greater than number of threads(%d)", c.napiIDs, cfg.Threads)
 	}

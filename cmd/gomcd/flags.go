@@ -31,6 +31,7 @@ type command struct {
 	napiIDs   int      // -N
 
 	portGiven, udpGiven, listenGiven, protocolGiven bool
+	listenDefault                                   string // -l, if it is not given
 	slabSizesGiven, chunkMaxGiven                   bool
 
 	at   string   // the flag that is being read, for warnings

@@ -127,6 +127,8 @@ var accepted = []struct {
 
 	// What memcached does not have.
 	{"--prefix-delimiter=.", func(cfg *server.Config) { cfg.PrefixDelim, cfg.DetailEnabled = '.', true }},
+	{"--listen-default=127.0.0.1", func(cfg *server.Config) { cfg.Inter = "127.0.0.1" }},
+	{"--listen-default=127.0.0.1 -l 0.0.0.0", func(cfg *server.Config) { cfg.Inter = "0.0.0.0" }},
 	{"--sandbox=enforce,worker=audit", func(cfg *server.Config) { cfg.Sandbox = "enforce,worker=audit" }},
 	{"--sandbox=audit -o drop_privileges", func(cfg *server.Config) { cfg.Sandbox = "audit" }},
 	{"--sandbox-allow=worker:getpid --sandbox-allow process:uname", func(cfg *server.Config) {

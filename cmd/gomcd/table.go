@@ -132,6 +132,9 @@ var flags = []flag{
 	{long: configFlag, arg: "<file>", ours: true, help: "read flags from this file, a flag a line, as Debian has them in\n" +
 		"/etc/memcached.conf; what comes later on the command line counts",
 		set: func(*command, string) error { return nil }}, // see separate
+	{long: "listen-default", arg: "<addr>", ours: true, help: "the addresses of -l if it is not given: for a service whose -l\n" +
+		"comes from elsewhere",
+		set: func(c *command, v string) error { c.listenDefault = v; return nil }},
 	{long: "sandbox", arg: "<mode>", ours: true, help: "what happens on a forbidden system call: enforce (default) says\n" +
 		"who did it and ends the process, kill has the kernel end it,\n" +
 		"audit counts it and makes it; off has no filters at all.\n" +

@@ -63,6 +63,7 @@ func (h *Handle) Commit(d *Draft, key []byte, terms Terms) Outcome {
 	if out.Result == Stored {
 		out.CAS = v.CAS()
 		d.ref = 0
+		h.settle(d)
 	}
 	if s.Watched(Stores) {
 		h.tellStored(v, key, it, terms.Mode, &out)
@@ -151,6 +152,7 @@ func (h *Handle) commitJoined(v *View, d *Draft, it *item, terms Terms, out *Out
 	n.flags |= old.flags & flagBinaryKey
 	h.replace(v.b, v.slot, v.ref, old, joined.ref, n, terms.CAS)
 	v.ref, v.it = joined.ref, n
+	h.settle(&joined)
 	h.Discard(d)
 	out.Length, out.Class = length, s.classAndLRU(joined.ref, n)
 	return Stored

@@ -15,6 +15,7 @@ type Draft struct {
 	length  int // of the value when done
 	written int
 	chunk   uint32 // the data chunk being filled, of a large item
+	pledged int64  // see pledge
 }
 
 // Held says whether the draft holds memory.
@@ -39,14 +40,15 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 		total, _ = s.itemSizes(len(key), clientFlags, 3+refsSize+int(largeSize))
 		from = s.classHolding(total, total)
 	}
-	ref := h.take(from, total)
-	if ref == 0 {
+	*d = Draft{hash: hash, length: nbytes}
+	if d.ref = h.take(d, from, total); d.ref == 0 {
 		c := &s.classes[class]
 		c.lock.lock()
 		c.stats[Hot].OutOfMemory++
 		c.lock.unlock()
 		return ErrNoMemory
 	}
+	ref := d.ref
 	it := s.at(ref)
 	it.exptime, it.ticks = exptime, s.stamp()
 	it.size = uint32(len(key))<<keyShift | uint32(s.firstLRU(exptime))<<lruShift
@@ -65,7 +67,6 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 	copy(s.key(ref, it), key)
 	s.setClientFlags(ref, it, clientFlags)
 	it.flags = kind
-	*d = Draft{hash: hash, ref: ref, length: nbytes}
 	return nil
 }
 
@@ -125,11 +126,11 @@ func (h *Handle) addChunk(d *Draft, it *item, left int) bool {
 	size := min(left+int(chunkHeader), int(s.cfg.ChunkMax))
 	// The rest of the value goes to the class where memcached has it: what it
 	// takes there is memory for the next value of the same size.
-	ref := h.take(s.classHolding(size, min(left+memcachedChunk, int(s.cfg.ChunkMax))), size)
+	ref := h.take(d, s.classHolding(size, min(left+memcachedChunk, int(s.cfg.ChunkMax))), size)
 	if ref == 0 && size < int(s.cfg.ChunkMax) {
 		// The small class may have nothing to evict; a full chunk will do.
 		size = int(s.cfg.ChunkMax)
-		ref = h.take(s.classHolding(size, size), size)
+		ref = h.take(d, s.classHolding(size, size), size)
 	}
 	if ref == 0 {
 		return false
@@ -155,12 +156,20 @@ func (h *Handle) Discard(d *Draft) {
 	if d.ref != 0 {
 		h.free(d.ref, h.s.at(d.ref))
 		d.ref = 0
+		h.settle(d)
 	}
 }
 
-// take takes a chunk of class id for size bytes, making room as the LRUs say.
-func (h *Handle) take(id uint8, size int) uint32 {
+// take takes a chunk of class id for size bytes of a draft, making room as the LRUs
+// say.
+func (h *Handle) take(d *Draft, id uint8, size int) uint32 {
+	if !h.admit(d, size) {
+		return 0
+	}
 	ref, evicted := h.makeRoom(id, size, true)
+	if ref == 0 {
+		h.retract(d, size)
+	}
 	if evicted && h.s.tune.Automove.Load() == AutomoveAlways {
 		h.s.StartMove(AnyClass, int(id), true)
 	}

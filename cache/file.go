@@ -214,9 +214,17 @@ func (s *Store) reserveFile() error {
 			f.refuse(err)
 		}
 	}
-	pages, err := f.allocate(int(least), int(least)+int(s.largest))
+	classes := int(s.largest)
+	pages, err := f.allocate(int(least), int(least)+classes)
 	if err != nil {
 		return err
+	}
+	if pages < classes {
+		return fmt.Errorf("memory file %s: there is room for %d pages of 1 MiB, and each of the %d slab classes needs one", f.path, pages, classes)
+	}
+	if most := pages - classes + 1; most < int(least) {
+		f.Tell(fmt.Sprintf("the memory file has room for %d pages of 1 MiB instead of %d: one is kept for each of the %d slab classes, so that items of one class can have no more than %d",
+			pages, int(least)+classes, classes, most))
 	}
 	if s.arena, err = mapFile(f.fd, PageSize, uintptr(pages)*PageSize); err != nil {
 		return err

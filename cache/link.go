@@ -25,7 +25,7 @@ func (h *Handle) linked(ref uint32, it *item, cas uint64) {
 	taken := s.taken(ref, it)
 	h.C.Items++
 	h.C.TotalItems++
-	h.C.Bytes += int64(taken)
+	h.countBytes(taken)
 	h.unreported++
 	s.countSize(taken, 1)
 }
@@ -35,7 +35,7 @@ func (h *Handle) unlinked(ref uint32, it *item) {
 	s := h.s
 	taken := s.taken(ref, it)
 	h.C.Items--
-	h.C.Bytes -= int64(taken)
+	h.countBytes(-taken)
 	h.unreported--
 	s.countSize(taken, -1)
 }

@@ -51,6 +51,9 @@ func (h *Handle) Maintain() uint32 {
 		m.next[id] = *b
 		sleep = min(sleep, *b)
 	}
+	if h.trim() {
+		sleep = minSleep
+	}
 	h.report()
 	m.last = max(sleep, s.leastSleep())
 	return m.last
@@ -60,8 +63,8 @@ func (h *Handle) Maintain() uint32 {
 // memory to take, for then nothing is evicted and the order of the LRUs can
 // wait.
 func (s *Store) leastSleep() uint32 {
-	limit := s.memLimit.Load()
-	if limit != 0 && s.malloced.Load() > limit-limit/8 {
+	most := s.mayTake()
+	if s.malloced.Load() > most-most/8 {
 		return minSleep
 	}
 	return easySleep

@@ -560,11 +560,18 @@ func TestFileIsRefused(t *testing.T) {
 	// Where there is no room: at the start, in words, not later by a signal.
 	m = fresh()
 	limitFileSize(t, 4<<20, func() { refused(m, "there is no room for 8388608 bytes") })
-	// With room for less than a page for each class, it takes what there is.
-	limitFileSize(t, 10<<20, func() { s, _ = m.start() })
-	if n := len(s.pages) - 1; n != 10 {
+	limitFileSize(t, 10<<20, func() { refused(m, "there is room for 10 pages of 1 MiB, and each of the 39 slab classes needs one") })
+	// With room for less than -m and a page for each class, it takes what there is.
+	limitFileSize(t, 41<<20, func() { s, _ = m.start() })
+	if n := len(s.pages) - 1; n != 41 {
 		t.Errorf("%d pages", n)
 	}
+	if len(m.said) != 2 {
+		t.Fatalf("it says %q", m.said)
+	}
+	m.said = m.said[1:] // behind that there is no metadata
+	m.says("^the memory file has room for 41 pages of 1 MiB instead of 47: one is kept for each of the 39 slab classes, so that items of one class can have no more than 3$")
+	storesEverySize(t, s, m.handle(s))
 	fillMixed(m.handle(s), rand.New(rand.NewPCG(1, 1)), 3000)
 	before := content(s)
 	m.stop(s)
@@ -579,6 +586,26 @@ func TestFileIsRefused(t *testing.T) {
 		if got := noSpace(err, 1); !errors.Is(got, err) {
 			t.Errorf("%v became %v", err, got)
 		}
+	}
+}
+
+// storesEverySize fills the memory with small items, and then stores one of each
+// slab class.
+func storesEverySize(t *testing.T, s *Store, h *Handle) {
+	t.Helper()
+	for i := range 200_000 {
+		h.put(fmt.Sprint("key", i), nil, 0, 0, Terms{})
+	}
+	refused := 0
+	for id := 1; id <= s.Largest(); id++ {
+		key := fmt.Sprint("class", id)
+		value := make([]byte, int(s.classes[id].size)-int(s.memcachedHeader)-len(key))
+		if out, err := h.put(key, value, 0, 0, Terms{}); err != nil || out.Result != Stored || int(out.Class&classMask) != id {
+			refused++
+		}
+	}
+	if refused > 0 {
+		t.Errorf("values of %d of %d classes are refused", refused, s.Largest())
 	}
 }
 

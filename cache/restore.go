@@ -285,7 +285,7 @@ func (r *restorer) item(ref uint32, it *item, b *bin) error {
 	r.items++
 	r.h.C.Items++
 	r.h.C.TotalItems++
-	r.h.C.Bytes += int64(taken)
+	r.h.countBytes(taken)
 	r.h.unreported++
 	r.h.report()
 	s.countSize(taken, 1)

@@ -1,5 +1,7 @@
 package cache
 
+import "math"
+
 // class is one slab class: chunks cut from pages, and the LRUs of the items in
 // them. Everything in it is under its lock.
 type class struct {
@@ -37,6 +39,14 @@ type list struct {
 	head, tail uint32
 	count      uint32
 	bytes      uint64
+}
+
+// bytes is the size of the items of the locked class.
+func (c *class) bytes() (n uint64) {
+	for i := range c.lru {
+		n += c.lru[i].bytes
+	}
+	return n
 }
 
 // page says whom a page belongs to, and what comes after it in its class.
@@ -80,6 +90,7 @@ func (s *Store) initClasses() {
 		}
 	}
 	s.largest = uint8(id)
+	s.pageless.Store(uint32(id))
 	c := &s.classes[id]
 	c.size, c.per = uint32(chunkMax), uint32(PageSize/chunkMax)
 	c.setOneBin()
@@ -134,7 +145,8 @@ func (s *Store) step(b *bin) uint32 { return b.size >> s.granuleShift }
 
 // addPage gives the locked class a page: a spare one, or one never used while
 // that stays below the limit. A class's first page is granted over the limit,
-// so that no size of item is shut out.
+// and the arena keeps a page for each class that has none, so that no size of item
+// is shut out.
 func (s *Store) addPage(id uint8) bool {
 	c := &s.classes[id]
 	s.poolLock.lock()
@@ -163,7 +175,9 @@ func (s *Store) listPage(c *class, n uint32) {
 		c.firstPage = n
 	}
 	c.lastPage = n
-	c.pages++
+	if c.pages++; c.pages == 1 {
+		s.pageless.Add(^uint32(0)) // a class does not lose its last page
+	}
 }
 
 // appendPage puts page n, which belongs to the locked class, at the end of its
@@ -195,6 +209,10 @@ func (s *Store) nextFresh(c *class) bool {
 
 // takePage takes a page from the pool or the arena. The caller holds poolLock.
 func (s *Store) takePage(first bool) uint32 {
+	left := uint32(len(s.pages)) - s.nextPage + s.returns + s.spares
+	if !first && left <= s.pageless.Load() {
+		return 0
+	}
 	if n := s.spare; n != 0 {
 		s.spare = s.pages[n].next
 		s.spares--
@@ -243,8 +261,15 @@ func (s *Store) returnPages() {
 	}
 }
 
-// full says whether all the memory that the limit allows is taken.
-func (s *Store) full() bool {
+// mayTake is how many bytes of pages there are to take: the limit, or without those
+// that are kept for classes that have none, what there is.
+func (s *Store) mayTake() int64 {
 	limit := s.memLimit.Load()
-	return limit != 0 && s.malloced.Load() >= limit
+	if limit == 0 {
+		limit = math.MaxInt64
+	}
+	return min(limit, int64(len(s.pages)-1-int(s.pageless.Load()))*PageSize)
 }
+
+// full says whether all of that is taken.
+func (s *Store) full() bool { return s.malloced.Load() >= s.mayTake() }

@@ -105,10 +105,8 @@ func (s *Store) ClassInfo(id int, info *ClassInfo) {
 	c := &s.classes[id]
 	now := s.Now()
 	c.lock.lock()
-	var requested uint64
 	for i := range c.lru {
 		l := &c.lru[i]
-		requested += l.bytes
 		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes}
 		if l.tail != 0 {
 			info.LRU[i].Age = age(now, s.at(l.tail).accessed())
@@ -121,7 +119,7 @@ func (s *Store) ClassInfo(id int, info *ClassInfo) {
 		info.Pages++
 		chunks, used = chunks+c.leavingChunks, used+c.leavingChunks
 	}
-	info.describe(c, chunks, used, requested)
+	info.describe(c, chunks, used, c.bytes())
 	c.lock.unlock()
 }
 

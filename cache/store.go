@@ -33,9 +33,13 @@ type Store struct {
 	spares   uint32
 	returned uint32 // list of pages that a lower memory limit took away
 	returns  uint32
-	given    uint32 // how often a page was given to a class
+	given    uint32        // how often a page was given to a class
+	pageless atomic.Uint32 // classes that have no page yet
 	memLimit atomic.Int64
 	malloced atomic.Int64
+
+	bytes   atomic.Int64 // of linked items, but for byteSlack of each thread
+	pledged atomic.Int64 // of drafts
 
 	tune Tunables
 	// watched is a set of Events. Nobody writes it for as long as nobody comes
@@ -104,6 +108,7 @@ type Handle struct {
 	observer Observer
 	// unreported counts linked items that the table was not told of yet.
 	unreported int64
+	told       int64 // of C.Bytes, what Store.bytes has
 	// deferred lists items to be freed when no class is locked.
 	deferred uint32
 }

@@ -268,7 +268,7 @@ func (h *Handle) supplant(c *class, slot *uint64, ref uint32, it *item, to uint3
 	if from, taken := s.taken(ref, it), s.taken(to, n); taken != from {
 		// There was only a larger chunk, or it came free since.
 		l.bytes += uint64(taken - from)
-		h.C.Bytes += int64(taken - from)
+		h.countBytes(taken - from)
 		s.countSize(from, -1)
 		s.countSize(taken, 1)
 	}

@@ -206,6 +206,7 @@ func (v *View) put(d *Draft, cas uint64) bool {
 		h.Discard(d)
 		return false
 	}
+	h.settle(d)
 	v.ref, v.it = d.ref, it
 	return true
 }

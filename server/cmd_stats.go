@@ -33,6 +33,16 @@ func (s *snapshot) take(st *cache.Store) {
 	}
 }
 
+// bytes is the size of all items. The store keeps it within the memory limit; but each
+// thread's part was read at another moment, and with -M a limit that was lowered finds
+// more.
+func (s *snapshot) bytes() int64 {
+	if s.mem.Limit == 0 {
+		return s.Bytes
+	}
+	return min(s.Bytes, s.mem.Limit)
+}
+
 func sum(v []uint64) (n uint64) {
 	for _, x := range v {
 		n += x
@@ -176,10 +186,7 @@ var generalStats = []stat{
 	num("log_watchers", func(w *worker, _ *snapshot) uint64 { return w.srv.watchers() }),
 	always("unexpected_napi_ids", "0"),
 	always("round_robin_fallback", "0"),
-	// The first page of a class is given beyond the limit if need be, as in
-	// memcached, and items fill pages more tightly: clients that compare the two
-	// numbers take more than all for a fault.
-	num("bytes", func(w *worker, s *snapshot) uint64 { return uint64(min(s.Bytes, w.store.MemLimit())) }),
+	num("bytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.bytes()) }),
 	num("curr_items", func(_ *worker, s *snapshot) uint64 { return uint64(s.Items) }),
 	num("total_items", func(_ *worker, s *snapshot) uint64 { return s.TotalItems }),
 	num("slab_global_page_pool", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.SparePages) }),

@@ -316,3 +316,39 @@ func TestMemoryFileRefused(t *testing.T) {
 		t.Errorf("status %d, and it says %q", code, said)
 	}
 }
+
+// TestMemoryFileSharesWhatThereIs has a memory file on a file system with room for
+// little more than -m: full of one size, it stores every other. memcached does so too.
+func TestMemoryFileSharesWhatThereIs(t *testing.T) {
+	for _, k := range harness.Kinds() {
+		for _, room := range []int{65, 80} {
+			dir := harness.TempDir(t)
+			if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=1777", room)); err != nil {
+				t.Skip("this needs the right to mount a file system: ", err)
+			}
+			t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+			s := startOn(t, k, filepath.Join(dir, "memory"))
+			if k.Gomcd {
+				harness.Eventually(t, "the start says what is missing", func() bool {
+					return strings.Contains(s.Stderr(), fmt.Sprintf(" pages of 1 MiB instead of %d: one is kept for each of the 39 slab classes", 64+39))
+				})
+			}
+			c := s.Dial(t)
+			mustStore(t, c, 800_000, func(i int) (string, int, int) { return fmt.Sprint("key:", i), 0, 40 })
+			if c.Stats("")["evictions"] == "0" {
+				t.Errorf("%s: there is room left", k.Name)
+			}
+			stored, sizes := 0, 0
+			for size := 10; size < 1_000_000; size += 1 + size/4 {
+				c.Send("set size%d 0 0 %d\n%s\n", size, size, strings.Repeat("x", size))
+				if sizes++; c.Line() == "STORED" {
+					stored++
+				}
+			}
+			if stored != sizes {
+				t.Errorf("%s on %d MB: %d of %d sizes stored", k.Name, room, stored, sizes)
+			}
+			end(t, s, syscall.SIGTERM)
+		}
+	}
+}

@@ -68,8 +68,7 @@ func startTrap(name, linePrefix string, syslogFD int, audit bool) error {
 func startReporter(syslogFD int) error {
 	started := make(chan error)
 	var between int
-	go func() {
-		runtime.LockOSThread()
+	go onThreadThatEnds(func() {
 		between = unix.Gettid()
 		err := OwnDescriptors(syslogFD)
 		if err == nil {
@@ -78,7 +77,7 @@ func startReporter(syslogFD int) error {
 			}
 		}
 		started <- err
-	}()
+	})
 	if err := <-started; err != nil {
 		return fmt.Errorf("sandbox: starting the reporter: %w", err)
 	}
@@ -87,6 +86,23 @@ func startReporter(syslogFD int) error {
 		unix.Close(syslogFD)
 	}
 	return nil
+}
+
+// onThreadThatEnds locks the calling goroutine, which ends with f, to its thread, so that
+// the thread ends too. The main thread would not, so another does it then.
+func onThreadThatEnds(f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		f()
+		return
+	}
+	done := make(chan bool)
+	go func() {
+		onThreadThatEnds(f)
+		close(done)
+	}()
+	<-done
+	runtime.UnlockOSThread()
 }
 
 // awaitEnd waits until the kernel has no such thread any more. What a thread

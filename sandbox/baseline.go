@@ -13,16 +13,7 @@ import (
 // each of those has, and what the boot itself takes to put them on and to read
 // them back.
 func baseline(p Params) Profile {
-	rules := []Rule{
-		AllowIf("seccomp", "threads enter their roles: a filter can only take more away",
-			Is(0, unix.SECCOMP_SET_MODE_FILTER, "SECCOMP_SET_MODE_FILTER"), Is(1, 0, "no flags")),
-		AllowIf("tgkill", "main has the Go runtime's threads seal themselves",
-			Is(0, uint64(p.PID), fmt.Sprintf("own pid %d", p.PID)), Is(2, sealSignal, "SIGRTMAX")),
-	}
-	const proof = "main reads back which filters each thread has"
-	rules = append(rules, inClients(p, "openat", proof, Without(2, unix.O_ACCMODE|unix.O_CREAT|unix.O_TRUNC, "only to read"))...)
-	rules = append(rules, inClients(p, "getdents64", proof)...)
-	rules = append(rules, inClients(p, "pread64", proof)...)
+	rules := bootRules(p)
 	rules = append(rules,
 		// What roles need.
 		Allow(epollWait(), "workers and the acceptor wait"),
@@ -37,6 +28,20 @@ func baseline(p Params) Profile {
 		}
 	}
 	return Profile{Role: Process, Rules: rules}
+}
+
+// bootRules are what the boot takes to put filters on and to read them back.
+func bootRules(p Params) []Rule {
+	rules := []Rule{
+		AllowIf("seccomp", "threads enter their roles: a filter can only take more away",
+			Is(0, unix.SECCOMP_SET_MODE_FILTER, "SECCOMP_SET_MODE_FILTER"), Is(1, 0, "no flags")),
+		AllowIf("tgkill", "main has the Go runtime's threads seal themselves",
+			Is(0, uint64(p.PID), fmt.Sprintf("own pid %d", p.PID)), Is(2, sealSignal, "SIGRTMAX")),
+	}
+	const proof = "main reads back which filters each thread has"
+	rules = append(rules, inClients(p, "openat", proof, Without(2, unix.O_ACCMODE|unix.O_CREAT|unix.O_TRUNC, "only to read"))...)
+	rules = append(rules, inClients(p, "getdents64", proof)...)
+	return append(rules, inClients(p, "pread64", proof)...)
 }
 
 // covered says whether the rules contain an equal one, or one for the call

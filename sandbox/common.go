@@ -52,9 +52,14 @@ func closeClients(p Params) []Rule {
 // comparison would look at 64 bits and the kernel only at 32, so that a large
 // number could stand for a small one; blocks of powers of two fix every bit.
 func inClients(p Params, call, reason string, more ...Cond) []Rule {
+	return clientsIn(0, p, call, reason, more...)
+}
+
+// clientsIn is inClients for descriptors in another argument.
+func clientsIn(arg uint, p Params, call, reason string, more ...Cond) []Rule {
 	var rules []Rule
 	for from := uint64(p.FirstClientFD); from < uint64(p.EndClientFD); from *= 2 {
-		block := Cond{Arg: 0, Mask: ^(from - 1), Value: from, Text: fmt.Sprintf("%d..%d", from, 2*from-1)}
+		block := Cond{Arg: arg, Mask: ^(from - 1), Value: from, Text: fmt.Sprintf("%d..%d", from, 2*from-1)}
 		rules = append(rules, AllowIf(call, reason, append([]Cond{block}, more...)...))
 	}
 	return rules

@@ -5,9 +5,9 @@
 // conditions on its arguments, and the reason why it is there. The tables of
 // this server's roles are in acceptor.go, worker.go, housekeeper.go, udp.go,
 // logger.go, stderr.go, reloader.go, reporter.go, runtime.go and baseline.go,
-// what every thread with a role needs besides in common.go, and what only some
-// builds and options add in greentea.go, overlay_race.go and
-// overlay_test_privileges.go; reviewing the sandbox means reading those files.
+// those of TLS in front.go and doorman.go, what every thread with a role needs
+// besides in common.go, and what only some builds and options add in greentea.go,
+// overlay_race.go and overlay_test_privileges.go; reviewing the sandbox means reading those files.
 // compile.go turns a profile into a BPF program with libseccomp, install.go
 // gives it to the kernel.
 //

@@ -28,7 +28,13 @@ const (
 	Reloader    Role = "reloader" // with -Y only
 )
 
-// Roles lists them all, the baseline first.
+// The roles of TLS. Front is of all threads of another process: see [FrontProfiles].
+const (
+	Front   Role = "front"
+	Doorman Role = "doorman"
+)
+
+// Roles lists the roles of a server, the baseline first.
 var Roles = []Role{Process, Runtime, Acceptor, Worker, Housekeeper, UDP, Logger, Stderr, Reporter, Reloader}
 
 // Mode is what happens on a call that no rule allows.

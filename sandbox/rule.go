@@ -140,6 +140,11 @@ type Params struct {
 	// MemoryFD and MetadataFD are the memory file and its metadata, which main
 	// writes at the end; 0 without -e.
 	MemoryFD, MetadataFD int
+	// ChannelFD is the socket between the front and the process that serves, and
+	// CertificateNamesAt where the names of the files are that the front may read
+	// (see [PinName]); none without TLS.
+	ChannelFD          int
+	CertificateNamesAt []int
 	// SyslogFD is a connected datagram socket that violations are told to as
 	// well, or -1. [New] gives it to the reporter and closes it for all others.
 	SyslogFD int
@@ -181,7 +186,11 @@ func (p Params) HasRole(r Role) bool {
 // and of each role, with the overlays that were asked for.
 func Profiles(p Params) []Profile {
 	profiles := append([]Profile{baseline(p), runtimeThreads(p)}, roles(p)...)
-	profiles = append(profiles, reporter(p))
+	return overlaid(p, append(profiles, reporter(p)))
+}
+
+// overlaid adds to profiles the overlays that were asked for.
+func overlaid(p Params, profiles []Profile) []Profile {
 	for i := range profiles {
 		profile := &profiles[i]
 		for _, r := range raceRules() {

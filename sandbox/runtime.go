@@ -28,10 +28,29 @@ const madvGuardInstall = 102
 // It is the seal of the process. What the boot needed, no thread may do any more
 // (see baseline), and what main does at the end is pinned to its object.
 func runtimeThreads(p Params) Profile {
+	rules := append(goThreads(p), readsOwnStatus(p),
+		AllowIf("close", "main stops the threads: the end of a pipe that all of them watch",
+			Is(0, uint64(p.WakeFD), fmt.Sprintf("the end %d", p.WakeFD))))
+	if p.PIDDirFD >= 0 {
+		rules = append(rules, pidFile(p)...)
+	}
+	if p.MetadataFD > 0 {
+		rules = append(rules, memoryFile(p)...)
+	}
+	return Profile{Role: Runtime, Rules: append(rules, preemptRules(p)...)}
+}
+
+// readsOwnStatus is how who seals the process reads back that it is confined itself.
+func readsOwnStatus(p Params) Rule {
+	return AllowIf("pread64", "main reads back that it is confined itself", Is(0, uint64(p.StatusFD), fmt.Sprintf("its own status %d", p.StatusFD)))
+}
+
+// heapRules are what a thread needs that allocates memory of the Go heap.
+func heapRules() []Rule {
 	// Names of files that the filters allow by their address are in pages of the
 	// lowest 4 MiB (see PinName), which nothing here can exchange or change.
 	const mapping = "the Go heap and thread stacks grow; never executable, never a file"
-	rules := []Rule{
+	return []Rule{
 		AllowIf("mmap", mapping, Without(2, unix.PROT_EXEC, "no PROT_EXEC"),
 			Only(3, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, unix.MAP_NORESERVE|unix.MAP_STACK,
 				"MAP_PRIVATE|MAP_ANONYMOUS, maybe MAP_NORESERVE, MAP_STACK")),
@@ -53,10 +72,16 @@ func runtimeThreads(p Params) Profile {
 		AllowIf("prctl", "the Go runtime names its memory",
 			Is(0, unix.PR_SET_VMA, "PR_SET_VMA"), Is(1, unix.PR_SET_VMA_ANON_NAME, "PR_SET_VMA_ANON_NAME")).
 			unseen("only where the kernel has CONFIG_ANON_VMA_NAME"),
+	}
+}
 
+// goThreads are what the Go runtime's threads need, for whatever goroutines do: memory,
+// other threads, and its poller.
+func goThreads(p Params) []Rule {
+	rules := append(heapRules(),
 		AllowIf("clone", "the Go runtime starts a thread; no process, no namespace",
 			Only(0, threadFlags, threadFlagsMaybe, "exactly the flags of a thread")),
-		{Call: "clone3", Errno: unix.ENOSYS, Reason: "its flags are in memory, out of a filter's sight: libc falls back to clone",
+		Rule{Call: "clone3", Errno: unix.ENOSYS, Reason: "its flags are in memory, out of a filter's sight: libc falls back to clone",
 			Stays: "the filter itself answers it"},
 		Allow("set_robust_list", "libc starts a thread"),
 		Allow("rseq", "libc starts a thread").unseen("only with glibc, from 2.35 on"),
@@ -72,7 +97,7 @@ func runtimeThreads(p Params) Profile {
 		Allow("nanosleep", "the Go runtime's monitor (sysmon) sleeps between two looks at the other threads"),
 		Allow("rt_sigreturn", "a signal to the process has been handled"),
 		Allow("exit_group", "the process ends"),
-	}
+	)
 	for _, r := range threadRules() {
 		if !covered(rules, r) {
 			rules = append(rules, r)
@@ -85,23 +110,18 @@ func runtimeThreads(p Params) Profile {
 			AllowIf("read", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))).unseen(twoTimers),
 			AllowIf("write", timers, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))).unseen(twoTimers))
 	}
-	rules = append(rules,
-		AllowIf("pread64", "main reads back that it is confined itself", Is(0, uint64(p.StatusFD), fmt.Sprintf("its own status %d", p.StatusFD))),
-		AllowIf("close", "main stops the threads: the end of a pipe that all of them watch",
-			Is(0, uint64(p.WakeFD), fmt.Sprintf("the end %d", p.WakeFD))))
-	if p.PIDDirFD >= 0 {
-		rules = append(rules, pidFile(p)...)
+	return rules
+}
+
+// preemptRules are what a binary needs that was built without asyncpreemptoff.
+func preemptRules(p Params) []Rule {
+	if !p.AsyncPreempt {
+		return nil
 	}
-	if p.MetadataFD > 0 {
-		rules = append(rules, memoryFile(p)...)
-	}
-	if p.AsyncPreempt {
-		rules = append(rules, Rule{Call: "tgkill", Feature: "built without asyncpreemptoff",
-			Reason: "the Go runtime interrupts its own threads",
-			When:   []Cond{Is(0, uint64(p.PID), "own pid"), Is(2, uint64(unix.SIGURG), "SIGURG")}},
-			Rule{Call: "getpid", Feature: "built without asyncpreemptoff", Reason: "the Go runtime interrupts its own threads"})
-	}
-	return Profile{Role: Runtime, Rules: rules}
+	return []Rule{{Call: "tgkill", Feature: "built without asyncpreemptoff",
+		Reason: "the Go runtime interrupts its own threads",
+		When:   []Cond{Is(0, uint64(p.PID), "own pid"), Is(2, uint64(unix.SIGURG), "SIGURG")}},
+		{Call: "getpid", Feature: "built without asyncpreemptoff", Reason: "the Go runtime interrupts its own threads"}}
 }
 
 // pidFile is what removing the pid file takes. Its name is in memory, out of a

@@ -38,8 +38,8 @@ func New(p Params) (*Sandbox, error) { return NewOf(p, Profiles(p)) }
 
 // NewOf compiles profiles, installs the handler for violations and starts the
 // thread that tells of them. One profile must be that of Process, and allow
-// what the others do and what [Sandbox.Seal] needs; without one of Runtime,
-// threads without a role stay with that of Process. With the default mode off it does nothing, and neither
+// what the others do and what [Sandbox.Seal] needs; without one of Runtime
+// or Front, threads without a role stay with that of Process. With the default mode off it does nothing, and neither
 // do the other steps.
 func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	s := &Sandbox{params: p, off: p.Modes.Default == Off, programs: map[Role]*Program{}, profiles: map[Role]Profile{}}
@@ -88,10 +88,19 @@ func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	if err := startTrap(p.Name, p.LinePrefix, p.SyslogFD, s.Mode(Process) == Audit); err != nil {
 		return nil, err
 	}
-	if seal, ok := s.programs[Runtime]; ok {
+	if seal, ok := s.programs[s.sealRole()]; ok {
 		return s, prepareSeal(seal, p.PID)
 	}
 	return s, nil
+}
+
+// sealRole is the role of threads without one of their own once the boot is over: that of
+// all threads, in the front.
+func (s *Sandbox) sealRole() Role {
+	if _, ok := s.profiles[Front]; ok {
+		return Front
+	}
+	return Runtime
 }
 
 // InstallBaseline puts the baseline on every thread of the process. It is the

@@ -36,13 +36,13 @@ func (s *Sandbox) Seal(ready func() error) ([]Proof, error) {
 	if err := ready(); err != nil {
 		return all, err
 	}
-	seal := s.programs[Runtime]
+	seal := s.programs[s.sealRole()]
 	if seal == nil {
 		s.proven = all
 		return all, nil
 	}
-	s.threads[0].role = Runtime
-	defaultTrap(Runtime, seal.Mode == Audit)
+	s.threads[0].role = s.sealRole()
+	defaultTrap(s.sealRole(), seal.Mode == Audit)
 	if err := seal.Install(); err != nil {
 		return all, err
 	}
@@ -67,7 +67,7 @@ func (s *Sandbox) Seal(ready func() error) ([]Proof, error) {
 // creator was not sealed then; so two lists in a row in which every thread is
 // confined say that there is no other.
 func (s *Sandbox) sealOthers() ([]Proof, error) {
-	seal := s.programs[Runtime] != nil
+	seal := s.programs[s.sealRole()] != nil
 	if seal {
 		openSeal(true)
 		defer openSeal(false)
@@ -83,7 +83,7 @@ func (s *Sandbox) sealOthers() ([]Proof, error) {
 		}
 		open := s.open(all, seal)
 		if errno := sealErrno(); errno != 0 {
-			return all, fmt.Errorf("sandbox: installing the filter of role %s: %w", Runtime, explain(errno))
+			return all, fmt.Errorf("sandbox: installing the filter of role %s: %w", s.sealRole(), explain(errno))
 		}
 		if len(open) == 0 {
 			if closed++; closed == 2 {

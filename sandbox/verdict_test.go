@@ -111,7 +111,7 @@ func init() {
 		runtime.LockOSThread()
 		must(NoNewPrivileges())
 		var profile Profile
-		for _, p := range Profiles(o.params()) {
+		for _, p := range tlsProfiles(o.params()) {
 			if p.Role == Role(o.Role) {
 				profile = p
 			}
@@ -175,7 +175,7 @@ func TestEveryCall(t *testing.T) {
 		"everything":      {Kind: everything},
 	} {
 		for _, mode := range []string{"enforce", "kill", "audit"} {
-			for _, role := range Roles {
+			for _, role := range append([]Role{Front, Doorman}, Roles...) {
 				o := variant
 				o.Modes, o.Role = mode, string(role)
 				t.Run(fmt.Sprintf("%s/%s/%s", role, mode, name), func(t *testing.T) {
@@ -192,6 +192,11 @@ func TestEveryCall(t *testing.T) {
 			}
 		}
 	}
+}
+
+// tlsProfiles are those of both processes; the baseline is the cache's.
+func tlsProfiles(p Params) []Profile {
+	return append(append(Profiles(p), DoormanProfile(p)), FrontProfiles(p)...)
 }
 
 // everything is the kind of options that turn every option on.

@@ -1,0 +1,63 @@
+package sandbox
+
+import (
+	"bytes"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What the process with the private key and the doorman may call, by name: a change of
+// what is allowed is a change here.
+func TestTLSProfileCalls(t *testing.T) {
+	if runtime.GOARCH != "amd64" || raceRules() != nil {
+		t.Skip("the names are those of a plain build for amd64")
+	}
+	p := testParams(options{})
+	p.ChannelFD, p.CertificateNamesAt, p.PollFD, p.EventFD = 21, []int{1 << 20}, 22, 23
+	const thread = "clock_gettime exit_group futex nanosleep restart_syscall rt_sigreturn sched_yield write "
+	const heap = "madvise mmap mprotect munmap prctl "
+	for role, calls := range map[Role]string{
+		Front: thread + heap + "accept4 clone close epoll_ctl epoll_pwait fcntl fstat getrandom gettid openat pread64 read recvfrom " +
+			"rseq rt_sigprocmask sendmsg set_robust_list shutdown sigaltstack",
+		Doorman: thread + heap + "close epoll_ctl recvmsg",
+	} {
+		profile := DoormanProfile(p)
+		if role == Front {
+			profile = FrontProfiles(p)[1]
+		}
+		want, got := strings.Fields(calls), profile.Calls()
+		slices.Sort(want)
+		slices.Sort(got)
+		if profile.Role != role || !slices.Equal(got, want) {
+			t.Errorf("role %s:\n got %v\nwant %v", profile.Role, got, want)
+		}
+		for _, r := range profile.Rules {
+			if len(r.When) == 0 && r.Errno == 0 && !slices.Contains(harmless, r.Call) {
+				t.Errorf("role %s: %s is not pinned", role, r.Call)
+			}
+			if r.Reason == "" {
+				t.Errorf("role %s: no reason for %s", role, r.Call)
+			}
+		}
+	}
+	var b bytes.Buffer
+	if err := Print(&b, append(FrontProfiles(p), DoormanProfile(p)), "text"); err != nil || !strings.Contains(b.String(), "role front: ") ||
+		!strings.Contains(b.String(), "sendmsg(arg0: the channel 21, arg2: MSG_NOSIGNAL|MSG_DONTWAIT)") {
+		t.Errorf("%v: %s", err, b.String())
+	}
+}
+
+// The front is never allowed more than its first filter, for both judge a call.
+func TestFrontWithinFirst(t *testing.T) {
+	p := options{Kind: everything}.params()
+	first, front := FrontProfiles(p)[0], FrontProfiles(p)[1]
+	for _, r := range front.Rules {
+		for _, args := range front.attempts(r.Call) {
+			if front.want(r.Call, args, verdictTrap) == verdictAllow && first.want(r.Call, args, verdictTrap) != verdictAllow {
+				t.Errorf("the front may %s %#x, and its first filter forbids it", r.Call, args)
+			}
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"gomcd/sandbox"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -146,10 +148,13 @@ func Main(channel int) int {
 	// for the other process: when that ends, so does this.
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
 	unix.CloseOnExec(channel)
+	if _, err := sandbox.CloseInherited(); err != nil {
+		return 1
+	}
 	f, r := start(channel)
 	text, err := json.Marshal(r)
 	if err == nil {
-		err = unix.Sendmsg(channel, text, nil, nil, unix.MSG_NOSIGNAL)
+		err = unix.Sendmsg(channel, text, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 	}
 	if f == nil || err != nil || f.Run() != nil {
 		return 1
@@ -174,7 +179,10 @@ func start(channel int) (*Front, reply) {
 	}
 	f, warnings, err := Open(config, fds[1:], channel, shared)
 	if err == nil {
-		return f, reply{Warnings: warnings}
+		var more []string
+		if more, err = f.confine(); err == nil {
+			return f, reply{Warnings: append(warnings, more...)}
+		}
 	}
 	var usage *ConfigError
 	return nil, reply{Failed: err.Error(), Usage: errors.As(err, &usage)}

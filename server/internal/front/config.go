@@ -30,7 +30,7 @@ type Config struct {
 	Handshakes int           // at once
 	Waiting    int           // connections that wait for the receiver
 
-	UID, GID int // whom to become once the files are loaded; UID -1 keeps the user
+	Confinement Confinement
 }
 
 // Format is a format of the private key, as memcached numbers them.
@@ -79,7 +79,7 @@ func Defaults() Config {
 	return Config{
 		KeyFormat: PEM, MinVersion: 2,
 		Deadline: 10 * time.Second, Grace: 250 * time.Millisecond, Handshakes: 1024, Waiting: 256,
-		UID: -1,
+		Confinement: Confinement{UID: -1},
 	}
 }
 

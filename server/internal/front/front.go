@@ -160,11 +160,7 @@ func (f *Front) Run() error {
 	}
 	running.Go(f.rotate)
 	f.end(f.listen())
-	for _, l := range f.listeners {
-		l.Close()
-	}
 	running.Wait()
-	f.channel.Close()
 	return f.err
 }
 
@@ -173,7 +169,11 @@ func (f *Front) end(err error) {
 	f.once.Do(func() {
 		f.err = err
 		close(f.done)
-		_ = f.channel.SetDeadline(time.Now()) // ends whoever waits for it
+		// Who waits for them goes on. They are closed by the end of the process.
+		_ = f.channel.SetDeadline(time.Now())
+		for _, l := range f.listeners {
+			_ = l.SetDeadline(time.Now())
+		}
 	})
 }
 
@@ -259,7 +259,7 @@ func (f *Front) accept(l *listener) {
 			fd, from, err = syscall.Accept4(int(at), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 			return err != unix.EAGAIN
 		}) != nil {
-			return // it was closed
+			return // the front ends
 		}
 		switch err {
 		case nil:

@@ -2,12 +2,14 @@ package front
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,13 +23,36 @@ import (
 const frontEnv = "GOMCD_TEST_FRONT"
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(frontEnv) {
+	what, call, _ := strings.Cut(os.Getenv(frontEnv), ":")
+	switch what {
 	case "front":
 		os.Exit(Main(3))
 	case "cache":
-		os.Exit(cache())
+		os.Exit(cache(configArgument()))
+	case "attack":
+		os.Exit(attacked(call))
+	case "attacker":
+		os.Exit(attacker(configArgument(), call))
 	}
 	os.Exit(m.Run())
+}
+
+// configArgument is the configuration in the argument of this process.
+func configArgument() (config Config) {
+	if err := json.Unmarshal([]byte(os.Args[1]), &config); err != nil {
+		panic(err)
+	}
+	return config
+}
+
+// encode is such an argument.
+func encode(t testing.TB, config Config) string {
+	t.Helper()
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // patience is for what happens at once, but not on a machine that is busy.
@@ -77,6 +102,10 @@ func listen(n int) (fds []int, addrs []string, err error) {
 
 // launchTest starts a front as a server would.
 func launchTest(config Config) (p *Process, warnings, addrs []string, err error) {
+	return launchAs(config, "front")
+}
+
+func launchAs(config Config, what string) (p *Process, warnings, addrs []string, err error) {
 	if len(config.Listeners) == 0 {
 		config.Listeners = []Mode{Default}
 	}
@@ -93,7 +122,7 @@ func launchTest(config Config) (p *Process, warnings, addrs []string, err error)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	p, warnings, err = Launch(self, []string{"front"}, []string{frontEnv + "=front"}, config, fds)
+	p, warnings, err = Launch(self, []string{"front"}, []string{frontEnv + "=" + what}, config, fds)
 	return p, warnings, addrs, err
 }
 

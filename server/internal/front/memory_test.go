@@ -6,7 +6,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -20,12 +19,7 @@ import (
 
 // cache is the life of a process that starts a front and serves, as the cache does: it
 // prints the front's process and address, and ends with its standard input.
-func cache() int {
-	var config Config
-	if err := json.Unmarshal([]byte(os.Args[1]), &config); err != nil {
-		fmt.Println(err)
-		return 1
-	}
+func cache(config Config) int {
 	p, _, addrs, err := launchTest(config)
 	if err != nil {
 		fmt.Println(err)
@@ -47,15 +41,12 @@ func TestMemory(t *testing.T) {
 	cert := ca.Issue(t, "ECDSA", "server", nil)
 	config := Defaults()
 	config.Chain, config.Key = tlstest.Files(t, cert)
-	text, err := json.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config.Confinement.CoreDumps = true // a user can read it
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, string(text))
+	cmd := exec.CommandContext(t.Context(), self, encode(t, config))
 	cmd.Env = append(os.Environ(), frontEnv+"=cache")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

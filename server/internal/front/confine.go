@@ -1,0 +1,155 @@
+package front
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+
+	"gomcd/sandbox"
+
+	"golang.org/x/sys/unix"
+)
+
+// Confinement is how the front's process is confined. The zero value enforces.
+type Confinement struct {
+	Modes      string // as sandbox.ParseModes reads them; "" is enforce
+	Allow      []sandbox.Allowance
+	LinePrefix string // of the line about a violation
+	UID, GID   int    // whom to become once the files are loaded; UID -1 keeps the user
+	CoreDumps  bool
+}
+
+// confine closes the process around the Front: every thread, and those to come. It
+// returns what is worth a warning.
+func (f *Front) confine() (warnings []string, err error) {
+	// The thread that reads back its own filters is this one.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	c := f.config.Confinement
+	p := sandbox.Params{
+		Name: "gomcd", LinePrefix: c.LinePrefix, Allow: c.Allow,
+		PID: unix.Getpid(), MainTID: unix.Gettid(), PIDDirFD: -1, SyslogFD: -1,
+		AsyncPreempt: sandbox.AsyncPreempt(), GreenTea: sandbox.GreenTea,
+	}
+	if c.Modes == "" {
+		c.Modes = sandbox.Enforce.String()
+	}
+	if p.Modes, err = sandbox.ParseModes(c.Modes); err != nil {
+		return nil, err
+	}
+	locks, err := sandbox.DropPrivileges(c.UID, c.GID)
+	if err != nil {
+		return nil, err
+	}
+	if p.StatusFD, err = sandbox.OpenStatus(); err != nil {
+		return nil, err
+	}
+	if err := f.descriptors(&p); err != nil {
+		return nil, err
+	}
+	locks = append(locks, sandbox.Locks(sandbox.LockParams{Readable: f.config.directories(), CoreDumps: c.CoreDumps})...)
+	for _, l := range locks {
+		if l.Err != nil {
+			warnings = append(warnings, "not available on this kernel for the TLS front: "+l.Name+": "+l.Err.Error())
+		}
+	}
+	for _, file := range []file{f.chain, f.key, f.ca} {
+		if file.name == "" {
+			continue
+		}
+		p.CertificateNamesAt = append(p.CertificateNamesAt, file.at)
+		b, err := file.read()
+		clear(b)
+		if err != nil {
+			warnings = append(warnings, "certificates cannot be loaded again: "+file.name+": "+err.Error())
+		}
+	}
+	box, err := sandbox.NewOf(p, sandbox.FrontProfiles(p))
+	if err == nil {
+		err = box.OpenProof()
+	}
+	if err == nil {
+		err = box.InstallBaseline()
+	}
+	if err == nil {
+		_, err = box.Seal(nil)
+	}
+	return warnings, err
+}
+
+// descriptors finds those that the filters name, and has all others come after them.
+func (f *Front) descriptors(p *sandbox.Params) error {
+	for _, l := range f.listeners {
+		p.ListenFDs = append(p.ListenFDs, number(l.raw))
+	}
+	p.ChannelFD = number(f.toChannel)
+	all, err := sandbox.Descriptors()
+	if err != nil {
+		return err
+	}
+	last := 0
+	for fd, what := range all {
+		switch what {
+		case "anon_inode:[eventpoll]":
+			p.PollFD = fd
+		case "anon_inode:[eventfd]":
+			p.EventFD = fd
+		}
+		last = max(last, fd)
+	}
+	if p.PollFD == 0 || p.EventFD == 0 {
+		return errors.New("the Go runtime's poller is not among the descriptors")
+	}
+	// The filters name ranges of connections by powers of two.
+	p.FirstClientFD = powerAbove(last)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if limit.Cur < uint64(p.FirstClientFD+minConnections) {
+		return fmt.Errorf("a limit of %d descriptors is too low", limit.Cur)
+	}
+	p.EndClientFD = powerAbove(int(min(limit.Cur, 1<<30)) - 1)
+	for fd := 0; fd < p.FirstClientFD; {
+		if fd, err = unix.FcntlInt(uintptr(p.StatusFD), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			return err
+		}
+		if fd >= p.FirstClientFD {
+			unix.Close(fd)
+			break
+		}
+	}
+	return nil
+}
+
+// minConnections is the least that can be in the front at once.
+const minConnections = 8
+
+// powerAbove is the least power of two above n.
+func powerAbove(n int) int { return 1 << bits.Len(uint(n)) }
+
+// number is a descriptor's.
+func number(raw syscall.RawConn) (n int) {
+	_ = raw.Control(func(fd uintptr) { n = int(fd) })
+	return n
+}
+
+// directories are where the files are, and if they are links, where those lead to.
+func (c *Config) directories() []string {
+	var dirs []string
+	for _, name := range []string{c.Chain, c.Key, c.CA} {
+		if name == "" {
+			continue
+		}
+		dirs = append(dirs, filepath.Dir(name))
+		if real, err := filepath.EvalSymlinks(name); err == nil {
+			dirs = append(dirs, filepath.Dir(real))
+		}
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}

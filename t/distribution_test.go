@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"gomcd/t/harness"
 )
@@ -97,4 +100,31 @@ func startedByUnit(t *testing.T, wrap func(k harness.Kind, binary string) harnes
 		}
 	}
 	return b
+}
+
+// TestMemoryFileUnderTheUnit has -e work where the calls that our own unit refuses
+// are refused, for a user without privileges.
+func TestMemoryFileUnderTheUnit(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	// Those of its groups @privileged and @resources that setpriv does not need.
+	refused := []int{
+		unix.SYS_SETFSUID, unix.SYS_SETFSGID, unix.SYS_SETUID, unix.SYS_SETGID,
+		unix.SYS_SETPRIORITY, unix.SYS_SCHED_SETAFFINITY, unix.SYS_MBIND, unix.SYS_SET_MEMPOLICY,
+	}
+	k := harness.StartedBy(harness.Production(), installed(t, "setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups").Refusing(t, func(nr int, _ [6]uint64) syscall.Errno {
+		if slices.Contains(refused, nr) {
+			return unix.EPERM
+		}
+		return 0
+	})
+	dir := serverDir(t)
+	file := filepath.Join(dir, "memory")
+	s := harness.Start(t, k, "-m", "16", "-e", file)
+	s.SaysMore = true
+	s.Dial(t).Set("a", "1")
+	var st unix.Stat_t
+	if err := unix.Stat(file, &st); err != nil || st.Uid == 0 {
+		t.Errorf("the memory file belongs to user %d, %v", st.Uid, err)
+	}
 }

@@ -264,6 +264,8 @@ func (s *Store) Close() {
 	for _, h := range s.handles {
 		unmapSlice(h.C.words())
 	}
+	// Closed twice, it would unmap what somebody else has mapped there by then.
+	s.table.used, s.pages, s.spans, s.sizes, s.resetBase, s.handles = nil, nil, nil, nil, nil, nil
 }
 
 // NewHandle returns a handle for one more thread. Not to be called once

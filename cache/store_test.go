@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func testConfig() Config {
@@ -26,6 +28,35 @@ func newStore(t testing.TB, cfg Config) (*Store, *Handle) {
 		t.Fatal(err)
 	}
 	return s, h
+}
+
+// A store that is closed twice gives nothing back that is not its own: what was
+// mapped in between stays.
+func TestCloseTwice(t *testing.T) {
+	s, err := New(testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.NewHandle(); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	// Small mappings go where small ones were.
+	var mapped [][]byte
+	for range 1000 {
+		b, err := mappedSlice[byte](guardSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mapped = append(mapped, b)
+	}
+	s.Close()
+	for _, b := range mapped {
+		if err := unix.Msync(b, unix.MS_ASYNC); err != nil {
+			t.Fatalf("what another has mapped is gone: %v", err)
+		}
+		unmapSlice(b)
+	}
 }
 
 func verify(t testing.TB, s *Store) Inventory {

@@ -182,7 +182,7 @@ type process struct {
 	box   *Sandbox
 	locks []Lock
 	proof []Proof
-	todo  map[Role]chan func()
+	todo  map[Role]*errand
 }
 
 // boot goes through the boot of a server.
@@ -252,7 +252,7 @@ func boot(o options) *process {
 	must(err)
 	dup(pair[0], testClient)
 	dup(pair[1], testClient+1)
-	p := &process{todo: map[Role]chan func(){}}
+	p := &process{todo: map[Role]*errand{}}
 	if o.Locks {
 		var lp LockParams
 		if o.Dir != "" {
@@ -268,9 +268,10 @@ func boot(o options) *process {
 	p.box, err = New(params)
 	must(err)
 	prep := Prepare(runtime.GOMAXPROCS(0), len(ownThread))
-	ready, entered, confine := make(chan error), make(chan error), make(chan bool)
-	for _, role := range ownThread {
-		name, work := threadName(role), make(chan func())
+	ready, entered, confine := make(chan error), make([]error, len(ownThread)), new(word)
+	in := new(word)
+	for i, role := range ownThread {
+		name, work := threadName(role), new(errand)
 		p.todo[role] = work
 		go func() {
 			runtime.LockOSThread()
@@ -289,11 +290,10 @@ func boot(o options) *process {
 			}
 			prep.Thread()
 			ready <- err
-			<-confine
-			entered <- p.box.EnterRole(role, name)
-			for f := range work {
-				f()
-			}
+			confine.await(1)
+			entered[i] = p.box.EnterRole(role, name)
+			in.add()
+			work.run()
 		}()
 	}
 	prep.Finish()
@@ -301,20 +301,19 @@ func boot(o options) *process {
 		must(<-ready)
 	}
 	unix.Close(testReload) // in case there is one outside the reloader's table
+	enter := func() {
+		confine.add()
+		in.await(uint32(len(ownThread)))
+		must(errors.Join(entered...))
+	}
 	if p.box.Off() {
-		close(confine)
-		for range ownThread {
-			must(<-entered)
-		}
+		enter()
 		return p
 	}
 	fillDescriptors()
 	must(p.box.OpenProof())
 	must(p.box.InstallBaseline())
-	close(confine)
-	for range ownThread {
-		must(<-entered)
-	}
+	enter()
 	if Role(o.Role) == Process {
 		return p // the baseline alone, as during a boot
 	}
@@ -342,9 +341,7 @@ func (p *process) on(role Role, f func()) {
 		f()
 		return
 	}
-	done := make(chan bool)
-	p.todo[role] <- func() { f(); done <- true }
-	<-done
+	p.todo[role].do(f)
 }
 
 func (r result) check(t *testing.T, status int, stderr ...string) {

@@ -278,6 +278,9 @@ func (p *metaParser) class(words []string) error {
 }
 
 func (p *metaParser) page(words []string) error {
+	if len(words) == 0 {
+		return errors.New("wrong number of words")
+	}
 	id, err := strconv.ParseUint(words[0], 10, 8)
 	if err != nil {
 		return err

@@ -477,6 +477,9 @@ func TestRestartOfBrokenMetadata(t *testing.T) {
 		{"\nK stop_time ", "\nK stop_time 1", "the clock went back"},
 		{"\nP ", "\nP 9", "corrupt memory file: page 1 is of class 9"},
 		{"\nC ", "\nX ", "corrupt metadata: unknown line"},
+		{"\nC ", "\nC\nC ", "corrupt metadata: wrong number of words"},
+		{"\nP ", "\nP\nP ", "corrupt metadata: wrong number of words"},
+		{"\nP ", "\nK\nP ", "corrupt metadata: a setting is a name and a value"},
 		{": stopped\n", ": dreaming\n", "corrupt metadata: no state"},
 		{"\nS ", "\n", "corrupt metadata: unknown line"},
 	} {

@@ -174,7 +174,8 @@ func TestSystemCallsOfAGet(t *testing.T) {
 func TestSystemCallsOfALoggedGet(t *testing.T) {
 	const n = 200
 	counts := systemCallsOfAGet(t, false, n, "-vv")
-	if counts["write"] > 0 || counts["futex"] > n+2 {
+	// One wake for a line, and few that are the Go runtime's own.
+	if counts["write"] > 0 || counts["futex"] > n+n/2 {
 		t.Errorf("%d logged requests took %v", n, counts)
 	}
 }

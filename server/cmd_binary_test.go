@@ -198,29 +198,14 @@ func FuzzBinaryConnection(f *testing.F) {
 	f.Add([]byte(packet(protocol.OpAppend, "", "a", "z")+packet(protocol.OpPrependQ, "", "a", "y")+packet(protocol.OpDelete, "", "a", "")), 30)
 	cfg := testConfig()
 	cfg.MemLimit = 8 << 20
-	inOne := newBench(f, cfg)
-	cfg.MaxConns++ // its highest descriptor is another
-	inTwo := newBench(f, cfg)
-	cfg.MaxConns++
-	onHose := newBench(f, cfg)
+	ways := newThreeWays(f, cfg)
 	f.Fuzz(func(t *testing.T, in []byte, cut int) {
 		if len(in) == 0 {
 			return
 		}
 		in[0] = protocol.BinaryMagic
 		cut = int(uint(cut) % uint(len(in)))
-		run := func(b *bench, pieces ...[]byte) string {
-			b.t = t
-			b.connect()
-			var got []byte
-			for _, p := range pieces {
-				got = append(got, b.exchange(p)...)
-			}
-			b.verify()
-			return string(got)
-		}
-		whole, parts := run(inOne, in), run(inTwo, in[:cut], in[cut:])
-		drops := onHose.overHose(t, in, cut)
+		whole, parts, drops := ways.serve(t, in, cut)
 		if strings.Contains(whole, "\x81\x10") {
 			return
 		}

@@ -66,14 +66,36 @@ func (b *bench) pump(in []byte) []byte {
 	return nil
 }
 
-// overHose answers input on a new connection over a hose.
-func (b *bench) overHose(t testing.TB, in []byte, seed int) string {
-	b.t = t
-	b.connect()
-	b.wire(uint64(seed))
-	reply := b.pump(in)
+// served is what input on a new connection is answered, piece by piece.
+func (b *bench) served(answer func(piece []byte) []byte, pieces ...[]byte) string {
+	var got []byte
+	for _, p := range pieces {
+		got = append(got, answer(p)...)
+	}
 	b.verify()
-	return string(reply)
+	return string(got)
+}
+
+// threeWays are servers that get the same requests from the first to the last, so
+// that they are in the same state before each: in one piece, in two, and over a hose.
+type threeWays struct{ inOne, inTwo, onHose *bench }
+
+func newThreeWays(t testing.TB, cfg Config) (w threeWays) {
+	for _, b := range []**bench{&w.inOne, &w.inTwo, &w.onHose} {
+		*b = newBench(t, cfg)
+		cfg.MaxConns++ // the next one's highest descriptor is another
+	}
+	return w
+}
+
+// serve has new connections served, one of which gets its input cut.
+func (w threeWays) serve(t testing.TB, in []byte, cut int) (whole, parts, drops string) {
+	for _, b := range []*bench{w.inOne, w.inTwo, w.onHose} {
+		b.t = t
+		b.connect()
+	}
+	w.onHose.wire(uint64(cut))
+	return w.inOne.served(w.inOne.exchange, in), w.inTwo.served(w.inTwo.exchange, in[:cut], in[cut:]), w.onHose.served(w.onHose.pump, in)
 }
 
 // What is served over a carrier that gives and takes a byte now and then is what

@@ -358,32 +358,15 @@ func FuzzConnection(f *testing.F) {
 	} {
 		f.Add([]byte(s), 3)
 	}
-	// All servers get the same requests from the first to the last, so that
-	// they are in the same state before each.
 	cfg := testConfig()
 	cfg.MemLimit = 8 << 20
-	inOne := newBench(f, cfg)
-	cfg.MaxConns++ // its highest descriptor is another
-	inTwo := newBench(f, cfg)
-	cfg.MaxConns++
-	onHose := newBench(f, cfg)
+	ways := newThreeWays(f, cfg)
 	f.Fuzz(func(t *testing.T, in []byte, cut int) {
 		if len(in) == 0 {
 			return
 		}
 		cut = int(uint(cut) % uint(len(in)))
-		run := func(b *bench, pieces ...[]byte) string {
-			b.t = t
-			b.connect()
-			var got []byte
-			for _, p := range pieces {
-				got = append(got, b.exchange(p)...)
-			}
-			b.verify()
-			return string(got)
-		}
-		whole, parts := run(inOne, in), run(inTwo, in[:cut], in[cut:])
-		drops := onHose.overHose(t, in, cut)
+		whole, parts, drops := ways.serve(t, in, cut)
 		if bytes.Contains(in, []byte("lru_crawler")) || bytes.Contains(in, []byte("stats")) {
 			// Dumps are in the order of the table, whose hashes are each
 			// server's own, or the first few of that; and one is refused

@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,14 +22,65 @@ func baseline(p Params) Profile {
 		Allow("recvfrom", "workers receive"),
 		Allow("sendto", "workers send"),
 		AllowIf("write", "the thread stderr writes the lines of all threads, and a crash is told", Is(0, 2, "2")))
-	for _, role := range append([]Profile{runtimeThreads(p)}, roles(p)...) {
+	return Profile{Role: Process, Rules: append(rules, union(rules, append([]Profile{runtimeThreads(p)}, roles(p)...))...)}
+}
+
+// union returns the rules of roles that have does not cover, each once. The reason of
+// each says which roles the baseline has it for, and why each of them does.
+func union(have []Rule, roles []Profile) []Rule {
+	var rules []Rule
+	var needs [][]need
+	for _, role := range roles {
 		for _, r := range role.Rules {
-			if !covered(rules, r) {
-				rules = append(rules, r)
+			i := slices.IndexFunc(rules, r.equal)
+			if i < 0 {
+				if covered(have, r) || covered(rules, r) {
+					continue
+				}
+				i = len(rules)
+				rules, needs = append(rules, r), append(needs, nil)
+			}
+			j := slices.IndexFunc(needs[i], func(n need) bool { return n.reason == r.Reason })
+			if j < 0 {
+				j = len(needs[i])
+				needs[i] = append(needs[i], need{reason: r.Reason})
+			}
+			if name := string(role.Role); !slices.Contains(needs[i][j].roles, name) {
+				needs[i][j].roles = append(needs[i][j].roles, name)
 			}
 		}
 	}
-	return Profile{Role: Process, Rules: rules}
+	for i := range rules {
+		rules[i].Reason = reasons(needs[i], len(roles))
+	}
+	return rules
+}
+
+// need is why some roles have a rule.
+type need struct {
+	reason string
+	roles  []string
+}
+
+// reasons joins needs to one text; of is how many roles there are.
+func reasons(needs []need, of int) string {
+	var parts []string
+	for i, n := range needs {
+		names := strings.Join(n.roles, ", ")
+		switch {
+		case len(n.roles) == of:
+			names = "all roles"
+		case i == 1 && len(needs) == 2 && len(needs[0].roles)+len(n.roles) == of:
+			names = "all others"
+		}
+		parts = append(parts, names+": "+n.reason)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// equal says whether two rules allow the same.
+func (r Rule) equal(o Rule) bool {
+	return r.Call == o.Call && r.Errno == o.Errno && slices.Equal(r.When, o.When)
 }
 
 // bootRules are what the boot takes to put filters on and to read them back.
@@ -51,14 +104,7 @@ func covered(rules []Rule, r Rule) bool {
 		if have.Call == r.Call && len(have.When) == 0 && have.Errno == 0 {
 			return true
 		}
-		if have.Call != r.Call || len(have.When) != len(r.When) {
-			continue
-		}
-		same := true
-		for i := range r.When {
-			same = same && have.When[i] == r.When[i]
-		}
-		if same {
+		if have.equal(r) {
 			return true
 		}
 	}

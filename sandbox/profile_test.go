@@ -236,3 +236,19 @@ func TestAppendStatsAllocates(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// A reason in the baseline says which roles it has a rule for, and why each does.
+func TestBaselineNamesRoles(t *testing.T) {
+	p := testParams(options{Shutdown: true})
+	want := map[string]string{
+		"accept4":    "acceptor: takes a connection that waits at a listener",
+		"exit_group": "all roles: the process ends",
+		"nanosleep": "runtime: the Go runtime's monitor (sysmon) sleeps between two looks at the other threads; " +
+			"all others: the Go runtime lets other threads settle before it tells of a crash",
+	}
+	for _, r := range baseline(p).Rules {
+		if reason, ok := want[r.Call]; ok && reason != r.Reason {
+			t.Errorf("%s is there because %q, want %q", r.Call, r.Reason, reason)
+		}
+	}
+}

@@ -139,21 +139,13 @@ func (s *Sandbox) EnterRole(role Role, name string) error {
 }
 
 // Mode is the mode of a role.
-func (s *Sandbox) Mode(r Role) Mode {
-	if r == Reporter && !s.off {
-		return Kill // nobody could tell of its violations
-	}
-	return s.params.Modes.Of(r)
-}
+func (s *Sandbox) Mode(r Role) Mode { return s.params.mode(r) }
 
 // Off says whether there is no filter at all.
 func (s *Sandbox) Off() bool { return s.off }
 
 // Profile returns a role's profile.
 func (s *Sandbox) Profile(r Role) Profile { return s.profiles[r] }
-
-// Audited lists the roles whose threads' forbidden calls are counted and made.
-func (s *Sandbox) Audited() []Role { return s.audited }
 
 // Program returns a role's compiled profile, nil if the sandbox is off.
 func (s *Sandbox) Program(r Role) *Program { return s.programs[r] }

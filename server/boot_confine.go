@@ -3,7 +3,6 @@ package server
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"gomcd/sandbox"
@@ -34,114 +33,76 @@ func (s *Server) parseModes() error {
 // newSandbox closes the locks that come before the filters and prepares the
 // filters from what is open by now.
 func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
-	p := sandbox.Params{
-		LinePrefix:     Critical.Prefix(),
-		Modes:          s.modes,
-		FirstClientFD:  s.firstClient,
-		EndClientFD:    len(s.conns) + 1,
-		PollFD:         s.pollFD,
-		EventFD:        s.eventFD,
-		PID:            s.pid,
-		MainTID:        s.mainTID,
-		Shutdown:       s.cfg.EnableShutdown,
-		Watch:          s.logger != nil,
-		WakeFD:         s.wakeEnd,
-		SyslogFD:       -1,
-		TestPrivileges: s.cfg.TestPrivileges,
-		AsyncPreempt:   sandbox.AsyncPreempt(),
-		GreenTea:       sandbox.GreenTea,
+	d, err := s.descriptors()
+	if err != nil {
+		return nil, err
 	}
-	for _, l := range s.listeners {
-		p.ListenFDs = append(p.ListenFDs, l.fd)
+	p, err := params(&s.cfg, d)
+	if err != nil {
+		return nil, err
 	}
-	for _, w := range s.workers {
-		p.WorkerEpollFDs = append(p.WorkerEpollFDs, w.epfd)
-	}
-	for _, u := range s.udps {
-		p.UDPFDs = append(p.UDPFDs, u.fd)
-	}
-	var err error
-	if p.Allow, err = parseAllow(s.cfg.SandboxAllow); err != nil {
-		return nil, fail(ExitUsage, "%w", err)
-	}
-	locks := sandbox.LockParams{CoreDumps: s.cfg.CoreDumps, Datagrams: len(s.udps) > 0}
-	if s.cfg.Daemon && s.modes.Default != sandbox.Off {
-		p.SyslogFD = openSyslog()
-	}
-	if p.PIDDirFD, p.PIDNameAt = s.pidFile.dir, s.pidFile.name; p.PIDDirFD >= 0 {
-		locks.Removable = append(locks.Removable, filepath.Dir(s.cfg.PIDFile))
-	}
-	if p.StatusFD, err = sandbox.OpenStatus(); err != nil {
-		return nil, fail(ExitFailure, "%w", err)
-	}
-	s.memoryParams(&p)
-	if s.auth != nil {
-		s.auth.reloadParams(&p, &locks)
-	}
-	if dir := os.Getenv("GOCOVERDIR"); dir != "" && s.cfg.TestPrivileges {
-		locks.Writable = append(locks.Writable, dir)
-	}
-	if !s.becomesUser() {
-		if err := s.dropPrivileges(-1, 0); err != nil {
-			return nil, err
-		}
-	}
-	s.locks = append(s.locks, sandbox.Locks(locks)...)
-	if s.auth != nil {
-		if err := s.auth.reachable(); err != nil {
-			warn("SIGHUP cannot reload the authentication file: reading it again, " + s.auth.path + " gives: " + err.Error())
-		}
-	}
-	for _, l := range s.locks {
-		if l.Err != nil {
-			warn("not available on this kernel: " + l.Name + ": " + l.Err.Error())
-		}
-	}
-	if s.modes.Default == sandbox.Off {
-		warn("the sandbox is OFF (--sandbox=off): no thread's system calls are filtered")
-	}
-	if s.cfg.TestPrivileges {
-		warn("test privileges are on: the process may open and write files; not for production")
-	}
-	if p.AsyncPreempt {
-		warn("built without asyncpreemptoff (use make): the Go runtime may signal its own threads")
-	}
-	if sandbox.RaceDetector {
-		warn("built with the race detector: every role may do what that needs; not for production")
-	}
-	if p.GreenTea {
-		warn("built with the Green Tea garbage collector (use make): every thread may map private memory")
-	}
-	for _, u := range s.udps {
-		if !u.addr.Addr().IsLoopback() {
-			warn(u.name + " can be reached from other hosts: UDP can be abused for amplification with spoofed source addresses")
-		}
-	}
-	for _, a := range p.Allow {
-		if !p.HasRole(a.Role) {
-			return nil, fail(ExitUsage, "--sandbox-allow: with these flags no thread has the role %q", a.Role)
-		}
-		warn("--sandbox-allow adds " + a.Call + " to role " + string(a.Role))
+	p.LinePrefix = Critical.Prefix()
+	if err := s.closeLocks(); err != nil {
+		return nil, err
 	}
 	p.Locks = s.locks
+	for _, text := range append(s.warnings(), p.Warnings()...) {
+		warn(text)
+	}
 	box, err := sandbox.New(p)
 	if err != nil {
 		return nil, fail(ExitFailure, "%w", err)
-	}
-	if roles := box.Audited(); len(roles) > 0 {
-		warn("the sandbox only AUDITS " + joinRoles(roles) + ": their forbidden system calls are counted (stats sandbox) and made")
 	}
 	s.sandboxed, s.box = !box.Off(), box
 	return box, nil
 }
 
-// joinRoles lists roles for a reader.
-func joinRoles(roles []sandbox.Role) string {
-	var names []string
-	for _, r := range roles {
-		names = append(names, string(r))
+// closeLocks drops privileges, unless that was done before files were opened, and
+// closes the locks besides filters.
+func (s *Server) closeLocks() error {
+	if !s.becomesUser() {
+		if err := s.dropPrivileges(-1, 0); err != nil {
+			return err
+		}
 	}
-	return strings.Join(names, ", ")
+	s.locks = append(s.locks, sandbox.Locks(s.lockParams())...)
+	return nil
+}
+
+// lockParams are what the locks leave open.
+func (s *Server) lockParams() sandbox.LockParams {
+	p := sandbox.LockParams{CoreDumps: s.cfg.CoreDumps, Datagrams: len(s.udps) > 0}
+	if s.pidFile.dir >= 0 {
+		p.Removable = append(p.Removable, filepath.Dir(s.cfg.PIDFile))
+	}
+	if s.auth != nil {
+		p.Readable = append(p.Readable, filepath.Dir(s.auth.path))
+	}
+	if dir := os.Getenv("GOCOVERDIR"); dir != "" && s.cfg.TestPrivileges {
+		p.Writable = append(p.Writable, dir)
+	}
+	return p
+}
+
+// warnings say what an operator should know of the locks, and of what is open in
+// spite of the filters; see also [sandbox.Params.Warnings].
+func (s *Server) warnings() (texts []string) {
+	if s.auth != nil {
+		if err := s.auth.reachable(); err != nil {
+			texts = append(texts, "SIGHUP cannot reload the authentication file: reading it again, "+s.auth.path+" gives: "+err.Error())
+		}
+	}
+	for _, l := range s.locks {
+		if l.Err != nil {
+			texts = append(texts, "not available on this kernel: "+l.Name+": "+l.Err.Error())
+		}
+	}
+	for _, u := range s.udps {
+		if !u.addr.Addr().IsLoopback() {
+			texts = append(texts, u.name+" can be reached from other hosts: UDP can be abused for amplification with spoofed source addresses")
+		}
+	}
+	return texts
 }
 
 // openSyslog connects to the system log, which a daemon's violations are told
@@ -156,18 +117,6 @@ func openSyslog() int {
 		return -1
 	}
 	return fd
-}
-
-func parseAllow(list []string) ([]sandbox.Allowance, error) {
-	var all []sandbox.Allowance
-	for _, s := range list {
-		a, err := sandbox.ParseAllowance(s)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, a)
-	}
-	return all, nil
 }
 
 // startPoller has the Go runtime open its poller, which it does for its first

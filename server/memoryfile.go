@@ -45,13 +45,6 @@ func (s *Server) openStore() error {
 	return nil
 }
 
-// memoryParams tells the sandbox of the memory file.
-func (s *Server) memoryParams(p *sandbox.Params) {
-	if s.file != nil {
-		p.MemoryFD, p.MetadataFD = s.file.FDs()
-	}
-}
-
 // beginMemoryFile notes that from now on items change. A server that fails
 // before has not touched the cache that it found.
 func (s *Server) beginMemoryFile() error {

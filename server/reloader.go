@@ -252,9 +252,3 @@ func (a *auth) refuse(what, why string, line int) {
 	b = append(b, why...)
 	a.lines.say(Warning, append(b, "; the users stay as they were"...))
 }
-
-// reloadParams are the reloader's part of what the sandbox is made from.
-func (a *auth) reloadParams(p *sandbox.Params, locks *sandbox.LockParams) {
-	p.ReloadDirFD, p.ReloadFileFD, p.ReloadNameAt = a.dir, a.file, a.name
-	locks.Readable = append(locks.Readable, filepath.Dir(a.path))
-}

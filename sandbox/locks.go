@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	lsys "github.com/landlock-lsm/go-landlock/landlock/syscall"
@@ -34,6 +35,18 @@ type Lock struct {
 	Key  string // a short name, for statistics
 	Name string
 	Err  error // nil: it is closed
+}
+
+// Unavailable lists the locks that could not be closed, each with the reason, for an
+// operator; "" if there are none.
+func Unavailable(locks []Lock) string {
+	var names []string
+	for _, l := range locks {
+		if l.Err != nil {
+			names = append(names, l.Name+": "+l.Err.Error())
+		}
+	}
+	return strings.Join(names, "; ")
 }
 
 // DropPrivileges has every thread become a user with one group (uid -1 keeps who

@@ -147,6 +147,9 @@ func (s *Sandbox) Off() bool { return s.off }
 // Profile returns a role's profile.
 func (s *Sandbox) Profile(r Role) Profile { return s.profiles[r] }
 
+// Audited lists the roles whose threads' forbidden calls are counted and made.
+func (s *Sandbox) Audited() []Role { return s.audited }
+
 // Program returns a role's compiled profile, nil if the sandbox is off.
 func (s *Sandbox) Program(r Role) *Program { return s.programs[r] }
 

@@ -24,9 +24,6 @@ func Run(cfg Config) error {
 	s.tune.verbose.Store(int32(cfg.Verbose))
 	s.tune.detail.Store(cfg.DetailEnabled)
 	s.idleTimeout = uint32(cfg.IdleTimeout.Seconds())
-	if cfg.Verbose > 0 {
-		Say(Info, "version "+cfg.OwnVersion+" (as memcached "+cfg.Version+")")
-	}
 	if err := s.parseModes(); err != nil {
 		return err
 	}
@@ -234,6 +231,7 @@ type thread struct {
 // serve starts the threads, closes the sandbox around them, and waits for the
 // signal that ends them.
 func (s *Server) serve(signals <-chan os.Signal) error {
+	announces := s.announces()
 	if err := s.replaceStandard(); err != nil {
 		return err
 	}
@@ -297,11 +295,19 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 		s.tellWaiters()
 		return nil
 	}
-	if _, err := box.Seal(begin); err != nil {
+	threads, err := box.Seal(begin)
+	if err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
 	s.serving = true
 	gate.open()
+	if announces {
+		s.say(Notice, s.readiness(threads))
+		defer func() {
+			s.say(Notice, s.summary())
+			s.stderr.flush()
+		}()
+	}
 	s.wait(signals)
 	return nil
 }

@@ -46,6 +46,9 @@ func (s *Server) newSandbox() (*sandbox.Sandbox, error) {
 		return nil, err
 	}
 	p.Locks = s.locks
+	if lacks := sandbox.Unavailable(s.locks); lacks != "" {
+		Say(Notice, "all filters are in force; this kernel does not support these locks besides: "+lacks)
+	}
 	for _, text := range append(s.warnings(), p.Warnings()...) {
 		warn(text)
 	}
@@ -92,15 +95,8 @@ func (s *Server) warnings() (texts []string) {
 			texts = append(texts, "SIGHUP cannot reload the authentication file: reading it again, "+s.auth.path+" gives: "+err.Error())
 		}
 	}
-	for _, l := range s.locks {
-		if l.Err != nil {
-			texts = append(texts, "not available on this kernel: "+l.Name+": "+l.Err.Error())
-		}
-	}
-	for _, u := range s.udps {
-		if !u.addr.Addr().IsLoopback() {
-			texts = append(texts, u.name+" can be reached from other hosts: UDP can be abused for amplification with spoofed source addresses")
-		}
+	for _, u := range s.udpsBeyond() {
+		texts = append(texts, u.name+" can be reached from other hosts: UDP can be abused for amplification with spoofed source addresses")
 	}
 	return texts
 }

@@ -43,6 +43,15 @@ func (s *snapshot) bytes() int64 {
 	return min(s.Bytes, s.mem.Limit)
 }
 
+// requests is how many commands, and keys of those that get, were carried out. gat is a
+// get and a touch, as in `stats`.
+func (s *snapshot) requests() uint64 {
+	return s.GetCmds + s.sets + s.deletes + s.DeleteMisses + s.incrs + s.IncrMisses + s.decrs + s.DecrMisses + s.TouchCmds + s.FlushCmds
+}
+
+// uptime is for how many seconds the server has run.
+func (s *Server) uptime() uint64 { return uint64(s.store.Now() - itemUpdateInterval) }
+
 func sum(v []uint64) (n uint64) {
 	for _, x := range v {
 		n += x
@@ -101,7 +110,7 @@ func collecting(s *Server) bool { return s.collections.Load() > 0 }
 // generalStats are the lines of `stats`, in memcached's order.
 var generalStats = []stat{
 	num("pid", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pid) }),
-	num("uptime", func(w *worker, _ *snapshot) uint64 { return uint64(w.store.Now() - itemUpdateInterval) }),
+	num("uptime", func(w *worker, _ *snapshot) uint64 { return w.srv.uptime() }),
 	num("time", func(w *worker, _ *snapshot) uint64 { return uint64(int64(w.store.Now()) + w.srv.clock.epoch) }),
 	text("version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.Version...) }),
 	// There is no libevent; the line is there for who reads it.

@@ -261,7 +261,7 @@ func TestJournal(t *testing.T) {
 
 	lines := said(t, true, serve)
 	for _, want := range []string{
-		"<6>gomcd: version ", "<4>gomcd: -m 64g: not a number", "<4>gomcd: test privileges are on", "<7><", " mg key\n", "<5>Gracefully stopping\n",
+		"<5>gomcd: version ", "<5>gomcd: stopped after ", "<4>gomcd: -m 64g: not a number", "<4>gomcd: test privileges are on", "<7><", " mg key\n", "<5>Gracefully stopping\n",
 	} {
 		if !strings.Contains(lines, want) {
 			t.Errorf("%q is not in\n%s", want, lines)

@@ -22,6 +22,6 @@ func TestVersion(t *testing.T) {
 	if stats["version"] != "1.6.45" || !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(stats["gomcd_version"]) {
 		t.Errorf("stats has version %q, gomcd_version %q", stats["version"], stats["gomcd_version"])
 	}
-	line := "gomcd: version " + stats["gomcd_version"] + " (as memcached 1.6.45)\n"
+	line := "gomcd: version " + stats["gomcd_version"] + " (as memcached 1.6.45) serves "
 	harness.Eventually(t, "stderr begins with the version", func() bool { return strings.HasPrefix(s.Stderr(), line) })
 }

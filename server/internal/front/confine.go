@@ -52,10 +52,8 @@ func (f *Front) confine() (warnings []string, err error) {
 		return nil, err
 	}
 	locks = append(locks, sandbox.Locks(sandbox.LockParams{Readable: f.config.directories(), CoreDumps: c.CoreDumps})...)
-	for _, l := range locks {
-		if l.Err != nil {
-			warnings = append(warnings, "not available on this kernel for the TLS front: "+l.Name+": "+l.Err.Error())
-		}
+	if lacks := sandbox.Unavailable(locks); lacks != "" {
+		warnings = append(warnings, "all filters are in force; this kernel does not support these locks of the TLS front besides: "+lacks)
 	}
 	for _, file := range []file{f.chain, f.key, f.ca} {
 		if file.name == "" {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,10 +51,7 @@ func OpenFile(path string, wall int64, tell func(line string)) (*File, error) {
 	if f.fd, err = openOwn(path, unix.O_CREAT); err != nil {
 		return nil, fmt.Errorf("failed to open memory file %s: %w", path, err)
 	}
-	if err = unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB); err == unix.EWOULDBLOCK {
-		err = ErrInUse
-	}
-	if err != nil {
+	if err = f.lock(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("failed to lock memory file %s: %w", path, err)
 	}
@@ -62,6 +60,47 @@ func OpenFile(path string, wall int64, tell func(line string)) (*File, error) {
 		return nil, fmt.Errorf("failed to open metadata file %s: %w", path+metaSuffix, err)
 	}
 	return f, nil
+}
+
+// CheckFile says whether a memory file of so many bytes could be opened, and creates
+// nothing.
+func CheckFile(path string, size int64) error {
+	f := &File{path: path, fd: -1, metaFD: -1}
+	defer f.Close()
+	dir := filepath.Dir(path)
+	var err error
+	if f.fd, err = openOwn(path, 0); err == unix.ENOENT {
+		err = unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	} else if err == nil {
+		err = f.lock()
+	}
+	if err != nil {
+		return fmt.Errorf("failed to open memory file %s: %w", path, err)
+	}
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("memory file %s: %w", path, err)
+	}
+	if f.fd >= 0 {
+		if err := unix.Fstat(f.fd, &st); err != nil {
+			return fmt.Errorf("memory file %s: %w", path, err)
+		}
+	}
+	const block = 512
+	if room := int64(fs.Bavail)*fs.Bsize + st.Blocks*block; room < size {
+		return fmt.Errorf("memory file %s: there is no room for %d bytes: %w", path, size, unix.ENOSPC)
+	}
+	return nil
+}
+
+// lock has no other server use the file.
+func (f *File) lock() error {
+	err := unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		return ErrInUse
+	}
+	return err
 }
 
 // openOwn opens a file that nobody but the server and root can change: who can

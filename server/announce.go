@@ -24,14 +24,14 @@ func isTerminal(fd int) bool {
 	return err == nil
 }
 
-// readiness is the line that the server serves. threads are those that the kernel
-// has confirmed to be confined.
-func (s *Server) readiness(threads []sandbox.Proof) string {
+// readiness is the line that the server serves. threads says which the kernel has
+// confirmed to be confined.
+func (s *Server) readiness(threads string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version %s (as memcached %s) serves %s; -m %d -t %d; ", s.cfg.OwnVersion, s.cfg.Version,
 		strings.Join(s.listening(), " "), s.cfg.MemLimit>>20, s.cfg.Threads)
 	if s.sandboxed {
-		fmt.Fprintf(&b, "%d threads confined (%s)", len(threads), s.modes)
+		fmt.Fprintf(&b, "%s confined (%s)", threads, s.modes)
 	} else {
 		b.WriteString("no thread confined (off)")
 	}
@@ -49,6 +49,9 @@ func (s *Server) listening() []string {
 	}
 	for _, u := range s.udps {
 		names = append(names, u.name)
+	}
+	if s.cfg.Check && s.cfg.UnixSocket != "" && len(s.cfg.Passed) == 0 {
+		names = append(names, "unix:"+s.cfg.UnixSocket)
 	}
 	if len(names) == 0 {
 		return []string{"nobody"}

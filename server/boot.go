@@ -1,12 +1,14 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"gomcd/server/internal/sys"
 	"math"
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 
 	"gomcd/cache"
@@ -49,9 +51,17 @@ func Run(cfg Config) error {
 	if err := cache.LockFailed(); err != nil {
 		warn("-k could not lock all memory: " + err.Error() + "; raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)")
 	}
-	s.writePorts()
-	s.pidFile = writePIDFile(cfg.PIDFile, s.pid)
+	if cfg.Check {
+		s.checkFiles()
+		s.pidFile = writePIDFile("", s.pid)
+	} else {
+		s.writePorts()
+		s.pidFile = writePIDFile(cfg.PIDFile, s.pid)
+	}
 	err := s.serve(signals)
+	if errors.Is(err, errChecked) {
+		return nil
+	}
 	if !s.serving {
 		s.pidFile.remove()
 	}
@@ -289,6 +299,10 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	// Whoever waits for the server is told before main is confined for good, too,
 	// for it may not send after. Clients that connect already wait for the gate.
 	begin := func() error {
+		if s.cfg.Check {
+			Say(Notice, "would start: "+s.readiness("threads"))
+			return errChecked
+		}
 		if err := s.beginMemoryFile(); err != nil {
 			return err
 		}
@@ -302,7 +316,7 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	s.serving = true
 	gate.open()
 	if announces {
-		s.say(Notice, s.readiness(threads))
+		s.say(Notice, s.readiness(strconv.Itoa(len(threads))+" threads"))
 		defer func() {
 			s.say(Notice, s.summary())
 			s.stderr.flush()

@@ -36,7 +36,7 @@ func (s *Server) listen() error {
 		return nil // see listenUnix
 	}
 	err := listenEach("TCP", s.cfg.Listen, func(a ListenAddr) error {
-		l, err := listenTCP(a, s.cfg.Backlog)
+		l, err := listenTCP(a, s.cfg.Backlog, s.cfg.Check)
 		if err != nil {
 			return err
 		}
@@ -108,11 +108,15 @@ func missingFamily(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
 }
 
-func listenTCP(a ListenAddr, backlog int) (listener, error) {
+// listenTCP listens on an address, or only binds to it.
+func listenTCP(a ListenAddr, backlog int, only bool) (listener, error) {
 	reuse := option{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}
 	l, err := bindTo(a, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, append([]option{reuse}, tcpOptions...))
 	if err != nil {
 		return l, err
+	}
+	if only {
+		return l, nil
 	}
 	if err := unix.Listen(l.fd, backlog); err != nil {
 		unix.Close(l.fd)
@@ -198,6 +202,12 @@ func netName(transport string, at netip.AddrPort) string {
 func (s *Server) listenUnix() error {
 	path := s.cfg.UnixSocket
 	if path == "" || len(s.cfg.Passed) > 0 {
+		return nil
+	}
+	if s.cfg.Check {
+		if err := checkUnix(path); err != nil {
+			return fail(ExitOSErr, "failed to listen on UNIX socket: %s: %w", path, err)
+		}
 		return nil
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {

@@ -97,6 +97,7 @@ type Config struct {
 	Daemon     bool      // -d: this process is the daemonised one
 	CoreDumps  bool      // -r
 	Waiters    []*Waiter // who waits for the server to be ready
+	Check      bool      // --check: a boot up to there, which changes nothing
 
 	// The sandbox.
 	Sandbox        string   // --sandbox: "enforce", "kill", "audit" or "off", or ROLE=MODE pairs after a comma

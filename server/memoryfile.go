@@ -28,6 +28,9 @@ func (s *Server) openMemoryFile() error {
 
 // openStore makes the store: that of the memory file or an empty one.
 func (s *Server) openStore() error {
+	if s.cfg.Check {
+		return s.checkStore()
+	}
 	if err := s.openMemoryFile(); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func writePIDFile(path string, pid int) pidFile {
 		return f
 	}
 	if other := runningPID(path); other != 0 && other != pid {
-		warn("the pid file " + path + " names process " + strconv.Itoa(other) + ", which is running")
+		warnRunning(path, other)
 	}
 	if err := publish(path, path+".tmp", strconv.Itoa(pid)+"\n"); err != nil {
 		warn("could not write the pid file " + path + ": " + err.Error())
@@ -45,6 +45,10 @@ func writePIDFile(path string, pid int) pidFile {
 		warn("the pid file " + path + " will not be removed: " + err.Error())
 	}
 	return f
+}
+
+func warnRunning(path string, pid int) {
+	warn("the pid file " + path + " names process " + strconv.Itoa(pid) + ", which is running")
 }
 
 // find notes which file it is, in its directory.

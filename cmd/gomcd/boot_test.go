@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,12 +47,16 @@ func TestBootErrors(t *testing.T) {
 		{"-l 127.0.0.1 -p " + free + " -Y " + bad, 1, "error in line 2: malformed entry"},
 		{"-l 127.0.0.1 -p " + free + " -Y " + filepath.Dir(bad), 1, "is a directory"},
 	} {
-		cmd := gomcd(t, "real", strings.Fields(test.args)...)
-		var said strings.Builder
-		cmd.Stderr = &said
-		got := status(t, cmd.Run())
-		if got != test.status || !strings.Contains(said.String(), test.says) || strings.Count(said.String(), "\n") != 1 {
-			t.Errorf("%s: status %d, %q; want %d with one line that has %q", test.args, got, said.String(), test.status, test.says)
+		// A check finds what a start does.
+		for _, args := range []string{test.args, "--check " + test.args} {
+			cmd := gomcd(t, "real", strings.Fields(args)...)
+			var said strings.Builder
+			cmd.Stderr = &said
+			got := status(t, cmd.Run())
+			text := regexp.MustCompile(`(?m)^gomcd: differs from memcached: .*\n`).ReplaceAllString(said.String(), "")
+			if got != test.status || !strings.Contains(text, test.says) || strings.Count(text, "\n") != 1 {
+				t.Errorf("%s: status %d, %q; want %d with one line that has %q", args, got, text, test.status, test.says)
+			}
 		}
 	}
 }

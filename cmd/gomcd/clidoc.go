@@ -51,6 +51,8 @@ func program() clidoc.Program {
 				"\tgomcd -l 127.0.0.1 -m 1024 -u memcache -d -P /run/memcached/memcached.pid",
 				"What memcached was started with on Debian:",
 				"\tgomcd --config /etc/memcached.conf",
+				"Whether it would start so, and what would differ:",
+				"\tgomcd --check --config /etc/memcached.conf",
 				"What a worker thread may do, and why:",
 				"\tgomcd --print-profile=worker",
 			}},

@@ -39,7 +39,7 @@ func run(args []string) int {
 			return 0
 		}
 	}
-	if err == nil && c.daemon && !parent.there() {
+	if err == nil && c.daemon && !c.cfg.Check && !parent.there() {
 		c.tellWarnings()
 		var status int
 		if status, err = daemonize(c); err == nil {
@@ -74,6 +74,9 @@ func start(c *command, parent parent) error {
 		c.warnings = c.warnings[parsed:]
 	}
 	c.tellWarnings()
+	if c.cfg.Check {
+		return serve(c.cfg)
+	}
 	var err error
 	if c.cfg.Waiters, err = waiters(parent, os.Getenv("NOTIFY_SOCKET")); err != nil {
 		return err
@@ -86,9 +89,14 @@ func (c *command) tellWarnings() {
 	for _, w := range c.warnings {
 		server.Say(server.Warning, w)
 	}
-	if c.cfg.Verbose > 0 {
+	if c.cfg.Verbose > 0 || c.cfg.Check {
 		for _, n := range c.notes {
 			server.Say(server.Info, n)
+		}
+	}
+	if c.cfg.Check {
+		for _, d := range c.differences() {
+			server.Say(server.Info, d)
 		}
 	}
 }

@@ -271,6 +271,7 @@ func (c *command) option(word string) error {
 			return usageError(server.ExitFailure, "Missing argument for %s", name)
 		}
 		c.at = "-o " + name
+		c.seen = append(c.seen, c.at)
 		return o.set(c, v)
 	}
 	for prefix, what := range families {

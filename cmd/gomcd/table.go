@@ -135,6 +135,9 @@ var flags = []flag{
 	{long: "listen-default", arg: "<addr>", ours: true, help: "the addresses of -l if it is not given: for a service whose -l\n" +
 		"comes from elsewhere",
 		set: func(c *command, v string) error { c.listenDefault = v; return nil }},
+	{long: "check", ours: true, help: "say whether the server would start like this, and what would differ\n" +
+		"from memcached, and exit; nothing is served or written",
+		set: sets(func(cfg *server.Config) { cfg.Check = true })},
 	{long: "sandbox", arg: "<mode>", ours: true, help: "what happens on a forbidden system call: enforce (default) says\n" +
 		"who did it and ends the process, kill has the kernel end it,\n" +
 		"audit counts it and makes it; off has no filters at all.\n" +

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"errors"
+	"path/filepath"
+
+	"gomcd/cache"
+
+	"golang.org/x/sys/unix"
+)
+
+// A check (--check) is a boot that nobody else notices. All that concerns this
+// process alone is done: limits, the user, memory, locks and every thread's filters.
+// Addresses are bound, so that nothing listens there, but not listened on; files are
+// looked at and not written. It ends where the server would be ready.
+
+// errChecked ends a boot that was a check.
+var errChecked = errors.New("the server would start")
+
+// checkFiles says whether the files that a server would write can be written by
+// its user.
+func (s *Server) checkFiles() {
+	for what, path := range map[string]string{"the pid file": s.cfg.PIDFile, "the file of ports": s.cfg.PortFile} {
+		if path == "" {
+			continue
+		}
+		if err := mayCreateIn(filepath.Dir(path)); err != nil {
+			warn("could not write " + what + " " + path + ": " + err.Error())
+		}
+	}
+	if other := runningPID(s.cfg.PIDFile); other != 0 {
+		warnRunning(s.cfg.PIDFile, other)
+	}
+}
+
+// checkUnix says whether the unix socket can be made.
+func checkUnix(path string) error {
+	if len(path) >= len(unix.RawSockaddrUnix{}.Path) {
+		return unix.EINVAL
+	}
+	return mayCreateIn(filepath.Dir(path))
+}
+
+// checkStore makes a store without its memory file, and looks at that.
+func (s *Server) checkStore() error {
+	if s.cfg.MemoryFile != "" {
+		if err := cache.CheckFile(s.cfg.MemoryFile, s.cfg.MemLimit); err != nil {
+			return fail(ExitOSErr, "%w", err)
+		}
+	}
+	var err error
+	if s.store, err = newStore(&s.cfg, nil, s.clock.seconds()); err != nil {
+		return fail(ExitFailure, "%w", err)
+	}
+	return nil
+}
+
+// mayCreateIn says whether this user may create and remove files in a directory.
+func mayCreateIn(dir string) error {
+	return unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+}

@@ -18,6 +18,7 @@ type Config struct {
 	SlabReassign bool    // pages may move between classes
 	StartTime    uint32  // the store's clock at start, seconds
 	Malloced     int64   // bytes that count as taken from the start, for tests of limits
+	Uploads      int     // the highest place that a draft can be parked in
 	File         *File   // item memory is in this file, nil: anonymous memory
 }
 

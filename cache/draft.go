@@ -12,7 +12,8 @@ var (
 type Draft struct {
 	hash    uint64
 	ref     uint32
-	length  int // of the value when done
+	place   uint32 // where it is parked, 0: it is not
+	length  int    // of the value when done
 	written int
 	chunk   uint32 // the data chunk being filled, of a large item
 	pledged int64  // see pledge
@@ -153,7 +154,7 @@ func (h *Handle) addChunk(d *Draft, it *item, left int) bool {
 
 // Discard frees the draft.
 func (h *Handle) Discard(d *Draft) {
-	if d.ref != 0 {
+	if h.Resume(d) {
 		h.free(d.ref, h.s.at(d.ref))
 		d.ref = 0
 		h.settle(d)
@@ -161,12 +162,15 @@ func (h *Handle) Discard(d *Draft) {
 }
 
 // take takes a chunk of class id for size bytes of a draft, making room as the LRUs
-// say.
+// say, or if they have nothing, at the cost of parked drafts.
 func (h *Handle) take(d *Draft, id uint8, size int) uint32 {
 	if !h.admit(d, size) {
 		return 0
 	}
 	ref, evicted := h.makeRoom(id, size, true)
+	for ref == 0 && h.giveUp(id) {
+		ref, _ = h.makeRoom(id, size, true)
+	}
 	if ref == 0 {
 		h.retract(d, size)
 	}

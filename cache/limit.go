@@ -41,7 +41,7 @@ func (s *Store) overLimit(more int64) bool {
 }
 
 // admit makes way for size bytes more of a draft, so that items stay within the
-// memory limit. It fails where nothing can be evicted. What may take long to be linked
+// memory limit. It fails where nothing can be evicted or given up. What may take long to be linked
 // is pledged: it counts from now on, until settle.
 func (h *Handle) admit(d *Draft, size int) bool {
 	s := h.s
@@ -57,6 +57,9 @@ func (h *Handle) admit(d *Draft, size int) bool {
 	// that: each item that is stored makes twice its size go.
 	for left := 2 * int64(size); left > 0 && s.linkedBytes()+s.pledged.Load()+n > s.bytesMax(); {
 		evicted := h.evictMost(left)
+		if evicted == 0 && h.giveUp(0) {
+			continue
+		}
 		if evicted == 0 {
 			h.retract(d, size)
 			return false

@@ -31,6 +31,7 @@ type Counters struct {
 	BytesRead, BytesWritten                    uint64
 	ConnYields                                 uint64
 	BumpsDropped                               uint64
+	UploadsGivenUp                             uint64
 
 	LRUHits [256]uint64 // by HitsIndex
 	// By class.

@@ -41,6 +41,8 @@ type Store struct {
 	bytes   atomic.Int64 // of linked items, but for byteSlack of each thread
 	pledged atomic.Int64 // of drafts
 
+	parking parking
+
 	tune Tunables
 	// watched is a set of Events. Nobody writes it for as long as nobody comes
 	// to watch or leaves.
@@ -196,6 +198,9 @@ func makeStore(cfg Config) (made *Store, err error) {
 	s.tune.AutomoveRatio.Store(0.8)
 	s.tune.AutomoveWindow.Store(10)
 	s.maint.init()
+	if s.parking.places, err = mappedSlice[parked](cfg.Uploads + 1); err != nil {
+		return nil, err
+	}
 	if err := s.auto.init(); err != nil {
 		return nil, err
 	}
@@ -258,6 +263,7 @@ func (s *Store) Close() {
 	unmapSlice(s.pages)
 	unmapSlice(s.spans)
 	unmapSlice(s.sizes)
+	unmapSlice(s.parking.places)
 	if s.resetBase != nil {
 		unmapSlice(s.resetBase.words())
 	}
@@ -266,6 +272,7 @@ func (s *Store) Close() {
 	}
 	// Closed twice, it would unmap what somebody else has mapped there by then.
 	s.table.used, s.pages, s.spans, s.sizes, s.resetBase, s.handles = nil, nil, nil, nil, nil, nil
+	s.parking.places = nil
 }
 
 // NewHandle returns a handle for one more thread. Not to be called once

@@ -45,9 +45,10 @@ func (w *worker) startBinaryUpload(c *conn, p protocol.Packet, in []byte, f *pro
 	}
 	c.upload.end, c.upload.badEnd = 2, false // packets have no line end
 	if !w.h.Fill(&c.upload.draft, in) {
-		w.uploadFails(c)
-		c.upload.skip = left
+		w.uploadFails(c, left)
+		return
 	}
+	w.parkUpload(c)
 }
 
 // endBinaryUpload stores a complete value, and answers.

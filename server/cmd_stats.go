@@ -216,6 +216,7 @@ var generalStats = []stat{
 	authenticating("auth_delays", func(s *snapshot) uint64 { return s.AuthDelays }),
 	authenticating("auth_timeouts", func(s *snapshot) uint64 { return s.AuthTimeouts }),
 	own(num("other_protocol_kicks", func(_ *worker, s *snapshot) uint64 { return s.ProtocolKicks })),
+	own(num("uploads_given_up", func(_ *worker, s *snapshot) uint64 { return s.UploadsGivenUp })),
 	own(num("udp_dropped", func(_ *worker, s *snapshot) uint64 { return s.UDPDropped })),
 	own(num("hash_overflow_bytes", func(_ *worker, s *snapshot) uint64 { return s.mem.HashMore })),
 	own(text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) })),

@@ -22,6 +22,9 @@ func (u *upload) busy() bool { return u.skip > 0 || u.draft.Held() }
 // whole says whether all of it is there.
 func (u *upload) whole() bool { return u.end == 2 && u.draft.Left() == 0 }
 
+// left is how many bytes of it, and of the line end, are still to come.
+func (u *upload) left() int64 { return int64(u.draft.Left() + 2 - int(u.end)) }
+
 // done says whether it is to be stored, or a failure to be told.
 func (u *upload) done() bool { return u.skip == 0 && (u.failed || u.draft.Held() && u.whole()) }
 
@@ -61,23 +64,34 @@ func (w *worker) startUpload(c *conn, cmd *protocol.Command, line, in []byte) {
 	c.upload.end, c.upload.badEnd = 0, false
 	value := in[:min(len(in), cmd.VLen)]
 	if !w.h.Fill(&c.upload.draft, value) {
-		w.uploadFails(c)
-		c.upload.skip = int64(cmd.VLen + 2 - len(in))
+		w.uploadFails(c, int64(cmd.VLen+2-len(in)))
 		return
 	}
 	if len(in) > cmd.VLen { // one byte of the line end, not both
 		c.upload.takeEnd(in[cmd.VLen:])
+	}
+	w.parkUpload(c)
+}
+
+// parkUpload has a data block wait for more. Memory that others need it may lose then.
+func (w *worker) parkUpload(c *conn) {
+	if c.upload.draft.Held() && c.carrier.streams() {
+		w.h.Park(&c.upload.draft, uint32(int(c.fd)-w.srv.firstClient)+1)
 	}
 }
 
 // receiveBody goes on with a data block, or with the refused one that is
 // skipped. It returns false if the connection is gone or must wait for more.
 func (w *worker) receiveBody(c *conn) bool {
+	if c.upload.draft.Held() && !w.h.Resume(&c.upload.draft) {
+		w.uploadFails(c, c.upload.left())
+	}
 	for budget := uploadBudget; ; {
 		if c.upload.skip == 0 && (!c.upload.draft.Held() || c.upload.whole()) {
 			return true
 		}
 		if !c.ready || budget <= 0 {
+			w.parkUpload(c)
 			return false
 		}
 		n, ok := w.receiveSome(c)
@@ -108,8 +122,7 @@ func (w *worker) receiveSome(c *conn) (int, bool) {
 	}
 	space := w.h.Space(&c.upload.draft)
 	if space == nil {
-		c.upload.skip = int64(c.upload.draft.Left() + 2 - int(c.upload.end))
-		w.uploadFails(c)
+		w.uploadFails(c, c.upload.left())
 		return 0, true
 	}
 	n, ok := w.receive(c, space, false)
@@ -119,9 +132,11 @@ func (w *worker) receiveSome(c *conn) (int, bool) {
 	return n, ok
 }
 
-// uploadFails gives up on a data block because memory ran out as it was
-// filled. What is left of it is skipped, and then the client is told.
-func (w *worker) uploadFails(c *conn) {
+// uploadFails gives up on a data block because memory ran out before it was whole.
+// The left bytes of it that are still to come are skipped, and then the client gets an
+// error.
+func (w *worker) uploadFails(c *conn, left int64) {
+	c.upload.skip = left
 	w.h.Discard(&c.upload.draft)
 	c.upload.failed = true
 }

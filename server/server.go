@@ -125,6 +125,7 @@ func newStore(cfg *Config, file *cache.File, now uint32) (*cache.Store, error) {
 		SlabReassign: cfg.SlabReassign,
 		StartTime:    now,
 		Malloced:     cfg.Malloced,
+		Uploads:      cfg.MaxConns + headroom,
 		File:         file,
 	})
 	if err != nil {

@@ -128,3 +128,38 @@ func TestWhoSendsNoMoreIsAnswered(t *testing.T) {
 		})
 	}
 }
+
+// TestHalfUploadsGiveWay has clients begin values that take all memory, and not go on:
+// others store theirs all the same. Who goes on after that gets an error if the value
+// was given up, and the connection serves as before.
+func TestHalfUploadsGiveWay(t *testing.T) {
+	s := harness.Start(t, harness.Production(), "-m", "64")
+	const clients, size, begun = 200, 900_000, 600_000
+	value := strings.Repeat("x", size)
+	var halves []*harness.Conn
+	for i := range clients {
+		half := s.Dial(t)
+		half.Send("set half%d 0 0 %d\n%s", i, size, value[:begun])
+		halves = append(halves, half)
+	}
+	c := s.Dial(t)
+	for i := range 50 {
+		c.Set(fmt.Sprint("key", i), value[:500_000])
+	}
+	given := 0
+	for i, half := range halves {
+		half.Send("%s\nmn\n", value[begun:])
+		switch reply := half.Line(); reply {
+		case "STORED":
+		case "SERVER_ERROR Out of memory during read":
+			given++
+			c.Ask(fmt.Sprintf("get half%d", i), "END")
+		default:
+			t.Fatalf("half %d: %q", i, reply)
+		}
+		half.Expect("MN")
+	}
+	if n := c.Stats("")["uploads_given_up"]; n != fmt.Sprint(given) || given == 0 {
+		t.Errorf("%d values were given up, stats say %s", given, n)
+	}
+}

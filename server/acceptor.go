@@ -2,10 +2,11 @@ package server
 
 import (
 	"fmt"
-	"gomcd/server/internal/sys"
+	"sync/atomic"
 	"time"
 
 	"gomcd/cache"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -123,14 +124,7 @@ func (a *acceptor) handOver(fd int32, listener int, refuse bool) {
 	}
 	w := a.next
 	a.next = (a.next + 1) % len(s.workers)
-	s.owners[fd].Swap(uint32(w + 1)) // whoever had it has let go of it
-	gen := (s.gens[fd] + 1) &^ genRefused
-	if gen == 0 {
-		gen = 1
-	}
-	s.gens[fd] = gen
-	s.peers[fd].from(&a.addr, listener)
-	s.peers[fd].proto = s.listeners[listener].proto
+	gen := a.introduce(fd, listener, w)
 	if refuse {
 		gen |= genRefused
 		s.rejectedConns.Add(1)
@@ -156,6 +150,25 @@ func (a *acceptor) handOver(fd int32, listener int, refuse bool) {
 	}
 }
 
+// introduce notes who is at a new connection, and which worker has it. It returns the
+// connection's number, by which the worker tells it from the last one with the same
+// descriptor.
+func (a *acceptor) introduce(fd int32, listener, worker int) uint32 {
+	s := a.srv
+	gen := (s.gens[fd] + 1) &^ genRefused
+	if gen == 0 {
+		gen = 1
+	}
+	// In this order for Server.peerOf. The worker that had the descriptor has given
+	// it back.
+	s.owners[fd].Swap(0)
+	atomic.StoreUint32(&s.gens[fd], gen)
+	s.peers[fd].from(&a.addr, listener)
+	s.peers[fd].proto = s.listeners[listener].proto
+	s.owners[fd].Store(uint32(worker + 1))
+	return gen
+}
+
 // pause stops accepting for a moment, as memcached does when it has all the
 // connections it may have.
 func (a *acceptor) pause() {
@@ -171,6 +184,19 @@ func (a *acceptor) pause() {
 	}
 	s.disabledTime.Add(uint64(time.Since(began) / time.Microsecond))
 	s.paused.Store(false)
+}
+
+// peerOf returns the peer of a connection that may be another worker's. It returns
+// false if the descriptor is just being given to a new connection.
+//
+//go:norace
+func (s *Server) peerOf(fd int) (p peer, ok bool) {
+	gen := atomic.LoadUint32(&s.gens[fd])
+	if s.owners[fd].Load() == 0 {
+		return p, false
+	}
+	p = s.peers[fd]
+	return p, s.owners[fd].Load() != 0 && atomic.LoadUint32(&s.gens[fd]) == gen
 }
 
 // from notes whom a connection is with.

@@ -161,11 +161,15 @@ func (w *worker) dumpConns(c *conn) {
 	if state == connFree || fd < w.srv.firstClient {
 		return
 	}
+	p, ok := w.srv.peerOf(fd)
+	if !ok {
+		return
+	}
 	w.connStat(fd, "addr")
-	w.out = w.srv.peers[fd].appendTo(w.out, "tcp")
+	w.out = p.appendTo(w.out, "tcp")
 	w.out = append(w.out, "\r\n"...)
 	w.connStat(fd, "listen_addr")
-	w.out = protocol.AppendLine(w.out, w.srv.listeners[w.srv.peers[fd].listener].name)
+	w.out = protocol.AppendLine(w.out, w.srv.listeners[p.listener].name)
 	w.connStat(fd, "state")
 	w.out = protocol.AppendLine(w.out, stateName(other, c))
 	w.connStat(fd, "secs_since_last_cmd")

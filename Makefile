@@ -1,6 +1,7 @@
+# make help   lists the targets
 # make run    builds gomcd and serves on 127.0.0.1:11211, in the sandbox
 # make test   runs everything that CI runs
-# Both install what is missing, where apt-get may; elsewhere they say what.
+# They install what is missing, where apt-get may; elsewhere they say what.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
@@ -24,22 +25,27 @@ export GOFLAGS := -buildvcs=false
 # where anything is; that nothing but data is writable is up to sandbox/trap.go.
 PIE := -buildmode=pie
 
-.PHONY: build bench-build install uninstall static run test deps deps-test check unit suite suite-production bench soak storm linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
+.PHONY: help build bench-build install uninstall static run test deps deps-test check unit bench soak storm linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
-build: deps
+# Targets with a word about them after ##.
+help:
+	@echo "gomcd: make TARGET [NAME=VALUE ...]"
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
+
+build: deps ## builds bin/gomcd
 	$(GO) build -trimpath $(PIE) -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
 
 # One file that needs no other, for a container that has nothing else. The linker
 # warns that getaddrinfo wants libc's shared files: without them it finds names
 # in /etc/hosts and by DNS.
 STATIC := $(PIE) -tags osusergo -ldflags '$(LDFLAGS) -linkmode=external -extldflags=-static-pie'
-static: deps
+static: deps ## builds bin/gomcd-static, which needs no other file
 	$(GO) build -trimpath $(STATIC) -o bin/gomcd-static ./cmd/gomcd
 
-bench-build: deps
+bench-build: deps ## builds bin/gomcd-bench, the load generator
 	$(GO) build -trimpath -o bin/gomcd-bench ./cmd/gomcd-bench
 
-install: build bench-build
+install: build bench-build ## installs programs, manual pages, completions and units below PREFIX (/usr/local) and DESTDIR
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(sort $(dir $(INSTALLED))))
 	$(INSTALL) -m 755 bin/gomcd bin/gomcd-bench $(DESTDIR)$(BINDIR)
 	@for p in gomcd gomcd-bench; do \
@@ -53,16 +59,21 @@ install: build bench-build
 	$(INSTALL) -m 644 LICENSE README.md $(DESTDIR)$(DOCDIR)
 	@cd $(DESTDIR)/ && chmod 644 $(patsubst /%,./%,$(filter-out $(BINDIR)/%,$(INSTALLED)))
 
-uninstall:
+uninstall: ## removes what install installs
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	-rmdir $(DESTDIR)$(DOCDIR)
 
 # As root an unprivileged user is needed: the server drops root at once.
-run: build
+run: build ## builds, and serves on ADDR:PORT (127.0.0.1:11211) with FLAGS, in the sandbox
 	exec ./bin/gomcd -l $(ADDR) -p $(PORT) $$( [ $$(id -u) = 0 ] && echo -u nobody ) $(FLAGS)
 
 # What building takes.
 DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
+# Certificates, if this system has none where Go looks for them
+# (crypto/x509/root_linux.go): without them no module can be downloaded.
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem \
+	/etc/pki/tls/cacert.pem /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem /etc/ssl/cert.pem)
+DEB_BUILD += $(if $(CERTIFICATES)$(SSL_CERT_FILE)$(SSL_CERT_DIR),,ca-certificates)
 # What the tests use besides: real clients.
 DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl openssl strace systemd apparmor
 # And of packages that would start a daemon only what is in them: memcached-tool
@@ -110,7 +121,7 @@ define install
 endef
 
 deps:
-	$(call install,$(DEB_BUILD),pkg-config --exists libseccomp && cc --version >/dev/null)
+	$(call install,$(DEB_BUILD),[ -n "$(CERTIFICATES)$$SSL_CERT_FILE$$SSL_CERT_DIR" ] && pkg-config --exists libseccomp && cc --version >/dev/null)
 
 deps-test: deps $(TOOLS)/.unpacked $(TOOLS)/.npm
 	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache' && php -m | grep -q memcached && ruby -e 'require "dalli"')
@@ -130,11 +141,11 @@ $(TOOLS)/.npm:
 	$(call quietly,npm install --no-save --no-audit --no-fund --prefix $(TOOLS) memjs@1.3.2); \
 	touch $@
 
-test: deps-test check build unit drift race libc cross fuzz-short
+test: deps-test check build unit drift race libc cross fuzz-short ## runs everything that CI runs: about a quarter of an hour
 
 # Formatting, vet and staticcheck, and that docs/profile.md has the rules; cross
 # vets for arm64.
-check: deps
+check: deps ## formatting, vet, staticcheck
 	@out=$$(gofmt -l cache cmd protocol sandbox server t); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
@@ -142,7 +153,7 @@ check: deps
 
 # The tests build their own binaries with these flags.
 unit: export GOMCD_LDFLAGS := $(LDFLAGS)
-unit: deps-test
+unit: deps-test ## runs the tests of every package
 	$(GO) test -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./...
 
 # What the sandbox allows against what servers do, thread by thread. profile runs
@@ -154,13 +165,15 @@ PROFILE_SKIP := MisbehaveAudit|TakenOver|CostLittle|Linear|Strain|Storm|Descript
 profile: export GOMCD_PROFILE := write
 profile: SUITE := -skip '$(PROFILE_SKIP)'
 drift: SUITE := -run TestRulesAtWork
+profile: ## writes docs/profile.md: what each thread may do
+drift: ## compares what the sandbox allows with what servers do
 profile drift: export GOMCD_LDFLAGS := $(LDFLAGS)
 profile drift: deps-test
 	@rm -rf bin/calls && mkdir -p bin/calls
 	GOMCD_CALLS=$(CURDIR)/bin/calls $(GO) test -count=1 -timeout 9m $(SUITE) ./t
-	GOMCD_CALLS=$(CURDIR)/bin/calls $(GO) test -count=1 -run TestDrift ./t/profile
+	GOMCD_CALLS=$(CURDIR)/bin/calls $(GO) test -count=1 -run 'TestDrift|TestPicture' ./t/profile
 
-clean:
+clean: ## removes bin
 	rm -rf bin
 
 # Everything at once, with collections in a loop and signals, for as long as
@@ -168,28 +181,28 @@ clean:
 DURATION ?= 2m
 soak: export SOAK := $(DURATION)
 soak: export GOMCD_LDFLAGS := $(LDFLAGS)
-soak: deps
+soak: deps ## everything at once for DURATION (2m), with faults
 	$(GO) test -count=1 -timeout 0 -run TestSoak -v ./t
 
 # Clients that connect and leave in every way, STORM of them, while one that
 # behaves is served.
 storm: export STORM := $(or $(STORM),100000)
 storm: export GOMCD_LDFLAGS := $(LDFLAGS)
-storm: deps
+storm: deps ## STORM (100000) clients that connect and leave in every way
 	$(GO) test -count=1 -timeout 0 -run TestConnectionStorm -v ./t
 
 # Looks for an order of what many connections did to the same keys that explains
 # every reply, for as long as asked.
 linearize: export LINEARIZE := $(DURATION)
 linearize: export GOMCD_LDFLAGS := $(LDFLAGS)
-linearize: deps
+linearize: deps ## looks for an order that explains every reply, for DURATION
 	$(GO) test -count=1 -timeout 0 -run TestLinearizable -v ./t
 
 # How long the replies to a client that behaves take, alone and among clients
 # that do not, beside memcached's (MEMCACHED=...).
 strain: export STRAIN := $(or $(STRAIN),10s)
 strain: export GOMCD_LDFLAGS := $(LDFLAGS)
-strain: deps
+strain: deps ## times a client among others that misbehave, beside MEMCACHED
 	MEMCACHED="$(call which,$(MEMCACHED))" $(GO) test -count=1 -timeout 0 -run TestStrain -v ./t
 
 # Random streams of commands, answered by gomcd as by memcached
@@ -197,19 +210,19 @@ strain: deps
 STREAMS ?= 100000
 SEED ?= 1
 differential: export GOMCD_LDFLAGS := $(LDFLAGS)
-differential: deps
+differential: deps ## compares replies to STREAMS random streams with those of MEMCACHED
 	STREAMS=$(STREAMS) SEED=$(SEED) MEMCACHED="$(call which,$(MEMCACHED))" \
 		$(GO) test -count=1 -timeout 0 -run TestRandomStreams -v ./t/differential
 
 # What memcached answers, for where there is no memcached.
-differential-record: deps
+differential-record: deps ## writes MEMCACHED's replies down, for tests without it
 	RECORD=400 MEMCACHED="$(call which,$(MEMCACHED))" $(GO) test -count=1 -run 'TestRecord$$' -v ./t/differential
 
 # memcached's own test suite, of a checkout of it that was built, against gomcd.
 # UPSTREAM_TESTS='lru.t stats.t' runs only those.
 MEMCACHED_SRC ?=
 UPSTREAM_TESTS ?=
-upstream-suite: build
+upstream-suite: build ## runs memcached's own tests, of MEMCACHED_SRC
 	@[ -n "$(MEMCACHED_SRC)" ] || { echo "upstream-suite: MEMCACHED_SRC=/path/to/a/built/checkout of memcached is missing" >&2; exit 2; }
 	@t/upstream-suite.sh "$(MEMCACHED_SRC)" bin/gomcd $(UPSTREAM_TESTS)
 
@@ -218,7 +231,7 @@ upstream-suite: build
 # for each, for FUZZSLOW.
 FUZZTIME ?= 1m
 FUZZSLOW ?= $(FUZZTIME)
-fuzz: deps
+fuzz: deps ## fuzzes everything that takes bytes of clients, each target for FUZZTIME (1m)
 	@for p in cache protocol server server/internal/record server/internal/handover server/internal/handshake; do \
 		for f in $$($(GO) test -list '^Fuzz' ./$$p | grep '^Fuzz'); do \
 			case $$f in FuzzRestart) n=$(FUZZSLOW);; *) n=$(FUZZTIME);; esac; \
@@ -239,7 +252,7 @@ fuzz-short: fuzz
 # serves under load.
 RACE_ALONE := TestItemsHeld|TestReadThrough|TestRestart|TestMovedPage|TestFullClass|TestTableGrows|TestValuesOfEverySize|TestCacheLines|TestClass
 RACE_RUN := TestSoak|TestUDP|TestShutdown|TestEveryThread|TestStatsSandbox|TestAuthFile|TestIdle
-race: deps
+race: deps ## tests with the race detector
 	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' -skip '$(RACE_ALONE)' ./cache ./protocol ./server/...
 	$(GO) build -race -ldflags '$(LDFLAGS)' -o bin/race/gomcd ./cmd/gomcd
 	GOMCD=$(CURDIR)/bin/race/gomcd $(GO) test -count=1 -timeout 5m -run '$(RACE_RUN)' -skip TestUDPWarning ./t
@@ -251,7 +264,7 @@ race: deps
 MUSL := bin/tools/musl
 MUSL_ENV := CC="gcc -specs=$(CURDIR)/$(MUSL)/specs" CGO_CFLAGS=-I$(CURDIR)/$(MUSL) CGO_LDFLAGS="-L$(CURDIR)/$(MUSL) -lseccomp" PKG_CONFIG=true
 LIBC_RUN := TestTranscripts/production|TestSoak|TestUDP|TestShutdown|TestEveryThread|TestStatsSandbox|TestAuthFile|TestMisbehave|TestBinary|TestAuditOfOneRole|TestWorkerSends
-libc: deps-test static
+libc: deps-test static ## tests with glibc linked statically, and with musl
 	$(call install,musl-tools,command -v musl-gcc >/dev/null)
 	@rm -rf $(MUSL); mkdir -p $(MUSL); multi=/usr/include/$$(gcc -print-multiarch); \
 	ln -s /usr/include/linux /usr/include/asm-generic /usr/include/seccomp*.h $$multi/asm $(MUSL); \
@@ -274,7 +287,7 @@ libc: deps-test static
 ARM := bin/tools/arm64
 ARM_ENV := GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc PKG_CONFIG=true \
 	CGO_CFLAGS=-I$(CURDIR)/$(ARM)/usr/include CGO_LDFLAGS="-L$(CURDIR)/$(ARM)/usr/lib/aarch64-linux-gnu -lseccomp"
-cross: deps $(ARM)/.unpacked
+cross: deps $(ARM)/.unpacked ## builds for arm64, and tests its tables
 	$(call install,gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user,command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null)
 	$(ARM_ENV) $(GO) vet ./...
 	$(ARM_ENV) $(GO) build -trimpath $(STATIC) -o bin/arm64/gomcd ./cmd/gomcd 2>&1 | { grep -v 'getaddrinfo\|^#' || true; }
@@ -295,24 +308,28 @@ $(ARM)/.unpacked:
 
 # What the filters cost a call of the hot path, outright and with a rule that
 # looks at an argument.
-sandbox-cost: deps
+sandbox-cost: deps ## measures what the filters cost a call
 	$(GO) test -run xxx -bench Filter -benchtime 1x ./sandbox
 
 # Compares gomcd with the memcached named by MEMCACHED (else the one on PATH),
 # and with any others given as BENCH_VS="--vs 'NAME=COMMAND' ...", and writes
-# docs/benchmarks.md: about ten minutes, and three for each other server.
+# benchmarks.md to BENCH_DIR: about ten minutes, and three for each other server.
 # BENCH_ONLY='get*,memory-*' measures some of the cases and keeps the figures of
-# the others.
+# the others. BENCH_DIR=docs writes the document that is part of the project.
 BENCH_VS ?=
 BENCH_ONLY ?=
 BENCH_ROUNDS ?= 5
-BENCH_DIR ?= docs
+BENCH_DIR ?= bin/bench
 BENCH_USER := $(shell [ "$$(id -u)" = 0 ] && echo -u nobody)
 BENCH_FLAGS := $(BENCH_USER) -t {threads} -m {mem} -c 2048 -l 127.0.0.1 -p {port}
-bench: build bench-build
+bench: build bench-build $(BENCH_DIR)/benchmarks.json ## compares the speed of gomcd and MEMCACHED; writes to BENCH_DIR (bin/bench)
 	@command -v $(MEMCACHED) >/dev/null || { echo "There is no $(MEMCACHED): name one with MEMCACHED=/path/to/memcached" >&2; exit 1; }
 	@$(MEMCACHED) -V
 	./bin/gomcd-bench --report $(BENCH_DIR) --only '$(BENCH_ONLY)' --rounds $(BENCH_ROUNDS) --duration 1s \
 		--vs 'gomcd=./bin/gomcd $(BENCH_FLAGS)' \
 		--vs 'memcached=$(MEMCACHED) $(BENCH_FLAGS)' \
 		--vs 'memcached-R100000=$(MEMCACHED) $(BENCH_FLAGS) -R 100000' $(BENCH_VS)
+
+# The figures of the cases that are not measured.
+$(BENCH_DIR)/benchmarks.json:
+	@mkdir -p $(BENCH_DIR); cp docs/benchmarks.json docs/benchmarks-*.svg $(BENCH_DIR)

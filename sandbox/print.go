@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -25,10 +26,15 @@ func Print(w io.Writer, profiles []Profile, format string) error {
 }
 
 func printText(w io.Writer, profiles []Profile) error {
+	if len(profiles) > 1 {
+		if err := printSummary(w, profiles); err != nil {
+			return err
+		}
+	}
 	for _, p := range profiles {
 		fmt.Fprintf(w, "role %s: %d system calls\n", p.Role, len(p.Calls()))
 		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-		for _, r := range p.Rules {
+		for _, r := range withoutBlocks(p.Rules) {
 			effect := ""
 			if r.Errno != 0 {
 				effect = " -> " + unix.ErrnoName(r.Errno)
@@ -45,6 +51,28 @@ func printText(w io.Writer, profiles []Profile) error {
 		fmt.Fprintln(w)
 	}
 	return nil
+}
+
+// printSummary prints a line a role: how many calls it has, and which of them not
+// every thread has.
+func printSummary(w io.Writer, profiles []Profile) error {
+	common := Profile{Rules: threadRules()}.Calls()
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	for _, p := range profiles {
+		calls := p.Calls()
+		own := slices.DeleteFunc(slices.Clone(calls), func(call string) bool { return slices.Contains(common, call) })
+		switch {
+		case p.Role == Process:
+			own = []string{"what any thread may do"}
+		case p.Role == Reporter:
+			own = calls // no Go thread
+		case len(own) == 0:
+			own = []string{"none of its own"}
+		}
+		fmt.Fprintf(t, "%s\t%d calls\t%s\n", p.Role, len(calls), strings.Join(own, " "))
+	}
+	fmt.Fprintf(t, "every Go thread\t%d of these\t%s\n\n", len(common), strings.Join(common, " "))
+	return t.Flush()
 }
 
 // conditions is what a rule asks of the arguments, for a reader.

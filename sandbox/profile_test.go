@@ -3,7 +3,9 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -180,6 +182,26 @@ func TestPrint(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("lacks %q", want)
 		}
+	}
+	summary, _, _ := strings.Cut(b.String(), "\n\n")
+	for _, p := range profiles {
+		if !regexp.MustCompile(`(?m)^` + string(p.Role) + ` +\d+ calls  `).MatchString(summary) {
+			t.Errorf("there is no line about %s in\n%s", p.Role, summary)
+		}
+	}
+	if !regexp.MustCompile(`\nworker +13 calls +epoll_wait recvfrom sendto close tgkill\n`).MatchString(summary) && runtime.GOARCH == "amd64" && raceRules() == nil {
+		t.Errorf("of workers the summary has something else:\n%s", summary)
+	}
+	// A range is one row, from the first client's descriptor to the last's block.
+	_, worker, _ := strings.Cut(b.String(), "\nrole worker: ")
+	worker, _, _ = strings.Cut(worker, "\n\n")
+	p := testParams(options{})
+	end := p.FirstClientFD
+	for end < p.EndClientFD {
+		end *= 2
+	}
+	if strings.Count(worker, " close(") != 1 || !strings.Contains(worker, fmt.Sprintf(" close(arg0: %d..%d) ", p.FirstClientFD, end-1)) {
+		t.Errorf("of workers it prints\n%s", worker)
 	}
 	b.Reset()
 	if err := Print(&b, profiles, "json"); err != nil {

@@ -66,16 +66,17 @@ const (
 type shape uint8
 
 const (
-	shapeNone   shape = iota // no such command
-	shapeBare                // a header alone
-	shapeFlush               // a delay, or nothing
-	shapeKey                 // a key
-	shapeTouch               // an exptime and a key
-	shapeDelta               // delta, initial value, exptime and a key
-	shapeStore               // flags, exptime, a key and a value
-	shapeAppend              // a key and a value
-	shapeStat                // a key or nothing
-	shapeSASL                // a key and a value
+	shapeNone     shape = iota // no such command
+	shapeBare                  // a header alone
+	shapeFlush                 // a delay, or nothing
+	shapeKey                   // a key
+	shapeTouch                 // an exptime and a key
+	shapeDelta                 // delta, initial value, exptime and a key
+	shapeStore                 // flags, exptime, a key and a value
+	shapeAppend                // a key and a value
+	shapeStat                  // a key or nothing
+	shapeSASLList              // a header alone
+	shapeSASL                  // a mechanism as key, and data as value
 )
 
 // opcode is one command: its form that is answered, and its shape.
@@ -122,7 +123,7 @@ var opcodes = [256]opcode{
 	OpVersion: {OpVersion, false, shapeBare},
 	OpStat:    {OpStat, false, shapeStat},
 
-	OpSASLList: {OpSASLList, false, shapeBare},
+	OpSASLList: {OpSASLList, false, shapeSASLList},
 	OpSASLAuth: {OpSASLAuth, false, shapeSASL},
 	OpSASLStep: {OpSASLStep, false, shapeSASL},
 }
@@ -146,6 +147,7 @@ const (
 	StatusNotStored      Status = 0x05
 	StatusNonNumeric     Status = 0x06
 	StatusAuthError      Status = 0x20
+	StatusAuthContinue   Status = 0x21
 	StatusUnknownCommand Status = 0x81
 	StatusNoMemory       Status = 0x82
 )
@@ -234,6 +236,9 @@ type Frame struct {
 	Body int
 	// Stores says that the command has a value, which may be empty.
 	Stores bool
+	// SASL says that this is about logging in. Key is where the mechanism begins,
+	// if there is one, and Body is how much data follows it.
+	SASL bool
 	// Refused is the error to answer instead; with Closes, the connection is
 	// closed afterwards.
 	Refused Status
@@ -242,9 +247,35 @@ type Frame struct {
 	Lost bool
 }
 
+// Login is how far a client has come that has to log in by SASL.
+type Login uint8
+
+// The answers.
+const (
+	LoginUnknown Login = iota // the server does not have SASL
+	LoginDue                  // it has to log in
+	LoginDone                 // it has logged in
+)
+
+const (
+	// maxMechanism is how long the name of a SASL mechanism can be, as in memcached.
+	maxMechanism = 32
+	// maxSASLData is how much data can come with it, more than any user and password.
+	maxSASLData = 4096
+)
+
+// beforeLogin says whether a client that has to log in may send a command.
+func beforeLogin(op Opcode) bool {
+	switch op {
+	case OpSASLList, OpSASLAuth, OpSASLStep, OpVersion:
+		return true
+	}
+	return false
+}
+
 // ParseBinary looks at the packet that buf begins with. It returns false if
 // header, extras and key are not there yet.
-func ParseBinary(buf []byte, f *Frame) bool {
+func ParseBinary(buf []byte, login Login, f *Frame) bool {
 	*f = Frame{}
 	if len(buf) < BinaryHeader {
 		return false
@@ -263,7 +294,13 @@ func ParseBinary(buf []byte, f *Frame) bool {
 	case key+extras > body:
 		f.close(StatusUnknownCommand)
 		return true
-	case body > maxBinaryBody, key > MaxKeyLength:
+	case body > maxBinaryBody:
+		f.close(StatusInvalid)
+		return true
+	case login == LoginDue && !beforeLogin(p.Opcode()):
+		f.close(StatusAuthError)
+		return true
+	case key > MaxKeyLength:
 		f.close(StatusInvalid)
 		return true
 	}
@@ -289,16 +326,28 @@ func ParseBinary(buf []byte, f *Frame) bool {
 		f.Key = BinaryHeader + extras
 	case shapeBare:
 		ok = body == 0
-		if ok && p.Opcode() == OpSASLList {
-			f.Refused = StatusUnknownCommand
+	case shapeSASLList:
+		if ok = body == 0; ok {
+			f.startSASL(login)
 		}
 	case shapeFlush:
 		ok = key == 0 && value == 0 && (extras == 0 || extras == 4)
 	case shapeStat:
 		ok = extras == 0
 	case shapeSASL:
-		if ok = extras == 0 && key > 0; ok {
-			f.Refused, f.Body = StatusUnknownCommand, value
+		if ok = extras == 0 && key > 0; !ok {
+			break
+		}
+		f.Body = value
+		f.startSASL(login)
+		switch {
+		case !f.SASL:
+		case value > maxSASLData:
+			f.close(StatusAuthError)
+		case key > maxMechanism:
+			f.SASL, f.Refused = false, StatusInvalid
+		default:
+			f.Key = BinaryHeader
 		}
 	default:
 		// memcached skips extras and key twice.
@@ -308,6 +357,14 @@ func ParseBinary(buf []byte, f *Frame) bool {
 		f.close(StatusInvalid)
 	}
 	return true
+}
+
+// startSASL makes the packet one about logging in, or an unknown command where
+// nobody does.
+func (f *Frame) startSASL(login Login) {
+	if f.SASL = login != LoginUnknown; !f.SASL {
+		f.Refused = StatusUnknownCommand
+	}
 }
 
 // close makes the packet one that is answered with an error, and no other

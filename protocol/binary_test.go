@@ -43,11 +43,41 @@ func TestParseBinary(t *testing.T) {
 		"text":         {[]byte("get a key that is long enough\r\n"), Frame{Lost: true}},
 	} {
 		var f Frame
-		if !ParseBinary(tt.packet, &f) || f != tt.want {
+		if !ParseBinary(tt.packet, LoginUnknown, &f) || f != tt.want {
 			t.Errorf("%s: %+v, want %+v", name, f, tt.want)
 		}
-		if head := tt.packet[:max(f.Len-1, 0)]; !tt.want.Lost && ParseBinary(head, &f) {
+		if head := tt.packet[:max(f.Len-1, 0)]; !tt.want.Lost && ParseBinary(head, LoginUnknown, &f) {
 			t.Errorf("%s: taken without its end", name)
+		}
+	}
+}
+
+// Who has to log in may send what that takes, and nothing else.
+func TestParseBinaryBeforeLogin(t *testing.T) {
+	auth := packet(OpSASLAuth, "", "PLAIN", "data", 0)
+	long := packet(OpSASLStep, "", strings.Repeat("P", maxMechanism+1), "data", 0)
+	large := packet(OpSASLAuth, "", "PLAIN", strings.Repeat("x", maxSASLData+1), 0)
+	for name, tt := range map[string]struct {
+		packet    []byte
+		due, done Frame
+	}{
+		"auth":         {auth, Frame{Len: 29, Key: 24, Body: 4, SASL: true}, Frame{Len: 29, Key: 24, Body: 4, SASL: true}},
+		"list":         {packet(OpSASLList, "", "", "", 0), Frame{Len: 24, SASL: true}, Frame{Len: 24, SASL: true}},
+		"long name":    {long, Frame{Len: 57, Body: 4, Refused: StatusInvalid}, Frame{Len: 57, Body: 4, Refused: StatusInvalid}},
+		"much data":    {large, Frame{Len: 29, Refused: StatusAuthError, Closes: true}, Frame{Len: 29, Refused: StatusAuthError, Closes: true}},
+		"no mechanism": {packet(OpSASLAuth, "", "", "x", 0), Frame{Len: 24, Refused: StatusInvalid, Closes: true}, Frame{Len: 24, Refused: StatusInvalid, Closes: true}},
+		"version":      {packet(OpVersion, "", "", "", 0), Frame{Len: 24}, Frame{Len: 24}},
+		"noop":         {packet(OpNoop, "", "", "", 0), Frame{Len: 24, Refused: StatusAuthError, Closes: true}, Frame{Len: 24}},
+		"quit":         {packet(OpQuitQ, "", "", "", 0), Frame{Len: 24, Refused: StatusAuthError, Closes: true}, Frame{Len: 24}},
+		"get":          {packet(OpGetQ, "", "key", "", 0), Frame{Len: 27, Refused: StatusAuthError, Closes: true}, Frame{Len: 27, Key: 24}},
+		"unknown":      {packet(0x77, "", "", "abc", 0), Frame{Len: 24, Refused: StatusAuthError, Closes: true}, Frame{Len: 24, Body: 3, Refused: StatusUnknownCommand}},
+	} {
+		var due, done Frame
+		if !ParseBinary(tt.packet, LoginDue, &due) || due != tt.due {
+			t.Errorf("%s before the login: %+v, want %+v", name, due, tt.due)
+		}
+		if !ParseBinary(tt.packet, LoginDone, &done) || done != tt.done {
+			t.Errorf("%s after the login: %+v, want %+v", name, done, tt.done)
 		}
 	}
 }
@@ -109,13 +139,14 @@ func FuzzParseBinary(f *testing.F) {
 	for _, p := range [][]byte{
 		packet(OpGet, "", "key", "", 0), packet(OpSet, "12345678", "key", "value", 1), packet(OpGatKQ, "1234", "k", "", 0),
 		packet(OpIncr, strings.Repeat("\xff", 20), "n", "", 0), packet(OpFlush, "1234", "", "", 0), packet(0x1b, "1234", "", "", 0),
-		packet(OpStat, "", "settings", "", 0), []byte("get a\r\nget a\r\nget a\r\nget a\r\n"),
+		packet(OpStat, "", "settings", "", 0), packet(OpSASLAuth, "", "PLAIN", "\x00user\x00password", 0), []byte("get a\r\nget a\r\nget a\r\nget a\r\n"),
 	} {
-		f.Add(p)
+		f.Add(p, byte(LoginUnknown))
+		f.Add(p, byte(LoginDue))
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
+	f.Fuzz(func(t *testing.T, in []byte, login byte) {
 		var fr Frame
-		if !ParseBinary(in, &fr) {
+		if !ParseBinary(in, Login(login%3), &fr) {
 			if len(in) >= BinaryHeader+255+65535 {
 				t.Fatal("a whole packet was not parsed")
 			}
@@ -137,6 +168,12 @@ func FuzzParseBinary(f *testing.F) {
 			return
 		}
 		p := Packet(in[:fr.Len])
+		if Login(login%3) == LoginDue && !fr.SASL && p.Opcode() != OpVersion {
+			t.Fatalf("%#x is carried out before a login", p.Opcode())
+		}
+		if fr.SASL && (fr.Body > maxSASLData || len(p.Key()) > maxMechanism) {
+			t.Fatalf("%+v", fr)
+		}
 		if fr.Key != 0 && (len(p.Key()) == 0 || len(p.Key()) > MaxKeyLength || !bytes.Equal(p.Key(), p[fr.Key:])) {
 			t.Fatalf("key %q", p.Key())
 		}
@@ -154,7 +191,7 @@ func FuzzParseBinary(f *testing.F) {
 func ExampleParseBinary() {
 	var f Frame
 	in := packet(OpSet, "\x00\x00\x00\x00\x00\x00\x00\x3c", "greeting", "hello", 0)
-	ParseBinary(in, &f)
+	ParseBinary(in, LoginUnknown, &f)
 	p := Packet(in)
 	_, exptime := p.Stored()
 	fmt.Printf("%s %s for %d seconds\n", p.Key(), in[f.Len:f.Len+f.Body], exptime)

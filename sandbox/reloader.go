@@ -30,7 +30,7 @@ func reloader(p Params) Profile {
 		AllowIf("close", "closes it", file),
 	}
 	for i := range rules {
-		rules[i].Feature = "-Y"
+		rules[i].Feature = "-Y, -S"
 	}
 	return Profile{Role: Reloader, Rules: append(rules, threadRules()...)}
 }

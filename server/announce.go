@@ -72,7 +72,7 @@ func (s *Server) exposed() []string {
 	for _, l := range s.listeners {
 		beyond = beyond || l.addr.IsValid() && !l.addr.Addr().IsLoopback()
 	}
-	say(s.cfg.AuthFile == "", "no login (-Y)")
+	say(s.cfg.AuthFile == "", "no login (-Y, -S)")
 	say(beyond, "beyond loopback")
 	say(len(s.udps) > 0, "UDP")
 	say(s.cfg.EnableShutdown, "shutdown (-A)")

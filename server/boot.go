@@ -13,6 +13,7 @@ import (
 
 	"gomcd/cache"
 	"gomcd/sandbox"
+	"gomcd/server/internal/passwd"
 
 	"golang.org/x/sys/unix"
 )
@@ -184,8 +185,22 @@ func (s *Server) openAuth() error {
 	if err != nil {
 		return fail(ExitFailure, "lines for stderr: %w", err)
 	}
-	s.auth, err = newAuth(s.cfg.AuthFile, &s.tune.verbose, lines)
-	return err
+	format := passwd.Lines
+	if s.cfg.SASL {
+		format = passwd.Database
+	}
+	if s.auth, err = newAuth(s.cfg.AuthFile, format, &s.tune.verbose, lines); err != nil {
+		return err
+	}
+	if !s.cfg.SASL {
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fail(ExitOSErr, "the host's name, which belongs to the names of users: %w", err)
+	}
+	s.auth.realm = []byte("@" + host)
+	return nil
 }
 
 // repliesInBuffer is how many replies memcached keeps in a buffer of 16 KiB

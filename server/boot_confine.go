@@ -95,6 +95,9 @@ func (s *Server) warnings() (texts []string) {
 			texts = append(texts, "SIGHUP cannot reload the authentication file: reading it again, "+s.auth.path+" gives: "+err.Error())
 		}
 	}
+	for _, l := range s.passwordListeners() {
+		texts = append(texts, l.name+" can be reached from other hosts, and passwords are sent unencrypted: use a network that no attacker can read")
+	}
 	for _, u := range s.udpsBeyond() {
 		texts = append(texts, u.name+" can be reached from other hosts: UDP can be abused for amplification with spoofed source addresses")
 	}

@@ -14,7 +14,7 @@ import (
 func (w *worker) parseBinary(i int, st *staged, c *conn) bool {
 	rest := w.in[st.parsed:st.end]
 	var f protocol.Frame
-	whole := protocol.ParseBinary(rest, &f)
+	whole := protocol.ParseBinary(rest, c.login(), &f)
 	switch {
 	case f.Lost, !whole && len(rest) >= bufSize:
 		// What follows bytes that are no packet cannot be told, and a key
@@ -35,6 +35,9 @@ func (w *worker) parseBinary(i int, st *staged, c *conn) bool {
 	}
 	if w.srv.verbose() > 1 {
 		w.logPacket(st.fd, rest)
+	}
+	if f.SASL {
+		return w.parseSASL(i, st, c, &f)
 	}
 	kind := protocol.Binary
 	if f.Refused != protocol.StatusOK {
@@ -87,7 +90,7 @@ func (w *worker) binaryRefused(o *op, st *staged, c *conn) {
 	c.lastCmd = w.store.Now()
 	p := protocol.Packet(w.in[o.start:])
 	var f protocol.Frame
-	protocol.ParseBinary(p, &f)
+	protocol.ParseBinary(p, c.login(), &f)
 	w.binaryError(p, f.Refused)
 	if f.Closes {
 		if w.srv.verbose() > 0 {

@@ -68,7 +68,7 @@ func (w *worker) resumeDump(st *staged, c *conn) {
 		case done:
 			w.end()
 		}
-		if c.proto == protoBinary && len(w.out) > from {
+		if c.proto.packets() && len(w.out) > from {
 			w.packDump(from, kind, opaque, done)
 		}
 		switch {
@@ -81,7 +81,7 @@ func (w *worker) resumeDump(st *staged, c *conn) {
 		case len(w.out) > outSoft:
 			// A response must be complete before it is sent.
 			w.endDump(c)
-			if w.out = w.out[:st.outFrom]; c.proto != protoBinary {
+			if w.out = w.out[:st.outFrom]; !c.proto.packets() {
 				w.out = protocol.AppendLine(w.out, "SERVER_ERROR out of memory writing stats")
 			}
 			return

@@ -58,8 +58,13 @@ var settingStats = []stat{
 	flag("cas_enabled", func(s *Server) bool { return s.cfg.UseCAS }),
 	set("tcp_backlog", func(s *Server) int64 { return int64(s.cfg.Backlog) }),
 	str("binding_protocol", "auto-negotiate", func(s *Server) string { return s.cfg.Protocol }),
-	always("auth_enabled_sasl", "no"),
-	str("auth_enabled_ascii", "no", func(s *Server) string { return s.cfg.AuthFile }),
+	flag("auth_enabled_sasl", func(s *Server) bool { return s.cfg.SASL }),
+	str("auth_enabled_ascii", "no", func(s *Server) string {
+		if s.cfg.SASL {
+			return ""
+		}
+		return s.cfg.AuthFile
+	}),
 	set("item_size_max", func(s *Server) int64 { return s.cfg.ItemSizeMax }),
 	flag("maxconns_fast", func(s *Server) bool { return s.cfg.MaxConnsFast }),
 	set("hashpower_init", func(s *Server) int64 { return int64(s.cfg.HashPower) }),

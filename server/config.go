@@ -78,7 +78,8 @@ type Config struct {
 	WatchEnabled   bool // -W clears it
 	// VerbosityEnabled: the command verbosity is carried out. -o no_verbosity_command clears it.
 	VerbosityEnabled bool
-	AuthFile         string        // -Y
+	AuthFile         string        // -Y; with -S $MEMCACHED_SASL_PWDB
+	SASL             bool          // -S: clients log in by the binary protocol
 	AuthTimeout      time.Duration // -o auth_timeout: in which a client must log in; 0: any
 	PrefixDelim      byte          // -D
 	DetailEnabled    bool          // set by -D

@@ -50,6 +50,13 @@ func (w *worker) parseAuth(i int, st *staged, c *conn) bool {
 	}
 	c.lastCmd = w.store.Now()
 	w.out = protocol.AppendLine(w.out, reply)
+	w.answeredLogin(st, c)
+	return true
+}
+
+// answeredLogin closes a connection that has tried too often, and sends replies if
+// there are many.
+func (w *worker) answeredLogin(st *staged, c *conn) {
 	if w.srv.logins.conns[c.fd].fails == authTries {
 		c.state, st.parsed = connClosing, st.end
 	}
@@ -59,7 +66,6 @@ func (w *worker) parseAuth(i int, st *staged, c *conn) bool {
 	case len(w.out)-st.outFrom > connSoft:
 		w.flushOne(st, false)
 	}
-	return true
 }
 
 // foreignAuth returns the name of the protocol that input is of if that is
@@ -153,4 +159,18 @@ func (w *worker) authData(c *conn, rest []byte) (int, string) {
 	}
 	l.need, l.space, l.long = 0, false, false
 	return n, reply
+}
+
+// passwordListeners are those from which clients of other hosts send passwords that
+// are not encrypted.
+func (s *Server) passwordListeners() (all []listener) {
+	if s.auth == nil {
+		return nil
+	}
+	for _, l := range s.listeners {
+		if l.addr.IsValid() && !l.addr.Addr().Unmap().IsLoopback() {
+			all = append(all, l)
+		}
+	}
+	return all
 }

@@ -38,8 +38,9 @@ type login struct {
 	// and whether anything was, and how often it was wrong.
 	need        int32
 	space, long bool
-	fails       uint8
-	waited      bool // and now it is
+	fails       uint8 // for both ways to log in
+	waited      bool  // and now it is
+	started     bool  // SASL's PLAIN was chosen, and what it takes is to follow
 }
 
 // guesses are the passwords that came from an address, less those that were right

@@ -10,7 +10,11 @@ const (
 	protoText                    // commands in lines
 	protoBinary                  // packets
 	protoAuth                    // lines, once it has authenticated
+	protoSASL                    // packets, once it has authenticated
 )
+
+// packets says whether what is spoken is the binary protocol.
+func (p connProto) packets() bool { return p == protoBinary || p == protoSASL }
 
 // protoNamed is the protocol that the first name that is not empty means, as
 // Config.Protocol and ListenAddr.Proto have it.
@@ -34,16 +38,21 @@ func (p connProto) greeting() string {
 	switch p {
 	case protoAuto:
 		return "new auto-negotiating client connection"
-	case protoBinary:
+	case protoBinary, protoSASL:
 		return "new binary client connection."
 	}
 	return "new ascii client connection."
 }
 
-// startProtocol sets what a new connection speaks: what its listener says. To
-// authenticate takes text.
+// startProtocol sets what a new connection speaks: what its listener says, or that in
+// which it has to authenticate.
 func (w *worker) startProtocol(c *conn) {
-	if c.proto = w.srv.peers[c.fd].proto; !c.authed {
+	switch {
+	case c.authed:
+		c.proto = w.srv.peers[c.fd].proto
+	case w.srv.cfg.SASL:
+		c.proto = protoSASL
+	default:
 		c.proto = protoAuth
 	}
 }
@@ -51,7 +60,7 @@ func (w *worker) startProtocol(c *conn) {
 // parseOther is parse for a connection that is not at plain text commands.
 func (w *worker) parseOther(i int, st *staged, c *conn) bool {
 	switch c.proto {
-	case protoBinary:
+	case protoBinary, protoSASL:
 		return w.parseBinary(i, st, c)
 	case protoAuth:
 		more := w.parseAuth(i, st, c)

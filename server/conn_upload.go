@@ -143,7 +143,7 @@ func (w *worker) uploadFails(c *conn, left int64) {
 
 // endUpload stores a complete data block, and answers.
 func (w *worker) endUpload(c *conn) {
-	if c.proto == protoBinary {
+	if c.proto.packets() {
 		w.endBinaryUpload(c)
 		return
 	}

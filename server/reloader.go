@@ -21,6 +21,7 @@ import (
 // (see sandbox/reloader.go).
 type auth struct {
 	lock    spin
+	format  *passwd.Format
 	table   *passwd.Table
 	fresh   *passwd.Table // what the file is read into
 	buf     []byte
@@ -33,17 +34,19 @@ type auth struct {
 	dir, file int  // descriptors: the directory, and what the file is opened as
 	exposed   bool // everybody may read it
 	name      int  // address of its name in the directory (sandbox.PinName)
+
+	realm []byte // with -S: what belongs to a user's name that has no @: @ and the host's name
 }
 
 // newAuth reads the authentication file for the first time.
-func newAuth(path string, verbose *atomic.Int32, lines *lineRing) (*auth, error) {
-	a := &auth{path: path, verbose: verbose, lines: lines}
+func newAuth(path string, format *passwd.Format, verbose *atomic.Int32, lines *lineRing) (*auth, error) {
+	a := &auth{path: path, format: format, verbose: verbose, lines: lines}
 	tables, err := cache.MapSlice[passwd.Table](2)
 	if err != nil {
 		return nil, err
 	}
 	a.table, a.fresh = &tables[0], &tables[1]
-	if a.buf, err = cache.MapBytes(passwd.MaxFile + 1); err != nil {
+	if a.buf, err = cache.MapBytes(format.MaxFile + 1); err != nil {
 		return nil, err
 	}
 	if a.name, err = sandbox.PinName(filepath.Base(path)); err != nil {
@@ -67,7 +70,7 @@ func newAuth(path string, verbose *atomic.Int32, lines *lineRing) (*auth, error)
 	if wrong != "" {
 		return nil, fail(ExitFailure, "Authfile [%s] cannot be trusted: %s", path, wrong)
 	}
-	if line, wrong := a.fresh.Parse(a.buf[:n]); wrong != "" {
+	if line, wrong := a.fresh.Parse(a.buf[:n], format); wrong != "" {
 		return nil, fail(ExitFailure, "Authfile [%s] has an error in line %d: %s", path, line, wrong)
 	}
 	if a.fresh.Len() == 0 {
@@ -76,7 +79,7 @@ func newAuth(path string, verbose *atomic.Int32, lines *lineRing) (*auth, error)
 	if a.exposed {
 		warn("the authentication file " + path + " can be read by everybody: chmod o-r")
 	}
-	*a.table = *a.fresh
+	a.table, a.fresh = a.fresh, a.table
 	return a, nil
 }
 
@@ -217,7 +220,7 @@ func (a *auth) reload() {
 		a.refuse("", wrong, 0)
 		return
 	}
-	line, wrong := a.fresh.Parse(a.buf[:n])
+	line, wrong := a.fresh.Parse(a.buf[:n], a.format)
 	if wrong == "" && a.fresh.Len() == 0 {
 		wrong = "there are no users"
 	}
@@ -228,7 +231,7 @@ func (a *auth) reload() {
 	a.lock.lock()
 	a.table, a.fresh = a.fresh, a.table
 	a.lock.unlock()
-	*a.fresh = passwd.Table{}
+	a.fresh.Clear()
 	if a.verbose.Load() > 0 {
 		b := append(a.text[:0], "gomcd: authentication file "...)
 		b = append(b, a.path...)

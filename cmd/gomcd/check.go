@@ -31,12 +31,23 @@ func (c *command) check() error {
 		return usageError(server.ExitUsage, "hot_lru_pct + warm_lru_pct cannot be more than 80%% combined")
 	case cfg.TempLRU && !cfg.LRUMaintainer:
 		return usageError(server.ExitUsage, "temporary_ttl requires lru_maintainer to be enabled")
+	case cfg.SASL && c.protocolGiven && cfg.Protocol != protocolBinary:
+		return usageError(server.ExitUsage, "ERROR: You cannot allow the ASCII protocol while using SASL.")
+	case cfg.SASL && cfg.UDPPort != 0:
+		return usageError(server.ExitUsage, "ERROR: Cannot enable UDP while using binary SASL authentication.")
+	case cfg.SASL && cfg.AuthFile != "":
+		return usageError(server.ExitUsage, "ERROR: only one of -S and -Y can be used: clients log in by the binary protocol or by the ascii one")
+	case cfg.SASL && c.saslFile == "":
+		return usageError(server.ExitFailure, "Error initializing sasl: -S needs a file of users, which MEMCACHED_SASL_PWDB names")
 	case cfg.AuthFile != "" && c.protocolGiven && cfg.Protocol != protocolASCII:
 		return usageError(server.ExitUsage, "ERROR: only the ascii protocol can be used with an authentication file (-Y)")
 	case cfg.AuthFile != "" && cfg.UDPPort != 0:
 		return usageError(server.ExitUsage, "Cannot use UDP with ascii authentication enabled (-U 0 to disable)")
 	}
-	if cfg.AuthFile != "" {
+	switch {
+	case cfg.SASL:
+		cfg.Protocol, cfg.AuthFile = protocolBinary, c.saslFile
+	case cfg.AuthFile != "":
 		cfg.Protocol = protocolASCII
 	}
 	if c.udpGiven && cfg.UDPPort != 0 && !c.portGiven {

@@ -31,7 +31,7 @@ func program() clidoc.Program {
 			{Title: "SIGNALS", Items: []clidoc.Item{
 				{Term: "SIGTERM, SIGINT", Text: "Stop."},
 				{Term: "SIGUSR1", Text: "Stop, and with -e keep the items for the next start."},
-				{Term: "SIGHUP", Text: "With -Y: read the authentication file again."},
+				{Term: "SIGHUP", Text: "With -Y or -S: read the authentication file again."},
 			}},
 			{Title: "EXIT STATUS", Items: []clidoc.Item{
 				{Term: "0", Text: "It was stopped."},
@@ -44,6 +44,7 @@ func program() clidoc.Program {
 			}},
 			{Title: "ENVIRONMENT", Items: []clidoc.Item{
 				{Term: "MEMCACHED_PORT_FILENAME", Text: "A file that the ports are written to."},
+				{Term: "MEMCACHED_SASL_PWDB", Text: "With -S: the file of users and passwords."},
 				{Term: "NOTIFY_SOCKET, LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES", Text: "Set by a service manager: see sd_notify(3) and sd_listen_fds(3)."},
 			}},
 			{Title: "EXAMPLES", Text: []string{

@@ -16,6 +16,7 @@ var differs = map[string]string{
 	"-P": "is removed at the end with and without -d",
 	"-L": "has no effect",
 	"-R": "is the same if given; the default is 16 KiB of requests per turn",
+	"-S": "the mechanism is PLAIN, and the users are in the file of MEMCACHED_SASL_PWDB, read at the start and on SIGHUP",
 	"-Y": "up to 64 users; guesses are delayed; a file that others may write to is refused",
 	"-e": "memory for the file is allocated at the start; memcached's own files cannot be read",
 	"-N": "has no effect",

@@ -29,6 +29,7 @@ type command struct {
 	listen    []string // -l, one address each, without repetitions
 	slabSizes string   // -o slab_sizes as written
 	napiIDs   int      // -N
+	saslFile  string   // $MEMCACHED_SASL_PWDB
 
 	portGiven, udpGiven, listenGiven, protocolGiven bool
 	listenDefault                                   string // -l, if it is not given
@@ -93,6 +94,7 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		c.warn("%q is neither a flag nor a flag's value, and ignored", arg)
 	}
 	c.cfg.PortFile = getenv("MEMCACHED_PORT_FILENAME")
+	c.saslFile = getenv("MEMCACHED_SASL_PWDB")
 	if c.cfg.TestPrivileges {
 		// As memcached's own tests have it. What is no number is 0.
 		n, _ := strconv.ParseInt(getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)

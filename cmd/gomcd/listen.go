@@ -112,10 +112,14 @@ func (c *command) parseListen(spec string, port int) (l listenSpec, err error) {
 
 // listenProtocol is the protocol of one listener, whose name may be shortened.
 func (c *command) listenProtocol(name string) (string, error) {
-	auth := c.cfg.AuthFile != ""
+	sasl := c.cfg.SASL
+	auth := c.cfg.AuthFile != "" && !sasl
 	switch {
 	case name == "":
 	case strings.HasPrefix("ascii", name):
+		if sasl {
+			return "", usageError(server.ExitOSErr, "Cannot use ascii protocol when SASL authentication enabled (-S)")
+		}
 		return protocolASCII, nil
 	case strings.HasPrefix("binary", name):
 		if auth {
@@ -126,6 +130,10 @@ func (c *command) listenProtocol(name string) (string, error) {
 		if auth {
 			c.warn("WARNING: negotiating ports are ascii only when ascii authentication enabled (-Y)")
 			return protocolASCII, nil
+		}
+		if sasl {
+			c.warn("WARNING: negotiating ports are binary only when SASL authentication enabled (-S)")
+			return protocolBinary, nil
 		}
 		return protocolAuto, nil
 	case strings.HasPrefix("proxy", name):

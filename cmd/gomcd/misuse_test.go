@@ -48,11 +48,13 @@ const (
 )
 
 const (
-	nowhere  = "a server that nobody can reach is a mistake"
-	crashes  = "memcached crashes"
-	isRead   = "memcached reads something else than is written"
-	ourOwn   = "only memcached's debug build has it"
-	misspelt = "memcached takes no notice"
+	nowhere   = "a server that nobody can reach is a mistake"
+	crashes   = "memcached crashes"
+	isRead    = "memcached reads something else than is written"
+	ourOwn    = "only memcached's debug build has it"
+	ownUsers  = "memcached asks Cyrus SASL, by the files that this has"
+	twoLogins = "memcached takes no notice of -S, and this file has no users"
+	misspelt  = "memcached takes no notice"
 )
 
 var misuses = []misuse{
@@ -72,7 +74,10 @@ var misuses = []misuse{
 	bad(64, "-U", "abc").unlike(runs, isRead), bad(runs, "-U", "22122"),
 	bad(64, "-B", "http"), bad(runs, "-B", "binary"),
 	bad(1, "-D", ""), bad(1, "-D"), bad(1, "-N", "0"), bad(64, "-N", "5"),
-	bad(64, "-S"), bad(64, "-Z"),
+	bad(64, "-S", "-B", "ascii"), bad(64, "-S", "-B", "auto"), bad(64, "-S", "-B", "binary", "-B", "ascii"), bad(64, "-S", "-U", "22122"),
+	bad(1, "-S").unlike(runs, ownUsers), bad(1, "-S", "-B", "binary").unlike(runs, ownUsers),
+	bad(64, "-S", "-Y", "/dev/null").unlike(1, twoLogins),
+	bad(64, "-Z"),
 	bad(64, "-Y", "/nonexistent", "-B", "binary"), bad(64, "-Y", "/nonexistent", "-U", "22122"),
 
 	bad(1, "-o", "bogus"), bad(1, "-o", "no_hashpower"), bad(1, "-o", "modern,,modern"), bad(1, "-o", ","), bad(1, "-o"),

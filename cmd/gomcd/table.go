@@ -105,7 +105,9 @@ var flags = []flag{
 		set:    (*command).protocol},
 	{long: "max-item-size", short: "I", arg: "<num>", help: "size of the largest item, in bytes or with k or m\n(default: {ItemSizeMax/Mi}m, min: 1k, max: 1024m)",
 		set: (*command).itemSize},
-	{long: "enable-sasl", short: "S", hidden: true, set: lacks("SASL")},
+	{long: "enable-sasl", short: "S", help: "clients must log in, by SASL's PLAIN in the binary protocol;\n" +
+		"the file that MEMCACHED_SASL_PWDB names has lines of user:password",
+		set: sets(func(cfg *server.Config) { cfg.SASL = true })},
 	{long: "enable-ssl", short: "Z", hidden: true, set: lacks("TLS")},
 	{long: "disable-flush-all", short: "F", help: "refuse the \"flush_all\" command",
 		set: sets(func(cfg *server.Config) { cfg.FlushEnabled = false })},

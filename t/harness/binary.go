@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,13 @@ func (s *Server) DialBinary(t testing.TB) *BinaryConn {
 	}
 	t.Cleanup(func() { nc.Close() })
 	return &BinaryConn{nc, bufio.NewReaderSize(nc, 1<<16), t}
+}
+
+// DialBinaryFrom opens one from a local address.
+func (s *Server) DialBinaryFrom(t testing.TB, ip string) *BinaryConn {
+	t.Helper()
+	c := s.DialFrom(t, ip)
+	return &BinaryConn{c.Conn, c.R, t}
 }
 
 // Send sends packets, all at once.
@@ -185,5 +193,5 @@ func speaksBinary(flags []string) bool {
 	if _, listen, found := strings.Cut(all, "-l proto["); found {
 		return strings.HasPrefix(listen, "binary")
 	}
-	return strings.Contains(all, "-B binary")
+	return strings.Contains(all, "-B binary") || slices.Contains(flags, "-S")
 }

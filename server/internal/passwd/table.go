@@ -6,11 +6,31 @@ package passwd
 import "bytes"
 
 // Table says who may log in. It has no pointers, so that it can be outside the Go
-// heap.
+// heap; pages of entries that were never used take no memory there.
 type Table struct {
-	entries [maxUsers]entry
+	entries [mostEntries]entry
 	n       int
 }
+
+// Format is what a file of users and passwords looks like.
+type Format struct {
+	// MaxFile is how long a file can be, in bytes.
+	MaxFile int
+
+	entries  int    // how many it can make
+	tooMany  string // the error if there are more
+	database bool   // other lines are skipped, and a password may end at a colon
+}
+
+// Lines is the format of -Y (doc/protocol.txt of memcached, "Authentication"): each
+// line is a user and a password.
+var Lines = &Format{MaxFile: 64 * longestLine, entries: 64, tooMany: "there can be 64 users"}
+
+// Database is the format of the file that MEMCACHED_SASL_PWDB names. A line
+// "user:password" may go on with a colon and anything: since a password may have a
+// colon, too, it is what precedes any colon after the user's, or all. Lines without
+// a colon are skipped.
+var Database = &Format{MaxFile: mostEntries * longestLine, entries: mostEntries, tooMany: "there can be 1024 users", database: true}
 
 // entry is a user with their password in one block: the length of the
 // user's name and one more, that of the password, then both, then NULs. Two
@@ -18,12 +38,15 @@ type Table struct {
 type entry [32]uint64
 
 const (
-	maxUsers = 64
+	// mostEntries is how many there can be in any format.
+	mostEntries = 1024
+	// compared is what the number of entries is rounded up to for a look-up.
+	compared = 64
 	// maxLine is how long a line of the file can be: user, colon and
 	// password, as in memcached.
 	maxLine = 255
-	// MaxFile is how long a file can be, in bytes.
-	MaxFile = maxUsers * (maxLine + 2)
+	// longestLine is that with its end.
+	longestLine = maxLine + 2
 )
 
 // makeEntry returns what stands for a user and password. It returns false if
@@ -48,16 +71,22 @@ func (e *entry) put(i int, b byte) { e[i/8] |= uint64(b) << (i % 8 * 8) }
 // Len is how many users there are.
 func (t *Table) Len() int { return t.n }
 
+// Clear makes the table empty.
+func (t *Table) Clear() {
+	clear(t.entries[:t.n])
+	t.n = 0
+}
+
 // Has says whether a user has a password. How long that takes depends on neither,
-// nor on who is in the table: all words of all entries are compared, without a
-// branch on the result.
+// nor on who is in the table: all words of all entries are compared, and of some
+// that are not in use, without a branch on the result.
 func (t *Table) Has(user, pass []byte) bool {
 	e, ok := makeEntry(user, pass)
 	if !ok {
 		return false
 	}
 	var found uint64
-	for i := range t.entries {
+	for i := range t.entries[:max(t.n+compared-1, compared)/compared*compared] {
 		var diff uint64
 		for j := range e {
 			diff |= t.entries[i][j] ^ e[j]
@@ -68,11 +97,11 @@ func (t *Table) Has(user, pass []byte) bool {
 	return found == 1
 }
 
-// Parse fills the table from a file of lines "user:password". If that fails it
-// returns what is wrong with which line; line 0 is the file as a whole.
-func (t *Table) Parse(file []byte) (line int, wrong string) {
-	*t = Table{}
-	if len(file) > MaxFile {
+// Parse fills the table from a file. If that fails it returns what is wrong with
+// which line; line 0 is the file as a whole.
+func (t *Table) Parse(file []byte, format *Format) (line int, wrong string) {
+	t.Clear()
+	if len(file) > format.MaxFile {
 		return 0, "the file is too large"
 	}
 	for rest := file; len(rest) > 0; {
@@ -88,13 +117,23 @@ func (t *Table) Parse(file []byte) (line int, wrong string) {
 		switch {
 		case len(text) > maxLine:
 			return line, "the line is longer than 255 bytes"
+		case colon < 0 && format.database:
+			continue
 		case colon < 0, bytes.IndexByte(text, 0) >= 0:
 			return line, "malformed entry. Should be 'user:password'"
-		case t.n == maxUsers:
-			return line, "there can be 64 users"
 		}
-		t.entries[t.n], _ = makeEntry(text[:colon], text[colon+1:])
-		t.n++
+		user, pass := text[:colon], text[colon+1:]
+		for end := len(pass); end >= 0; {
+			if t.n == format.entries {
+				return line, format.tooMany
+			}
+			t.entries[t.n], _ = makeEntry(user, pass[:end])
+			t.n++
+			if !format.database {
+				break
+			}
+			end = bytes.LastIndexByte(pass[:end], ':')
+		}
 	}
 	return 0, ""
 }

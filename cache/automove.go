@@ -1,6 +1,10 @@
 package cache
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"gomcd/cache/offheap"
+)
 
 // The automover decides from which class a page should go where. It is what
 // memcached's slab_automove.c does, with its numbers, so that an operator's
@@ -48,7 +52,7 @@ type automover struct {
 
 func (a *automover) init() error {
 	var err error
-	a.looks, err = mappedSlice[look](MaxAutomoveWindow * MaxClasses)
+	a.looks, err = offheap.Slice[look](offheap.Pages, MaxAutomoveWindow*MaxClasses)
 	return err
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 	"path/filepath"
 
+	"gomcd/cache/offheap"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -265,7 +267,7 @@ func (s *Store) reserveFile() error {
 		f.Tell(fmt.Sprintf("the memory file has room for %d pages of 1 MiB instead of %d: one is kept for each of the %d slab classes, so that items of one class can have no more than %d",
 			pages, int(least)+classes, classes, most))
 	}
-	if s.arena, err = mapFile(f.fd, PageSize, uintptr(pages)*PageSize); err != nil {
+	if s.arena, err = offheap.MapFile(offheap.Items, f.fd, PageSize, uintptr(pages)*PageSize); err != nil {
 		return err
 	}
 	return s.reservePages()

@@ -458,7 +458,7 @@ func TestRestartWithAHugeTable(t *testing.T) {
 	if v, ok := h.get("a"); !ok || string(v) != "1" || !m.file.Warm() {
 		t.Errorf("a is %q (%v), warm: %v", v, ok, m.file.Warm())
 	}
-	if size, most := s.table.buckets.size, uintptr(s.arena.size); size > most {
+	if size, most := s.table.buckets.Size, uintptr(s.arena.Size); size > most {
 		t.Errorf("%d bytes of table for %d of items", size, most)
 	}
 	verify(t, s)

@@ -6,13 +6,15 @@ import (
 	"math"
 	"math/bits"
 	"sync/atomic"
+
+	"gomcd/cache/offheap"
 )
 
 // Store is the cache. Its methods may be called from any thread; those that
 // look at or change items are on [Handle].
 type Store struct {
 	cfg          Config
-	arena        region
+	arena        offheap.Region
 	granuleShift uint
 	headerSize   uintptr // itemHeader and the CAS
 	// memcachedHeader is what an item takes in memcached besides its key,
@@ -167,15 +169,15 @@ func makeStore(cfg Config) (made *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.resetBase, err = mapped[Counters](); err != nil {
+	if s.resetBase, err = offheap.New[Counters](offheap.Counters); err != nil {
 		return nil, err
 	}
 	if cfg.TrackSizes {
-		if s.sizes, err = mappedSlice[uint32](int(cfg.ItemSizeMax/sizeUnit) + 2); err != nil {
+		if s.sizes, err = offheap.Slice[uint32](offheap.Pages, int(cfg.ItemSizeMax/sizeUnit)+2); err != nil {
 			return nil, err
 		}
 	}
-	maxItems := uint64(s.arena.size) / uint64(s.classes[1].bins[0].size)
+	maxItems := uint64(s.arena.Size) / uint64(s.classes[1].bins[0].size)
 	if cfg.File != nil && cfg.File.saved != nil && !cfg.NoHashExpand {
 		// The table begins as large as it was, if there can be so many items.
 		cfg.HashPower = max(cfg.HashPower, min(cfg.File.saved.hash, bits.Len64(maxItems)))
@@ -198,7 +200,7 @@ func makeStore(cfg Config) (made *Store, err error) {
 	s.tune.AutomoveRatio.Store(0.8)
 	s.tune.AutomoveWindow.Store(10)
 	s.maint.init()
-	if s.parking.places, err = mappedSlice[parked](cfg.Uploads + 1); err != nil {
+	if s.parking.places, err = offheap.Slice[parked](offheap.Uploads, cfg.Uploads+1); err != nil {
 		return nil, err
 	}
 	if err := s.auto.init(); err != nil {
@@ -225,7 +227,7 @@ func (s *Store) reserve() error {
 		return err
 	}
 	var err error
-	if s.arena, err = mapRegion(uintptr(size)); err != nil {
+	if s.arena, err = offheap.Map(offheap.Items, uintptr(size)); err != nil {
 		return fmt.Errorf("item memory: %w", err)
 	}
 	s.initClasses()
@@ -246,10 +248,10 @@ func (s *Store) setGranule(size uint64) error {
 // reservePages makes what is known of each page of the arena.
 func (s *Store) reservePages() error {
 	var err error
-	if s.pages, err = mappedSlice[page](int(uint64(s.arena.size) / PageSize)); err != nil {
+	if s.pages, err = offheap.Slice[page](offheap.Pages, int(uint64(s.arena.Size)/PageSize)); err != nil {
 		return err
 	}
-	s.spans, err = mappedSlice[span](len(s.pages) * spansPerPage)
+	s.spans, err = offheap.Slice[span](offheap.Pages, len(s.pages)*spansPerPage)
 	// Page 0 stays unused: reference 0 means none.
 	s.nextPage = 1
 	return err
@@ -257,28 +259,29 @@ func (s *Store) reservePages() error {
 
 // Close gives the memory back. Nobody may use the store any more.
 func (s *Store) Close() {
-	s.arena.unmap()
+	s.arena.Unmap()
 	s.table.unmap()
-	unmapSlice(s.table.used)
-	unmapSlice(s.pages)
-	unmapSlice(s.spans)
-	unmapSlice(s.sizes)
-	unmapSlice(s.parking.places)
+	offheap.Free(offheap.Hash, s.table.used)
+	offheap.Free(offheap.Pages, s.pages)
+	offheap.Free(offheap.Pages, s.spans)
+	offheap.Free(offheap.Pages, s.sizes)
+	offheap.Free(offheap.Pages, s.auto.looks)
+	offheap.Free(offheap.Uploads, s.parking.places)
 	if s.resetBase != nil {
-		unmapSlice(s.resetBase.words())
+		offheap.Free(offheap.Counters, s.resetBase.words())
 	}
 	for _, h := range s.handles {
-		unmapSlice(h.C.words())
+		offheap.Free(offheap.Counters, h.C.words())
 	}
 	// Closed twice, it would unmap what somebody else has mapped there by then.
 	s.table.used, s.pages, s.spans, s.sizes, s.resetBase, s.handles = nil, nil, nil, nil, nil, nil
-	s.parking.places = nil
+	s.parking.places, s.auto.looks = nil, nil
 }
 
 // NewHandle returns a handle for one more thread. Not to be called once
 // threads work on the store.
 func (s *Store) NewHandle() (*Handle, error) {
-	c, err := mapped[Counters]()
+	c, err := offheap.New[Counters](offheap.Counters)
 	if err != nil {
 		return nil, err
 	}
@@ -356,7 +359,7 @@ func (s *Store) MaxMemLimit() int64 {
 	if s.cfg.File != nil {
 		return s.cfg.MemLimit
 	}
-	return int64(s.arena.size) - (MaxClasses+2)*PageSize
+	return int64(s.arena.Size) - (MaxClasses+2)*PageSize
 }
 
 // SetMemLimit changes the memory limit. It fails above MaxMemLimit, or if the

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"gomcd/cache/offheap"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -44,7 +46,7 @@ func TestCloseTwice(t *testing.T) {
 	// Small mappings go where small ones were.
 	var mapped [][]byte
 	for range 1000 {
-		b, err := mappedSlice[byte](guardSize)
+		b, err := offheap.Slice[byte](offheap.Pages, 4096)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +57,7 @@ func TestCloseTwice(t *testing.T) {
 		if err := unix.Msync(b, unix.MS_ASYNC); err != nil {
 			t.Fatalf("what another has mapped is gone: %v", err)
 		}
-		unmapSlice(b)
+		offheap.Free(offheap.Pages, b)
 	}
 }
 

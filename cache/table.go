@@ -3,6 +3,8 @@ package cache
 import (
 	"bytes"
 	"sync/atomic"
+
+	"gomcd/cache/offheap"
 )
 
 // table finds items by key. It is a linear hashing table (Litwin, "Linear
@@ -16,8 +18,8 @@ import (
 // other keys apart without a look at them, and gives the bits that splitting
 // needs, so that no item is touched for it.
 type table struct {
-	buckets  region
-	overflow region
+	buckets  offheap.Region
+	overflow offheap.Region
 	// used has a bit for each pageful of buckets that ever had an item. The rest
 	// was never written to, and walks leave it so.
 	used  []uint64
@@ -54,10 +56,10 @@ func (t *table) init(level uint, maxItems uint64, fixed bool) error {
 		t.maximum++
 	}
 	var err error
-	if t.buckets, err = mapRegion(bucketSize << t.maximum); err != nil {
+	if t.buckets, err = offheap.Map(offheap.Hash, bucketSize<<t.maximum); err != nil {
 		return err
 	}
-	if t.used, err = mappedSlice[uint64](max(1, int(uint64(1)<<t.maximum/bucketsInPage/64))); err != nil {
+	if t.used, err = offheap.Slice[uint64](offheap.Hash, max(1, int(uint64(1)<<t.maximum/bucketsInPage/64))); err != nil {
 		return err
 	}
 	// Enough overflow buckets for every item to be in one, for a table that
@@ -66,7 +68,7 @@ func (t *table) init(level uint, maxItems uint64, fixed bool) error {
 	if n > 1<<32-1 {
 		n = 1<<32 - 1
 	}
-	if t.overflow, err = mapRegion(uintptr(n) * bucketSize); err != nil {
+	if t.overflow, err = offheap.Map(offheap.Hash, uintptr(n)*bucketSize); err != nil {
 		return err
 	}
 	t.poolNext = 1
@@ -75,8 +77,8 @@ func (t *table) init(level uint, maxItems uint64, fixed bool) error {
 }
 
 func (t *table) unmap() {
-	t.buckets.unmap()
-	t.overflow.unmap()
+	t.buckets.Unmap()
+	t.overflow.Unmap()
 }
 
 func index(state, hash uint64) uint64 {
@@ -228,7 +230,7 @@ func (t *table) takeOverflow() uint32 {
 	i := t.poolFree
 	if i != 0 {
 		t.poolFree = t.overflowAt(i).more
-	} else if uintptr(t.poolNext) < t.overflow.size/bucketSize {
+	} else if uintptr(t.poolNext) < t.overflow.Size/bucketSize {
 		i = t.poolNext
 		t.poolNext++
 	}

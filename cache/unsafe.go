@@ -1,97 +1,11 @@
 package cache
 
-import (
-	"fmt"
-	"unsafe"
+import "unsafe"
 
-	"golang.org/x/sys/unix"
-)
-
-// This file holds all of the package's pointer arithmetic. The memory is an
-// anonymous mapping or a file's, never Go memory, so pointers into it are invisible to the
-// garbage collector and never move. Every conversion from a number to a
+// This file holds all of the package's pointer arithmetic. The memory is outside the Go
+// heap (package offheap). Every conversion from a number to a
 // pointer checks the number against the mapping first; a number that fails is
 // a bug or an attack, and the process dies of the panic.
-
-// region is one anonymous mapping with an unreadable guard page on each side.
-type region struct {
-	base unsafe.Pointer
-	size uintptr
-}
-
-const guardSize = 4096
-
-// locking is how memory that is mapped is locked, and whether that failed.
-var locking struct {
-	on     bool
-	failed error
-}
-
-// LockMemory has all memory that is mapped from now on kept from being paged
-// out, each page once it is used (mlock2(2), MLOCK_ONFAULT). It is for a
-// process that is starting: the setting is the process's.
-func LockMemory() { locking.on = true }
-
-// LockFailed says why some of the memory could not be locked; nil: all was.
-func LockFailed() error { return locking.failed }
-
-// lock locks memory, if that is wanted.
-func lock(p unsafe.Pointer, size uintptr) {
-	if !locking.on || locking.failed != nil {
-		return
-	}
-	if _, _, errno := unix.Syscall(unix.SYS_MLOCK2, uintptr(p), size, unix.MLOCK_ONFAULT); errno != 0 {
-		locking.failed = errno
-	}
-}
-
-// mapRegion reserves size bytes that cost nothing until they are touched.
-func mapRegion(size uintptr) (region, error) {
-	size = (size + guardSize - 1) &^ (guardSize - 1)
-	p, err := unix.MmapPtr(-1, 0, nil, size+2*guardSize, unix.PROT_NONE,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
-	if err != nil {
-		return region{}, fmt.Errorf("reserving %d bytes of address space: %w", size, err)
-	}
-	base := unsafe.Add(p, guardSize)
-	if err := unix.Mprotect(unsafe.Slice((*byte)(base), size), unix.PROT_READ|unix.PROT_WRITE); err != nil {
-		unix.MunmapPtr(p, size+2*guardSize)
-		return region{}, fmt.Errorf("opening %d bytes of reserved memory: %w", size, err)
-	}
-	lock(base, size)
-	return region{base, size}, nil
-}
-
-// mapFile is mapRegion for memory that is a file's, behind front bytes that are
-// not. What is written to it is in the file at once, for whoever opens it.
-func mapFile(fd int, front, size uintptr) (region, error) {
-	r, err := mapRegion(front + size)
-	if err != nil {
-		return r, err
-	}
-	_, err = unix.MmapPtr(fd, 0, unsafe.Add(r.base, front), size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED)
-	if err != nil {
-		r.unmap()
-		return region{}, fmt.Errorf("mapping a file of %d bytes: %w", size, err)
-	}
-	lock(unsafe.Add(r.base, front), size)
-	return r, nil
-}
-
-func (r *region) unmap() {
-	if r.base != nil {
-		unix.MunmapPtr(unsafe.Add(r.base, -guardSize), r.size+2*guardSize)
-		r.base = nil
-	}
-}
-
-// bytes returns n bytes at offset off.
-func (r *region) bytes(off, n uintptr) []byte {
-	if n > r.size || off > r.size-n {
-		panic("cache: reference outside the mapping")
-	}
-	return unsafe.Slice((*byte)(unsafe.Add(r.base, off)), n)
-}
 
 // item is what every stored item begins with. After it come, without gaps and
 // each only where there is one, the CAS value (8 bytes), the count of pins (4,
@@ -144,28 +58,28 @@ type bucket struct {
 // at returns the item (or free chunk) at ref.
 func (s *Store) at(ref uint32) *item {
 	off := uintptr(ref) << s.granuleShift
-	if off > s.arena.size-unsafe.Sizeof(item{}) {
+	if off > s.arena.Size-unsafe.Sizeof(item{}) {
 		panic("cache: item outside the arena")
 	}
-	return (*item)(unsafe.Add(s.arena.base, off))
+	return (*item)(unsafe.Add(s.arena.Base, off))
 }
 
 // chunkAt returns the chunk header at ref.
 func (s *Store) chunkAt(ref uint32) *chunk {
 	off := uintptr(ref) << s.granuleShift
-	if off > s.arena.size-chunkHeader {
+	if off > s.arena.Size-chunkHeader {
 		panic("cache: chunk outside the arena")
 	}
-	return (*chunk)(unsafe.Add(s.arena.base, off))
+	return (*chunk)(unsafe.Add(s.arena.Base, off))
 }
 
 // largeOf returns the part of a large item's header that finds its chunks.
 func (s *Store) largeOf(ref uint32, it *item) *large {
 	off := uintptr(ref)<<s.granuleShift + s.largeOffset(it)
-	if off > s.arena.size-largeSize {
+	if off > s.arena.Size-largeSize {
 		panic("cache: large item outside the arena")
 	}
-	return (*large)(unsafe.Add(s.arena.base, off))
+	return (*large)(unsafe.Add(s.arena.Base, off))
 }
 
 // casOf and refsOf are the parts of an item behind its fixed ones. They may
@@ -178,76 +92,45 @@ func (s *Store) refsOf(it *item) *uint32 {
 
 // bytesAt returns n bytes that begin skip bytes into the chunk at ref.
 func (s *Store) bytesAt(ref uint32, skip, n uintptr) []byte {
-	return s.arena.bytes(uintptr(ref)<<s.granuleShift+skip, n)
+	return s.arena.Bytes(uintptr(ref)<<s.granuleShift+skip, n)
 }
 
 // bucketAt returns bucket i of the table.
 func (t *table) bucketAt(i uint64) *bucket {
-	if i >= uint64(t.buckets.size/bucketSize) {
+	if i >= uint64(t.buckets.Size/bucketSize) {
 		panic("cache: bucket outside the table")
 	}
-	return (*bucket)(unsafe.Add(t.buckets.base, uintptr(i)*bucketSize))
+	return (*bucket)(unsafe.Add(t.buckets.Base, uintptr(i)*bucketSize))
 }
 
 // indexOf is the number of a bucket that bucketAt returned.
 func (t *table) indexOf(b *bucket) uint64 {
-	return uint64((uintptr(unsafe.Pointer(b)) - uintptr(t.buckets.base)) / bucketSize)
+	return uint64((uintptr(unsafe.Pointer(b)) - uintptr(t.buckets.Base)) / bucketSize)
 }
 
 // overflowAt returns overflow bucket i, which is not 0.
 func (t *table) overflowAt(i uint32) *bucket {
-	if i == 0 || uintptr(i) >= t.overflow.size/bucketSize {
+	if i == 0 || uintptr(i) >= t.overflow.Size/bucketSize {
 		panic("cache: overflow bucket outside the table")
 	}
-	return (*bucket)(unsafe.Add(t.overflow.base, uintptr(i)*bucketSize))
+	return (*bucket)(unsafe.Add(t.overflow.Base, uintptr(i)*bucketSize))
 }
 
 // prefetchBucket and prefetchItem ask for the cache lines of what is looked at
 // soon. They are hints: the reference may be stale.
 func (t *table) prefetchBucket(i uint64) {
-	prefetch(unsafe.Add(t.buckets.base, uintptr(i)*bucketSize))
+	prefetch(unsafe.Add(t.buckets.Base, uintptr(i)*bucketSize))
 }
 
 func (s *Store) prefetchItem(ref uint32) {
-	p := unsafe.Add(s.arena.base, uintptr(ref)<<s.granuleShift)
+	p := unsafe.Add(s.arena.Base, uintptr(ref)<<s.granuleShift)
 	prefetch(p)
 	prefetch(unsafe.Add(p, 64))
 	prefetch(unsafe.Add(p, 128))
 }
 
 func (s *Store) prefetchHead(ref uint32) {
-	prefetch(unsafe.Add(s.arena.base, uintptr(ref)<<s.granuleShift))
-}
-
-// mapped returns a zero T (a struct without pointers) in a mapping of its own.
-func mapped[T any]() (*T, error) {
-	var t T
-	r, err := mapRegion(unsafe.Sizeof(t))
-	if err != nil {
-		return nil, err
-	}
-	return (*T)(r.base), nil
-}
-
-// mappedSlice returns n zero elements (without pointers) in a mapping of their
-// own.
-func mappedSlice[T any](n int) ([]T, error) {
-	var t T
-	r, err := mapRegion(unsafe.Sizeof(t) * uintptr(n))
-	if err != nil {
-		return nil, err
-	}
-	return unsafe.Slice((*T)(r.base), n), nil
-}
-
-// unmapSlice gives back what mapped or mappedSlice mapped.
-func unmapSlice[T any](s []T) {
-	if len(s) == 0 {
-		return
-	}
-	size := (uintptr(len(s))*unsafe.Sizeof(s[0]) + guardSize - 1) &^ (guardSize - 1)
-	r := region{unsafe.Pointer(unsafe.SliceData(s)), size}
-	r.unmap()
+	prefetch(unsafe.Add(s.arena.Base, uintptr(ref)<<s.granuleShift))
 }
 
 const counterBytes = unsafe.Sizeof(Counters{})
@@ -256,12 +139,3 @@ const counterBytes = unsafe.Sizeof(Counters{})
 func (c *Counters) words() []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(c)), CounterWords)
 }
-
-// MapBytes returns n bytes of zero memory outside the Go heap, with an
-// unreadable page on each side. It is never given back.
-func MapBytes(n int) ([]byte, error) { return mappedSlice[byte](n) }
-
-// MapSlice returns n zero values outside the Go heap. It is never given back.
-// The garbage collector does not look at it: pointers in it must lead outside
-// the heap as well, or to what is kept alive otherwise.
-func MapSlice[T any](n int) ([]T, error) { return mappedSlice[T](n) }

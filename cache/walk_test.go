@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"gomcd/cache/offheap"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -137,15 +139,18 @@ func TestLimitedCrawlsGetRound(t *testing.T) {
 	}
 }
 
+// pageSize is that of memory.
+const pageSize = 4096
+
 // resident counts the bytes of a region that take memory.
-func resident(t *testing.T, r *region) (n int) {
+func resident(t *testing.T, r *offheap.Region) (n int) {
 	t.Helper()
-	state := make([]byte, (r.size+guardSize-1)/guardSize)
-	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(r.base), r.size, uintptr(unsafe.Pointer(&state[0]))); errno != 0 {
+	state := make([]byte, (r.Size+pageSize-1)/pageSize)
+	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(r.Base), r.Size, uintptr(unsafe.Pointer(&state[0]))); errno != 0 {
 		t.Fatal(errno)
 	}
 	for _, b := range state {
-		n += int(b&1) * guardSize
+		n += int(b&1) * pageSize
 	}
 	return n
 }

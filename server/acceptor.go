@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
@@ -47,7 +47,7 @@ func newAcceptor(s *Server) (*acceptor, error) {
 	if a.idle, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
-	a.events, err = cache.MapSlice[sys.PollEvent](len(s.listeners) + 1)
+	a.events, err = offheap.Slice[sys.PollEvent](offheap.Workers, len(s.listeners)+1)
 	return a, err
 }
 

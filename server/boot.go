@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"gomcd/server/internal/sys"
 	"math"
 	"os"
 	"os/signal"
@@ -12,8 +11,10 @@ import (
 	"sync/atomic"
 
 	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/sandbox"
 	"gomcd/server/internal/passwd"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +50,7 @@ func Run(cfg Config) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	if err := cache.LockFailed(); err != nil {
+	if err := offheap.LockFailed(); err != nil {
 		warn("-k could not lock all memory: " + err.Error() + "; raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)")
 	}
 	if cfg.Check {

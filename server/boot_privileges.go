@@ -3,7 +3,7 @@ package server
 import (
 	"os"
 
-	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/sandbox"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +26,7 @@ func (s *Server) takeWithPrivileges() error {
 		return err
 	}
 	if s.cfg.LockMemory {
-		cache.LockMemory()
+		offheap.Lock()
 	}
 	if err := s.listen(); err != nil {
 		return err

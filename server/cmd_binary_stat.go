@@ -30,6 +30,9 @@ func (w *worker) binaryStat(st *staged, c *conn, p protocol.Packet) {
 	case string(what) == "sandbox":
 		w.sandboxStats()
 		w.end()
+	case string(what) == "memory":
+		w.memoryStats()
+		w.end()
 	case string(what) == "items":
 		w.itemStats()
 	case string(what) == "slabs":

@@ -223,7 +223,7 @@ var generalStats = []stat{
 	only(collecting, num("garbage_collections", func(w *worker, _ *snapshot) uint64 { return w.srv.collections.Load() })),
 }
 
-// stats [reset|detail|settings|cachedump|conns|items|slabs|sizes|sandbox]
+// stats [reset|detail|settings|cachedump|conns|items|slabs|sizes|sandbox|memory]
 func (w *worker) stats(o *op, st *staged, c *conn) {
 	c.lastCmd = w.store.Now()
 	sub := o.cmd.Arg(1)
@@ -245,6 +245,9 @@ func (w *worker) stats(o *op, st *staged, c *conn) {
 		w.cacheDump(o, st, c)
 	case string(sub) == "sandbox":
 		w.sandboxStats()
+		w.end()
+	case string(sub) == "memory":
+		w.memoryStats()
 		w.end()
 	case abbreviates(sub, "conns"):
 		c.dump = dump{kind: dumpConns}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/protocol"
 )
 
@@ -39,7 +40,7 @@ const (
 func newPrefixes() (*prefixes, error) {
 	p := &prefixes{epoch: 1}
 	var err error
-	p.slots, err = cache.MapSlice[prefix](prefixSlots)
+	p.slots, err = offheap.Slice[prefix](offheap.Prefixes, prefixSlots)
 	return p, err
 }
 

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"gomcd/cache"
+	"gomcd/cache/offheap"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,10 +67,10 @@ func newLogins(conns int, timeout uint32) (*logins, error) {
 	const longest = 1 << 30 // so that the clock does not wrap
 	l := &logins{timeout: min(timeout, longest)}
 	var err error
-	if l.conns, err = cache.MapSlice[login](conns); err != nil {
+	if l.conns, err = offheap.Slice[login](offheap.Logins, conns); err != nil {
 		return nil, err
 	}
-	l.guesses, err = cache.MapSlice[guesses](guessPlaces)
+	l.guesses, err = offheap.Slice[guesses](offheap.Logins, guessPlaces)
 	return l, err
 }
 

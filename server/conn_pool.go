@@ -3,7 +3,7 @@ package server
 import (
 	"sync/atomic"
 
-	"gomcd/cache"
+	"gomcd/cache/offheap"
 )
 
 // bufSize is the size of a buffer of the pool, and with that the longest
@@ -28,10 +28,10 @@ type pool struct {
 func newPool(buffers int) (*pool, error) {
 	p := &pool{limit: uint32(buffers)}
 	var err error
-	if p.mem, err = cache.MapBytes(buffers * bufSize); err != nil {
+	if p.mem, err = offheap.Slice[byte](offheap.Buffers, buffers*bufSize); err != nil {
 		return nil, err
 	}
-	p.next, err = cache.MapSlice[uint32](buffers)
+	p.next, err = offheap.Slice[uint32](offheap.Buffers, buffers)
 	return p, err
 }
 

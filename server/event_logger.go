@@ -1,12 +1,13 @@
 package server
 
 import (
-	"gomcd/server/internal/sys"
 	"sync/atomic"
 
 	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/protocol"
 	"gomcd/sandbox"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -84,14 +85,14 @@ type watcher struct {
 
 func newLogger(s *Server) (*logger, error) {
 	l := &logger{srv: s}
-	all, err := cache.MapBytes(maxWatchers * max(s.cfg.WatcherLogBuf, 1))
+	all, err := offheap.Slice[byte](offheap.Events, maxWatchers*max(s.cfg.WatcherLogBuf, 1))
 	if err != nil {
 		return nil, err
 	}
 	for i := range l.watchers {
 		l.watchers[i].buf = all[i*s.cfg.WatcherLogBuf : (i+1)*s.cfg.WatcherLogBuf]
 	}
-	l.line, err = cache.MapBytes(longestLine)
+	l.line, err = offheap.Slice[byte](offheap.Events, longestLine)
 	return l, err
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"time"
+
+	"gomcd/cache/offheap"
 )
 
 // logRing takes log entries from the one thread that writes them to the logger.
@@ -17,7 +19,7 @@ type logRing struct {
 
 func newLogRing(size int, gid *atomic.Uint64) (*logRing, error) {
 	r := &logRing{gid: gid}
-	return r, r.open(size)
+	return r, r.open(offheap.Events, size)
 }
 
 // put adds an entry, with its number and the time.

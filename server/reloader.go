@@ -2,15 +2,15 @@ package server
 
 import (
 	"fmt"
-	"gomcd/server/internal/sys"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"syscall"
 
-	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/sandbox"
 	"gomcd/server/internal/passwd"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,18 +41,18 @@ type auth struct {
 // newAuth reads the authentication file for the first time.
 func newAuth(path string, format *passwd.Format, verbose *atomic.Int32, lines *lineRing) (*auth, error) {
 	a := &auth{path: path, format: format, verbose: verbose, lines: lines}
-	tables, err := cache.MapSlice[passwd.Table](2)
+	tables, err := offheap.Slice[passwd.Table](offheap.Logins, 2)
 	if err != nil {
 		return nil, err
 	}
 	a.table, a.fresh = &tables[0], &tables[1]
-	if a.buf, err = cache.MapBytes(format.MaxFile + 1); err != nil {
+	if a.buf, err = offheap.Slice[byte](offheap.Logins, format.MaxFile+1); err != nil {
 		return nil, err
 	}
 	if a.name, err = sandbox.PinName(filepath.Base(path)); err != nil {
 		return nil, fail(ExitOSErr, "%w", err)
 	}
-	if a.text, err = cache.MapBytes(256 + len(path)); err != nil {
+	if a.text, err = offheap.Slice[byte](offheap.Logins, 256+len(path)); err != nil {
 		return nil, err
 	}
 	a.dir, err = unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

@@ -3,7 +3,7 @@ package server
 import (
 	"sync/atomic"
 
-	"gomcd/cache"
+	"gomcd/cache/offheap"
 )
 
 // ring carries bytes from the one thread that writes to it to the one that
@@ -24,9 +24,9 @@ type ring struct {
 }
 
 // open gives the ring its memory; size may be 0.
-func (r *ring) open(size int) (err error) {
+func (r *ring) open(p offheap.Purpose, size int) (err error) {
 	if size > 0 {
-		r.buf, err = cache.MapBytes(size)
+		r.buf, err = offheap.Slice[byte](p, size)
 	}
 	return err
 }

@@ -2,11 +2,12 @@ package server
 
 import (
 	"encoding/binary"
-	"gomcd/server/internal/sys"
 	"sync/atomic"
 
+	"gomcd/cache/offheap"
 	"gomcd/protocol"
 	"gomcd/sandbox"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,7 +69,7 @@ const lineHeaderSize = 11
 func newStderr() (*stderr, error) {
 	e := &stderr{}
 	var memory ring
-	if err := memory.open(stderrOut + longestText); err != nil {
+	if err := memory.open(offheap.Lines, stderrOut+longestText); err != nil {
 		return nil, err
 	}
 	e.text, e.out = memory.buf[:longestText], memory.buf[longestText:][:0]
@@ -79,7 +80,7 @@ func newStderr() (*stderr, error) {
 func (e *stderr) newRing() (*lineRing, error) {
 	r := &lineRing{to: e}
 	e.rings = append(e.rings, r)
-	return r, r.open(lineRingSize)
+	return r, r.open(offheap.Lines, lineRingSize)
 }
 
 // say has a line written, which has no end of its own. Bytes that are not

@@ -2,12 +2,13 @@ package server
 
 import (
 	"encoding/binary"
-	"gomcd/server/internal/sys"
 	"sync/atomic"
 
 	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/protocol"
 	"gomcd/sandbox"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,12 +75,12 @@ func (u *udp) open(s *Server, i int, h *cache.Handle) error {
 	if err != nil {
 		return err
 	}
-	if u.packet, err = cache.MapBytes(udpPacket); err != nil {
+	if u.packet, err = offheap.Slice[byte](offheap.Workers, udpPacket); err != nil {
 		return err
 	}
 	// Its only connection has the socket's number, for -vv. Every response
 	// is sent when it is complete.
-	if w.conns, err = cache.MapSlice[conn](u.fd + 1); err != nil {
+	if w.conns, err = offheap.Slice[conn](offheap.Workers, u.fd+1); err != nil {
 		return err
 	}
 	w.udp, w.soft, u.w = u, 0, w

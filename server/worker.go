@@ -2,13 +2,14 @@ package server
 
 import (
 	"errors"
-	"gomcd/server/internal/sys"
 	"slices"
 	"sync/atomic"
 	"syscall"
 
 	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/protocol"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,13 +65,13 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.discard, err = cache.MapBytes(64 << 10); err != nil {
+	if w.discard, err = offheap.Slice[byte](offheap.Workers, 64<<10); err != nil {
 		return nil, err
 	}
 	if w.lines, err = srv.stderr.newRing(); err != nil {
 		return nil, err
 	}
-	if w.held, err = cache.MapSlice[int32](n); err != nil {
+	if w.held, err = offheap.Slice[int32](offheap.Workers, n); err != nil {
 		return nil, err
 	}
 	w.held = w.held[:0]

@@ -1,6 +1,8 @@
 package server
 
-import "gomcd/cache"
+import (
+	"gomcd/cache/offheap"
+)
 
 // output is what a turn has to send, connection by connection.
 type output struct {
@@ -24,7 +26,7 @@ const (
 
 func (o *output) init() (err error) {
 	o.cur, o.soft = -1, connSoft
-	o.out, err = cache.MapBytes(outSize)
+	o.out, err = offheap.Slice[byte](offheap.Workers, outSize)
 	o.out = o.out[:0]
 	return err
 }

@@ -3,7 +3,7 @@ package server
 import (
 	"bytes"
 
-	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/protocol"
 )
 
@@ -34,10 +34,10 @@ type batch struct {
 const batchSize = 64
 
 func (b *batch) init() (err error) {
-	if b.ops, err = cache.MapSlice[op](batchSize); err != nil {
+	if b.ops, err = offheap.Slice[op](offheap.Workers, batchSize); err != nil {
 		return err
 	}
-	b.cmds, err = cache.MapSlice[protocol.Command](batchSize)
+	b.cmds, err = offheap.Slice[protocol.Command](offheap.Workers, batchSize)
 	return err
 }
 

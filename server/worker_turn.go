@@ -1,7 +1,7 @@
 package server
 
 import (
-	"gomcd/cache"
+	"gomcd/cache/offheap"
 	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
@@ -56,16 +56,16 @@ func (st *staged) halted() bool { return st.outcome >= stopped }
 
 // init makes room for a turn of a server with so many descriptors.
 func (t *turn) init(descriptors int) (err error) {
-	if t.in, err = cache.MapBytes(stagingSize); err != nil {
+	if t.in, err = offheap.Slice[byte](offheap.Workers, stagingSize); err != nil {
 		return err
 	}
-	if t.events, err = cache.MapSlice[sys.PollEvent](maxEvents); err != nil {
+	if t.events, err = offheap.Slice[sys.PollEvent](offheap.Workers, maxEvents); err != nil {
 		return err
 	}
-	if t.next, err = cache.MapSlice[int32](descriptors); err != nil {
+	if t.next, err = offheap.Slice[int32](offheap.Workers, descriptors); err != nil {
 		return err
 	}
-	if t.now, err = cache.MapSlice[int32](descriptors); err != nil {
+	if t.now, err = offheap.Slice[int32](offheap.Workers, descriptors); err != nil {
 		return err
 	}
 	t.next, t.now = t.next[:0], t.now[:0]

@@ -75,7 +75,7 @@ CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs
 	/etc/pki/tls/cacert.pem /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem /etc/ssl/cert.pem)
 DEB_BUILD += $(if $(CERTIFICATES)$(SSL_CERT_FILE)$(SSL_CERT_DIR),,ca-certificates)
 # What the tests use besides: real clients.
-DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl openssl strace systemd apparmor
+DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache python3-binary-memcached php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl openssl strace systemd apparmor
 # And of packages that would start a daemon only what is in them: memcached-tool
 # and a proxy.
 DEB_UNPACK := memcached nutcracker
@@ -124,7 +124,7 @@ deps:
 	$(call install,$(DEB_BUILD),[ -n "$(CERTIFICATES)$$SSL_CERT_FILE$$SSL_CERT_DIR" ] && pkg-config --exists libseccomp && cc --version >/dev/null)
 
 deps-test: deps $(TOOLS)/.unpacked $(TOOLS)/.npm
-	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache' && php -m | grep -q memcached && ruby -e 'require "dalli"')
+	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache, bmemcached' && php -m | grep -q memcached && ruby -e 'require "dalli"')
 
 $(TOOLS)/.unpacked:
 	@rm -rf $(TOOLS)/deb && mkdir -p $(TOOLS)/deb && cd $(TOOLS)/deb; \

@@ -123,12 +123,17 @@ func TestLibmemcachedCapabilities(t *testing.T) {
 
 func TestLibmemcachedTools(t *testing.T) {
 	for name, flags := range map[string][]string{"text": nil, "binary": {"--binary"}} {
-		t.Run(name, func(t *testing.T) { libmemcachedTools(t, flags) })
+		t.Run(name, func(t *testing.T) {
+			s := harness.Start(t, harness.Production())
+			libmemcachedTools(t, s, flags)
+			command(t, "memcping", "--servers="+s.Addr) // knows no --binary
+		})
 	}
 }
 
-func libmemcachedTools(t *testing.T, flags []string) {
-	s := harness.Start(t, harness.Production())
+// libmemcachedTools runs them on a server that is empty.
+func libmemcachedTools(t *testing.T, s *harness.Server, flags []string) {
+	t.Helper()
 	servers := "--servers=" + s.Addr
 	tool := func(name string, args ...string) string {
 		t.Helper()
@@ -136,8 +141,11 @@ func libmemcachedTools(t *testing.T, flags []string) {
 	}
 	tool("memcslap", "--concurrency=8", "--execute-number=2000", "--test=set")
 	tool("memcslap", "--concurrency=8", "--execute-number=2000", "--test=get")
-	c := s.Dial(t)
-	c.Set("greeting", "hello")
+	greeting := filepath.Join(harness.TempDir(t), "greeting")
+	if err := os.WriteFile(greeting, []byte("hello"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tool("memccp", greeting)
 	if out := tool("memccat", "greeting"); strings.TrimSpace(out) != "hello" {
 		t.Errorf("memccat: %q", out)
 	}
@@ -146,22 +154,22 @@ func libmemcachedTools(t *testing.T, flags []string) {
 	if out := tool("memcstat"); !strings.Contains(out, "curr_items") || !strings.Contains(out, "gomcd") {
 		t.Errorf("memcstat: %q", out)
 	}
-	command(t, "memcping", servers) // knows no --binary
 	tool("memcrm", "greeting")
-	if _, ok := c.Get("greeting"); ok {
+	if exec.Command("memcexist", append([]string{servers}, append(flags, "greeting")...)...).Run() == nil {
 		t.Error("memcrm left the item there")
 	}
 	tool("memcflush")
 }
 
 // phpSession uses all that php-memcached has, in the protocol that its second
-// argument names.
+// argument names, and logs in with the next two.
 const phpSession = `
 [$host, $port] = explode(":", $argv[1]);
 $binary = $argv[2] == "binary";
 $m = new Memcached();
 $m->setOption(Memcached::OPT_BINARY_PROTOCOL, $binary);
 $m->setOption(Memcached::OPT_COMPRESSION, false);
+if (isset($argv[3])) { $m->setSaslAuthData($argv[3], $argv[4]); }
 $m->addServer($host, (int) $port);
 function check($ok, $what) {
 	global $m;
@@ -247,7 +255,8 @@ func TestPymemcache(t *testing.T) {
 
 const dalliSession = `
 require "dalli"
-c = Dalli::Client.new(ARGV[0], namespace: "n", compress: true, value_max_bytes: 2 << 20)
+Dalli.logger.level = Logger::WARN
+c = Dalli::Client.new(ARGV[0], namespace: "n", compress: true, value_max_bytes: 2 << 20, **eval(ARGV[1] || "{}"))
 def check(ok, what) = ok || abort("#{what} failed")
 check(c.set("a", {"x" => [1, 2]}), "set")
 check(c.get("a") == {"x" => [1, 2]}, "get")
@@ -280,7 +289,7 @@ func TestDalli(t *testing.T) {
 
 const memjsSession = `
 const memjs = require(process.argv[1]), assert = require("assert")
-const c = memjs.Client.create(process.argv[2], {timeout: 20, retries: 0})
+const c = memjs.Client.create(process.argv[2], {timeout: 20, retries: 0, ...JSON.parse(process.argv[3] || "{}")})
 const main = async () => {
 	assert(await c.set("a", "1", {expires: 100}))
 	assert.equal((await c.get("a")).value.toString(), "1")
@@ -310,6 +319,16 @@ main().catch(e => { console.log(e); process.exit(1) })
 // TestMemJS runs where there is npm, which Debian's packages do not stand in
 // for.
 func TestMemJS(t *testing.T) {
+	module := memJS(t)
+	s := harness.Start(t, harness.Production())
+	if out := command(t, "node", "-e", memjsSession, module, s.Addr); out != "done" {
+		t.Error(out)
+	}
+}
+
+// memJS is where memjs is installed.
+func memJS(t *testing.T) string {
+	t.Helper()
 	module, err := filepath.Abs("../bin/tools/node_modules/memjs")
 	if err == nil {
 		_, err = os.Stat(module)
@@ -317,10 +336,7 @@ func TestMemJS(t *testing.T) {
 	if err != nil {
 		t.Skipf("memjs is not installed: %v", err)
 	}
-	s := harness.Start(t, harness.Production())
-	if out := command(t, "node", "-e", memjsSession, module, s.Addr); out != "done" {
-		t.Error(out)
-	}
+	return module
 }
 
 // TestNutcracker has a proxy between a client and two servers.

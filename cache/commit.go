@@ -16,10 +16,10 @@ const (
 	PrependVivify
 )
 
-// Result is what became of a draft.
+// Result is the result of a Commit.
 type Result uint8
 
-// The results, as a client is told them.
+// The results, one for each reply to a client.
 const (
 	Stored Result = iota
 	NotStored
@@ -73,7 +73,7 @@ func (h *Handle) Commit(d *Draft, key []byte, terms Terms) Outcome {
 	return out
 }
 
-// tellStored tells the observer of what became of a draft.
+// tellStored reports the result of a Commit to the observer.
 func (h *Handle) tellStored(v *View, key []byte, it *item, mode Mode, out *Outcome) {
 	if out.Result == Stored {
 		it = v.it // of values that were joined, the new item

@@ -300,7 +300,7 @@ func (c *crawler) finish(s *Store, st *crawlState) {
 	st.complete, st.over = true, s.Now()
 }
 
-// report is what a watcher is told of a walk, when the next has its time.
+// report summarizes a walk for watchers, once the time of the next one is known.
 func (st *crawlState) report(id uint8, now uint32) CrawlReport {
 	r := CrawlReport{
 		Class: id, Examined: st.seen, Reclaimed: st.reclaimed, LowMark: (st.seen-st.noexp)/100 + 1,

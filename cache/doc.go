@@ -12,12 +12,12 @@
 // lock and seven slots of tag and reference. It grows one bucket at a time
 // (linear hashing) while it serves. A bucket's lock is the lock of the items
 // in it. Each slab class has a lock of its own for its free chunks and its
-// four LRU lists. The order is bucket before class; who holds a class may only
+// four LRU lists. The order is bucket before class; a thread that holds a class may only
 // try a bucket.
 //
 // A [Handle] is one thread's way in: it carries that thread's counters. An
 // item is looked at through a [View], which holds the bucket's lock, made
-// through a [Draft], which nobody else can see yet, and kept alive beyond the
+// through a [Draft], which no other thread can see yet, and kept alive beyond the
 // lock by a [Pin].
 //
 // The words are memcached's: slab class, HOT, WARM, COLD and TEMP LRU,

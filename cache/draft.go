@@ -8,7 +8,7 @@ var (
 	ErrNoMemory = errors.New("out of memory storing object")
 )
 
-// Draft is an item being written. Nobody else can see it.
+// Draft is an item being written. No other thread can see it.
 type Draft struct {
 	hash    uint64
 	ref     uint32
@@ -75,8 +75,7 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 func (h *Handle) SetBinaryKey(d *Draft) { h.s.at(d.ref).flags |= flagBinaryKey }
 
 // Space returns memory for the next bytes of the value, at least one. It is
-// nil when the value is complete or memory for a further chunk is not to be
-// had.
+// nil when the value is complete or there is no memory for a further chunk.
 func (h *Handle) Space(d *Draft) []byte {
 	s := h.s
 	left := d.Left()

@@ -9,7 +9,7 @@ import "sync/atomic"
 //
 // What is stored later in the second of a flush must live. So times of access are
 // ticks: the seconds of the clock, and below them how many flushes that second
-// has had. Who looks at a time in seconds sees the true one.
+// has had. A time in seconds is always the true one.
 
 const (
 	// tickBits is what is below the seconds in ticks: a second can have seven

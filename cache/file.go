@@ -16,13 +16,13 @@ import (
 // is made of again: see metadata.go.
 //
 // The metadata says "running" while a server uses the file and "stopped" after
-// a clean stop. A server that was killed leaves no state that anybody could
-// trust, so the next one begins with an empty cache.
+// a clean stop. A server that was killed leaves a state that cannot be
+// trusted, so the next one begins with an empty cache.
 type File struct {
-	// Tell is called with a line about what becomes of the content.
+	// Tell is called with a line about whether the content is used.
 	Tell func(line string)
 	// Events is how many events watchers could have seen: it is kept with the
-	// rest, for whoever numbers them.
+	// rest, so that their numbers go on.
 	Events uint64
 
 	path   string
@@ -44,9 +44,9 @@ const (
 )
 
 // OpenFile opens a memory file and its metadata, both created if need be, and
-// locks the file, so that no other server uses it. What cannot be gone on with
-// is told; an error is what cannot be a memory file, or not now. The wall clock
-// is in seconds.
+// locks the file, so that no other server uses it. Content that cannot
+// be used is reported to tell; the error is about a file that cannot be a memory file,
+// or not now. wall is the time in seconds since 1970.
 func OpenFile(path string, wall int64, tell func(line string)) (*File, error) {
 	f := &File{Tell: tell, path: path, fd: -1, metaFD: -1, now: wall}
 	var err error
@@ -105,8 +105,8 @@ func (f *File) lock() error {
 	return err
 }
 
-// openOwn opens a file that nobody but the server and root can change: who can
-// write to it writes to the server's memory.
+// openOwn opens a file that only the server and root can change: whoever can write to it
+// can write to the server's memory.
 func openOwn(path string, flags int) (int, error) {
 	fd, err := unix.Open(path, flags|unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOCTTY, 0o600)
 	if err != nil {
@@ -159,7 +159,7 @@ func (f *File) openMeta() error {
 // createMeta makes metadata of a running server, at once or not at all.
 func (f *File) createMeta(path string) error {
 	temp := path + ".new"
-	// One that was left over, or that somebody else put there as a link.
+	// One that was left over, or a link that another user put there.
 	if err := unix.Unlink(temp); err != nil && err != unix.ENOENT {
 		return err
 	}
@@ -221,7 +221,7 @@ func (f *File) end(text []byte) error {
 }
 
 // Save writes down what the memory file does not have of the store, for the
-// next server. Nobody may use the store any more.
+// next server. The store must not be used afterwards.
 func (s *Store) Save(wall int64) error {
 	f := s.cfg.File
 	s.abandonMove()

@@ -16,7 +16,7 @@ const (
 	flagBinaryKey = 1 << 7 // the key came as base64
 )
 
-// The LRUs of a slab class. View.Class tells them in the top two bits.
+// The LRUs of a slab class, as in the top two bits of View.Class.
 const (
 	Hot  = 0
 	Warm = 1

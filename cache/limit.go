@@ -4,8 +4,8 @@ import "sync/atomic"
 
 // The memory limit is a limit of pages, and pages exceed it: a class that has none
 // is given one all the same, and a limit that was lowered finds pages in use. Items
-// must not exceed it. So whoever stores an item while there are too many pages makes
-// others go, of whichever class has most, as far as it takes.
+// must not exceed it. So a thread that stores an item while there are too many pages first
+// evicts others, from the class that has most, until the new one fits.
 
 // byteSlack is how many bytes a thread may have linked that Store.bytes does not
 // have yet.
@@ -41,8 +41,8 @@ func (s *Store) overLimit(more int64) bool {
 }
 
 // admit makes way for size bytes more of a draft, so that items stay within the
-// memory limit. It fails where nothing can be evicted or given up. What may take long to be linked
-// is pledged: it counts from now on, until settle.
+// memory limit. It fails where nothing can be evicted or given up. What may take
+// long to be linked is pledged: it counts from now on, until settle.
 func (h *Handle) admit(d *Draft, size int) bool {
 	s := h.s
 	n := int64(size)
@@ -53,8 +53,8 @@ func (h *Handle) admit(d *Draft, size int) bool {
 	if !s.overLimit(n) {
 		return true
 	}
-	// Where the limit was lowered there may be far too much. Nobody waits for all of
-	// that: each item that is stored makes twice its size go.
+	// After the limit was lowered there may be far too much. No client waits for all
+	// of that: each item that is stored evicts twice its size.
 	for left := 2 * int64(size); left > 0 && s.linkedBytes()+s.pledged.Load()+n > s.bytesMax(); {
 		evicted := h.evictMost(left)
 		if evicted == 0 && h.giveUp(0) {

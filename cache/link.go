@@ -91,8 +91,8 @@ func (h *Handle) drop(b *bucket, ref uint32, it *item, slot *uint64) {
 	}
 }
 
-// dropLocked is drop for who holds the item's class, id. What needs another
-// class's lock to be freed is put off until freeDeferred.
+// dropLocked is drop for a caller that holds the item's class, id. Freeing that needs
+// another class's lock is put off until freeDeferred.
 func (h *Handle) dropLocked(b *bucket, ref uint32, it *item, id uint8) {
 	s := h.s
 	s.table.remove(b, s.table.slotOf(b, ref))
@@ -119,8 +119,8 @@ func (h *Handle) freeDeferred() {
 	}
 }
 
-// free returns the chunks of an item that nobody can reach. The caller holds
-// no class.
+// free returns the chunks of an item that no thread can reach. The caller holds no
+// class.
 func (h *Handle) free(ref uint32, it *item) {
 	s := h.s
 	if it.kind() == kindLarge {
@@ -141,7 +141,7 @@ func (h *Handle) freeChunk(ref uint32) {
 	c.lock.unlock()
 }
 
-// report tells the table about linked items now and then. No bucket is locked.
+// report adds to the table's count of items from time to time. No bucket is locked.
 func (h *Handle) report() {
 	if h.unreported >= countSlack || h.unreported <= -countSlack {
 		n := h.unreported

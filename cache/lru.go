@@ -229,7 +229,7 @@ func (h *Handle) evict(b *bucket, ref uint32, it *item, id uint8) {
 	h.dropLocked(b, ref, it, id)
 }
 
-// tellEvicted tells the observer that an item is dropped to make room.
+// tellEvicted reports an eviction to the observer.
 func (h *Handle) tellEvicted(ref uint32, it *item, id uint8) {
 	s := h.s
 	h.observer.Evicted(s.key(ref, it), id, s.valueLen(ref, it), it.exptime, min(it.accessed(), s.Now()), it.flags&flagFetched != 0)

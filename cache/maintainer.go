@@ -117,7 +117,7 @@ func (h *Handle) juggle(id uint8) int {
 	return moves
 }
 
-// pullLocking is pull for who holds nothing.
+// pullLocking is pull for a caller that holds no lock.
 func (h *Handle) pullLocking(id, lru uint8, total uint64, maxAge uint32) int {
 	c := &h.s.classes[id]
 	c.lock.lock()

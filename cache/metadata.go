@@ -33,11 +33,11 @@ const (
 	greeting = "gomcd memory file: "
 )
 
-// firstLine is the line that tells the state. It is of the same length for all
+// firstLine is the line with the state. It is of the same length for all
 // states.
 func firstLine(state string) string { return greeting + state + "\n" }
 
-// errForeign is that of a file that is no metadata: it must be somebody else's,
+// errForeign is the error for a file that is not metadata: it must be another program's,
 // and is not written to.
 var errForeign = errors.New("it is not the metadata of a memory file; if it is not needed, remove it")
 
@@ -135,7 +135,7 @@ func metaSize(pages int) int64 {
 	return int64(head + MaxClasses*class + pages*page)
 }
 
-// metadata describes the store. Nobody may use it meanwhile.
+// metadata describes the store, which no thread may use meanwhile.
 func (s *Store) metadata(wall int64) []byte {
 	b := make([]byte, 0, metaSize(len(s.pages)))
 	b = append(b, firstLine(stopped)...)

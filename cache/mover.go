@@ -5,7 +5,7 @@ import "sync/atomic"
 // The page mover takes a page from a slab class and gives it to another, or to
 // the global pool. What is in the page is moved, item by item, into free chunks
 // of its class; where there are none, and the move may evict, the class's
-// oldest items make room. Nobody waits for it: a step looks at one chunk, under
+// oldest items make room. No client waits for it: a step looks at one chunk, under
 // the locks that any command takes, and copies what is longer than PinMin
 // outside of them.
 //
@@ -27,7 +27,7 @@ const (
 // MoveResult says whether a move has begun.
 type MoveResult uint8
 
-// The results, as `slabs reassign` tells them.
+// The results, one for each reply to `slabs reassign`.
 const (
 	MoveStarted MoveResult = iota
 	MoveBusy
@@ -84,7 +84,7 @@ const (
 	maxStarved = 100
 )
 
-// moveStatus is what became of one chunk.
+// moveStatus is the result of vacating one chunk.
 type moveStatus uint8
 
 const (
@@ -150,7 +150,7 @@ func (s *Store) StartMove(src, dst int, evict bool) MoveResult {
 	return MoveStarted
 }
 
-// RequestMove is StartMove with evict, for who does not come again: while one
+// RequestMove is StartMove with evict, for a caller that does not retry: while one
 // move is under way, another may wait for its end. Without that, whether a
 // second request were refused would depend on how soon MovePage is called.
 func (s *Store) RequestMove(src, dst int) MoveResult {
@@ -323,7 +323,7 @@ func (s *Store) detachPage(c *class) {
 	if spans == c.bins[top].spans {
 		page, before = s.pages[page].next, page
 	}
-	// Whoever walks the pages may be in this one, which still leads on.
+	// A thread that walks the pages may be in this one, which still leads on.
 	next := s.pages[page].next
 	if before == 0 {
 		c.firstPage = next
@@ -467,7 +467,7 @@ func (s *Store) nextLeaving() uint32 {
 }
 
 // abandonMove has what was not cut of the page be free chunks, as restore finds
-// the others free that hold no item. Nobody may use the store any more.
+// the others free that hold no item. The store must not be used afterwards.
 func (s *Store) abandonMove() {
 	m := &s.mover
 	if m.page == 0 || m.src == 0 {

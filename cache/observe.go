@@ -1,10 +1,10 @@
 package cache
 
-// Events is a set of kinds of events that an [Observer] is told of.
+// Events is a set of kinds of events that are reported to an [Observer].
 type Events uint32
 
-// The kinds that the store knows of. A set may have others besides, from
-// FirstOther on: the store keeps it for all who look.
+// The kinds of events of the store itself. A set can have others, from FirstOther on:
+// the store keeps them for its callers.
 const (
 	Fetches Events = 1 << iota
 	Stores
@@ -13,10 +13,10 @@ const (
 	FirstOther
 )
 
-// Found is what came of looking a key up.
+// Found is the result of a look-up.
 type Found uint8
 
-// What can come of it. A flushed or expired item is removed, and absent.
+// The results. A flushed or expired item is removed, and absent.
 const (
 	Absent Found = iota
 	Present
@@ -24,9 +24,9 @@ const (
 	Expired
 )
 
-// Observer is told of what one thread does to items, as far as [Store.Watch]
-// asks for it. An item is locked meanwhile: the methods neither block nor
-// allocate, and keep nothing of a key. Classes and lengths of values are 0
+// Observer receives the events of one thread that [Store.Watch] asks for. An item is
+// locked during the call: the methods must neither block nor allocate, and keep nothing
+// of a key. Classes and lengths of values are 0
 // where there is no item; times are the store's.
 type Observer interface {
 	Fetched(key []byte, found Found, class uint8, length int)
@@ -36,8 +36,7 @@ type Observer interface {
 	Crawled(walk CrawlReport)
 }
 
-// CrawlReport tells of a walk of the crawler, when it is decided when the next
-// is due.
+// CrawlReport summarizes a walk of the crawler, once the time of the next one is known.
 type CrawlReport struct {
 	Class     uint8
 	Examined  uint64 // items that the walk has seen and left
@@ -49,13 +48,12 @@ type CrawlReport struct {
 	Since, Next, Elapsed uint32
 }
 
-// Observe has an observer told of what is done with the handle. It is called
-// before the handle is used.
+// Observe sets the observer of a handle, before the handle is used.
 func (h *Handle) Observe(o Observer) { h.observer = o }
 
-// Watch sets what observers are told of. As long as that is nothing, which is
-// how a store begins, each event costs a look at a word that nobody writes. All
-// handles in use have an observer when it is not.
+// Watch sets which events are reported. While that is none, as at first, an event costs
+// one read of a word that is not written. Give every handle in use an observer before
+// watching anything.
 func (s *Store) Watch(e Events) { s.watched.Store(uint32(e)) }
 
 // Watched says whether any of some kinds of events is watched.

@@ -69,7 +69,7 @@ func (s *Store) putTail(p *Pin, it *item, tail string) {
 	}
 }
 
-// Unpin lets go of the item.
+// Unpin releases the item.
 func (h *Handle) Unpin(p *Pin) {
 	s := h.s
 	b := s.table.lockBucket(p.hash)

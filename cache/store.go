@@ -46,8 +46,8 @@ type Store struct {
 	parking parking
 
 	tune Tunables
-	// watched is a set of Events. Nobody writes it for as long as nobody comes
-	// to watch or leaves.
+	// watched is a set of Events. It is written only when a watcher comes or
+	// leaves.
 	watched atomic.Uint32
 
 	now    atomic.Uint32
@@ -108,9 +108,9 @@ type Handle struct {
 	// stamp is the time that accesses by the view get, in ticks. It is taken before the
 	// item is judged: if flush_all comes in between, the item is flushed.
 	stamp uint32
-	// observer is told of what is watched.
+	// observer receives the events that are watched.
 	observer Observer
-	// unreported counts linked items that the table was not told of yet.
+	// unreported counts linked items that the table's count does not have yet.
 	unreported int64
 	told       int64 // of C.Bytes, what Store.bytes has
 	// deferred lists items to be freed when no class is locked.
@@ -257,7 +257,7 @@ func (s *Store) reservePages() error {
 	return err
 }
 
-// Close gives the memory back. Nobody may use the store any more.
+// Close gives the memory back. The store must not be used afterwards.
 func (s *Store) Close() {
 	s.arena.Unmap()
 	s.table.unmap()
@@ -273,7 +273,7 @@ func (s *Store) Close() {
 	for _, h := range s.handles {
 		offheap.Free(offheap.Counters, h.C.words())
 	}
-	// Closed twice, it would unmap what somebody else has mapped there by then.
+	// A second Close must not unmap what was mapped there in the meantime.
 	s.table.used, s.pages, s.spans, s.sizes, s.resetBase, s.handles = nil, nil, nil, nil, nil, nil
 	s.parking.places, s.auto.looks = nil, nil
 }
@@ -308,7 +308,7 @@ func (s *Store) NextCAS() uint64 {
 	return s.casID.Add(1)
 }
 
-// Hash returns the hash of a key, seeded anew at every start so that nobody
+// Hash returns the hash of a key, seeded anew at every start so that no client
 // can choose keys that collide.
 func (s *Store) Hash(key []byte) uint64 { return maphash.Bytes(s.seed, key) }
 

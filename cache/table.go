@@ -44,7 +44,7 @@ const (
 	// meanLoad is how many items a bucket has on average, in eighths, before
 	// the next one is split. At 4.5 one bucket in twelve overflows.
 	meanLoad = 36
-	// countSlack is how many items a thread links before it tells the table.
+	// countSlack is how many items a thread links before it adds them to the table's count.
 	countSlack = 32
 	// splitsAtOnce bounds the work that one thread does for growth at a time.
 	splitsAtOnce = 64
@@ -107,8 +107,8 @@ func (t *table) lockBucket(hash uint64) *bucket {
 	}
 }
 
-// HoldBucket locks the bucket of a hash until LetBucket, for tests of those who
-// find it locked. Whoever waits for a bucket waits as long.
+// HoldBucket locks the bucket of a hash until LetBucket, for tests of
+// callers that find it locked; they wait until then.
 func (s *Store) HoldBucket(hash uint64) { s.table.lockBucket(hash) }
 
 // LetBucket unlocks what HoldBucket locked.
@@ -116,7 +116,7 @@ func (s *Store) LetBucket(hash uint64) {
 	s.table.bucketAt(index(s.table.state.Load(), hash)).lock.unlock()
 }
 
-// tryBucket is lockBucket for who holds a class: it may fail.
+// tryBucket is lockBucket for a caller that holds a class: it may fail.
 func (t *table) tryBucket(hash uint64) *bucket {
 	state := t.state.Load()
 	i := index(state, hash)
@@ -283,7 +283,7 @@ func (t *table) split(state uint64) bool {
 	bit := uint64(1) << (32 + level - t.base)
 	t.use(next + 1<<level)
 	from.lock.lock()
-	to.lock.lock() // nobody can be there yet: the state does not lead to it
+	to.lock.lock() // no thread can be there yet: the state does not lead to it
 	t.divide(from, to, bit)
 	if next++; next == 1<<level {
 		level, next = level+1, 0

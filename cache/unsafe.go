@@ -21,7 +21,7 @@ type item struct {
 }
 
 // chunk is the header of one piece of a large value. Its flags stand where an
-// item's do, so that whoever walks a page can tell what it looks at.
+// item's do, so that a walk of a page can tell what it looks at.
 type chunk struct {
 	next, prev uint32 // pieces of the same value
 	head       uint32 // the item

@@ -16,7 +16,7 @@ func (h *Handle) vacate(ref uint32) (moveStatus, int) {
 	case it.kind() == kindChunk:
 		return h.vacateChunk(c, ref)
 	case !it.linked():
-		// It is being written, or was unlinked while somebody reads it.
+		// It is being written, or was unlinked while a thread reads it.
 		c.lock.unlock()
 		return statusFloating, 0
 	case it.kind() == kindLarge:
@@ -107,7 +107,7 @@ func (h *Handle) copyPinned(c *class, b *bucket, hash uint64, ref uint32, it *it
 	b.lock.unlock()
 	m.rescued++
 	if pinned {
-		return statusActive, size // until the last reader lets go of it
+		return statusActive, size // until the last reader releases it
 	}
 	return statusFromLRU, size
 }
@@ -149,7 +149,7 @@ func (h *Handle) vacateLarge(c *class, ref uint32, it *item) (moveStatus, int) {
 	s.giveFree(m.src, ref)
 	c.lock.unlock()
 	b.lock.unlock()
-	// There may be many chunks. Nobody but the mover looks where they lead,
+	// There may be many chunks. Only the mover follows where they lead,
 	// and the pin keeps them.
 	for k := s.largeOf(to, moved).first; k != 0; k = s.chunkAt(k).next {
 		s.chunkAt(k).head = to

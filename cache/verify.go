@@ -15,7 +15,7 @@ type Inventory struct {
 
 // Verify walks every structure of the store and checks that they agree: the
 // table with the LRUs, the LRUs with the pages, the lists with their counts,
-// the counters with the items. Nobody may use the store meanwhile. It is for
+// the counters with the items. No thread may use the store meanwhile. It is for
 // tests and fuzzing, and costs time and memory in proportion to the store.
 func (s *Store) Verify() (Inventory, error) {
 	v := verifier{s: s, seen: map[uint32]string{}}

@@ -57,7 +57,7 @@ func (v *View) judge() Found {
 	return found
 }
 
-// tellFetched tells the observer of what was found.
+// tellFetched reports a look-up to the observer.
 func (v *View) tellFetched(found Found) {
 	var class uint8
 	var length int
@@ -131,7 +131,7 @@ func (v *View) BinaryKey() bool { return v.it.flags&flagBinaryKey != 0 }
 // SetBinaryKey notes that the key was given as base64.
 func (v *View) SetBinaryKey() { v.it.flags |= flagBinaryKey }
 
-// SendToken notes that a client is told to recache the item.
+// SendToken notes that a client won the right to recache the item.
 func (v *View) SendToken() { v.it.flags |= flagTokenSent }
 
 // MarkStale marks the item stale, so that one client wins the right to

@@ -8,7 +8,7 @@ import "encoding/binary"
 // that follows 8, opaque 12, CAS 16. Numbers are big-endian.
 const (
 	// BinaryMagic is the first byte of a request. No text command begins
-	// with it, so the first byte of a connection tells its protocol.
+	// with it, so the first byte of a connection determines its protocol.
 	BinaryMagic = 0x80
 	replyMagic  = 0x81
 	// BinaryHeader is the length of the header.
@@ -360,7 +360,7 @@ func ParseBinary(buf []byte, login Login, f *Frame) bool {
 }
 
 // startSASL makes the packet one about logging in, or an unknown command where
-// nobody does.
+// logging in is not enabled.
 func (f *Frame) startSASL(login Login) {
 	if f.SASL = login != LoginUnknown; !f.SASL {
 		f.Refused = StatusUnknownCommand

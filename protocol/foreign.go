@@ -3,7 +3,7 @@ package protocol
 import "bytes"
 
 // Other programs can be made to send a client's requests here: a browser, a
-// proxy or a library that fetches an address which somebody else has chosen
+// proxy or a library that fetches an address which an attacker has chosen
 // (cross-protocol request forgery). What they send begins as their own protocol
 // does, and has memcached commands in a path, a header, a name or a body.
 // memcached knows lines that end in HTTP/1.1. Here is what no memcached client
@@ -161,7 +161,7 @@ func isBinary(word []byte) bool {
 }
 
 // isControl says whether a byte is a control character other than those that a
-// terminal sends while somebody types: backspace, tab, line ends, escape.
+// terminal sends while a person types: backspace, tab, line ends, escape.
 func isControl(c byte) bool {
 	const typed = 1<<'\b' | 1<<'\t' | 1<<'\n' | 1<<'\r' | 1<<0x1b
 	return c < ' ' && 1<<c&typed == 0

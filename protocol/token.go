@@ -3,7 +3,7 @@ package protocol
 import "bytes"
 
 const (
-	// maxTokens is how many words of a line are told apart; further ones are
+	// maxTokens is how many words of a line are separated; further ones are
 	// ignored, as memcached ignores them.
 	maxTokens = 23
 	// maxTokenLine is how far into a line tokens are looked for.

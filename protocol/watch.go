@@ -93,7 +93,7 @@ func AppendSlabMove(dst []byte, from, to uint8, state string) []byte {
 	return append(appendWord(dst, " state=", state), '\n')
 }
 
-// AppendSkipped appends the line that tells how many were left out before the
+// AppendSkipped appends the line that says how many were left out before the
 // next.
 func AppendSkipped(dst []byte, lines uint64) []byte {
 	return append(appendField(dst, "skipped=", lines), '\n')

@@ -13,7 +13,7 @@ const (
 )
 
 // threadRules are what every Go thread needs, whatever it does: to wait and to
-// wake, and to tell that it crashed.
+// wake, and to report that it crashed.
 func threadRules() []Rule {
 	const parks, runtimeOnly = "the Go runtime parks and wakes threads", "only when the runtime parks this thread, or has it wake another, just then"
 	return []Rule{
@@ -29,8 +29,8 @@ func threadRules() []Rule {
 	}
 }
 
-// CrashOnly is why a rule stays that a server without bugs never needs: whoever
-// sees it at work without a crash has found that its reason is wrong.
+// CrashOnly is why a rule stays that a server without bugs never needs: a
+// server that uses it without a crash proves that the reason is wrong.
 const CrashOnly = "only in a crash (sandbox/crash_test.go has every role crash)"
 
 // epollWait is the name of the call that waits for events: arm64 has only the

@@ -23,7 +23,7 @@ type Program struct {
 // Instructions returns a copy of the program.
 func (p *Program) Instructions() []unix.SockFilter { return slices.Clone(p.code) }
 
-// Action is what becomes of a call that no rule allows (seccomp(2),
+// Action is what happens to a call that no rule allows (seccomp(2),
 // SECCOMP_RET_*).
 type Action struct{ action seccomp.ScmpAction }
 

@@ -15,7 +15,7 @@
 // at once, and has what the boot needs from then on. On top of it each thread
 // installs one more: that of its role, or when the boot is over that of
 // [Runtime], if it is main or one of the Go runtime's own. The kernel applies
-// both, so nobody is allowed more than the baseline, and nothing is allowed by
+// both, so no thread is allowed more than the baseline, and nothing is allowed by
 // the baseline alone. Every thread born later inherits both.
 // [Sandbox.Seal] reads back from the kernel that no thread was left out.
 //
@@ -29,7 +29,7 @@
 //  1. [CloseInherited]. What takes privileges is opened, then [DropPrivileges].
 //     All else that will be needed is opened, then [Locks]. Both reach the other
 //     threads by signals, which none blocks yet.
-//  2. [New] compiles the profiles and starts the thread that tells of
+//  2. [New] compiles the profiles and starts the thread that reports
 //     violations.
 //  3. [Prepare]. The threads that will have roles lock themselves to their
 //     goroutines and call [SetThreadName], [BlockSignals] and

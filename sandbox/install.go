@@ -23,7 +23,7 @@ func (p *Program) Install() error { return p.install(0) }
 func (p *Program) InstallAll() error { return p.install(unix.SECCOMP_FILTER_FLAG_TSYNC) }
 
 // InstallNotify puts the filter, whose action is [Notify], on the calling
-// thread. The result is the descriptor that tells of calls and takes answers
+// thread. The result is the descriptor that calls are read from and answered on
 // (seccomp_unotify(2)); the kernel takes one such filter on a thread.
 func (p *Program) InstallNotify() (int, error) {
 	r, errno := p.set(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
@@ -105,7 +105,7 @@ func Available() error {
 }
 
 // blockMask is every signal but those that a thread raises itself by a fault,
-// and SIGSYS, by which the kernel tells of a violation.
+// and SIGSYS, by which the kernel signals a violation.
 func blockMask() unix.Sigset_t {
 	var set unix.Sigset_t
 	for i := range set.Val {

@@ -58,7 +58,7 @@ func Unavailable(locks []Lock) string {
 func DropPrivileges(uid, gid int) ([]Lock, error) {
 	var locks []Lock
 	note := func(key, name string, err error) { locks = append(locks, Lock{key, name, err}) }
-	// Only who may still set capabilities can take them from the bounding set.
+	// Only a thread that may still set capabilities can take them from the bounding set.
 	bounding := dropBounding()
 	if uid >= 0 {
 		if err := becomeUser(uid, gid, note); err != nil {
@@ -67,7 +67,7 @@ func DropPrivileges(uid, gid int) ([]Lock, error) {
 	}
 	note("capabilities", "no capabilities", dropCapabilities())
 	if !errors.Is(bounding, unix.EPERM) {
-		// Who may not empty it has no privileges, and gets none by exec either.
+		// A process that may not empty it has no privileges, and gets none by exec either.
 		note("bounding_set", "no capabilities to be had (bounding set)", bounding)
 	}
 	note("no_new_privs", "no new privileges", NoNewPrivileges())

@@ -10,7 +10,7 @@ import (
 // device does not make it wait.
 const ReloadFlags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// reloader reads the authentication file again when it is told to. Its
+// reloader reads the authentication file again on SIGHUP. Its
 // descriptor table is its own and has, besides stderr, the directory of the
 // file alone; so what it opens always gets the same descriptor, and there is
 // no connection that it could read from. A path in memory is out of a filter's

@@ -5,7 +5,7 @@ import "fmt"
 // violationsOnly is why a rule stays that only a violation in a daemon needs.
 const violationsOnly = "only after a violation (sandbox/violation_test.go)"
 
-// reporter is a thread without Go that waits for a violation, tells of it and
+// reporter is a thread without Go that waits for a violation, reports it and
 // ends the process. It has all signals blocked, and waits without a limit, so it
 // neither comes back from a handler nor resumes a wait.
 func reporter(p Params) Profile {

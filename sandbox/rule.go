@@ -145,7 +145,7 @@ type Params struct {
 	// (see [PinName]); none without TLS.
 	ChannelFD          int
 	CertificateNamesAt []int
-	// SyslogFD is a connected datagram socket that violations are told to as
+	// SyslogFD is a connected datagram socket to which violations are reported as
 	// well, or -1. [New] gives it to the reporter and closes it for all others.
 	SyslogFD int
 	// TestPrivileges widens the baseline by what writing coverage data at
@@ -159,7 +159,7 @@ type Params struct {
 	GreenTea bool
 	Allow    []Allowance
 
-	Locks []Lock // what became of the locks besides, for the report
+	Locks []Lock // the locks besides filters and their results, for the report
 }
 
 // roles are the profiles of the roles that there are threads for.

@@ -37,7 +37,7 @@ type thread struct {
 func New(p Params) (*Sandbox, error) { return NewOf(p, Profiles(p)) }
 
 // NewOf compiles profiles, installs the handler for violations and starts the
-// thread that tells of them. One profile must be that of Process, and allow
+// thread that reports them. One profile must be that of Process, and allow
 // what the others do and what [Sandbox.Seal] needs; without one of Runtime
 // or Front, threads without a role stay with that of Process. With the default mode off it does nothing, and neither
 // do the other steps.
@@ -82,8 +82,8 @@ func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	if p.Name == "" {
 		p.Name = "gomcd"
 	}
-	// Unless it is told how many processors to use, the Go runtime looks now
-	// and then how many there are, by sched_getaffinity and cgroup files.
+	// Without a fixed number of processors, the Go runtime checks from time to time
+	// how many there are, by sched_getaffinity and cgroup files.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	if err := startTrap(p.Name, p.LinePrefix, p.SyslogFD, s.Mode(Process) == Audit); err != nil {
 		return nil, err

@@ -2,7 +2,7 @@ package sandbox
 
 import "strconv"
 
-// What the sandbox says of itself while it is in force. Nothing here makes a
+// What the sandbox reports about itself while it is in force. Nothing here makes a
 // system call or allocates, so that a thread with a role can ask. It is called
 // when all threads have entered their roles.
 
@@ -45,7 +45,7 @@ type Report struct {
 	Violations []Violation
 }
 
-// Report tells what the sandbox is like.
+// Report describes the sandbox.
 func (s *Sandbox) Report() Report {
 	return Report{Modes: s.params.Modes, Locks: s.params.Locks, Threads: s.proven, Violations: s.Violations()}
 }

@@ -1,7 +1,7 @@
 package sandbox
 
-// stderr writes what all other threads have to say once they serve, and may wait
-// for who reads it. Its descriptor table is its own and has descriptor 2 alone
+// stderr writes the lines of all other threads once they serve, and may wait for
+// whatever reads them. Its descriptor table is its own and has descriptor 2 alone
 // (see [OwnDescriptors]). It waits on a futex.
 func stderr(Params) Profile {
 	rules := []Rule{AllowIf("write", "writes the lines of all threads", Is(0, 2, "2"))}

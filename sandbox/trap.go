@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The linker is told to have all that is relocated once read-only from then on
-// (relro), which takes that all functions are found at start (now).
+// Linker flags: everything that is relocated becomes read-only afterwards (relro), for
+// which all functions must be resolved at start (now).
 
 // This file is Go's side of trap.c, and with install.go all of the package's
 // unsafe code: C's strings, programs and tables.
@@ -34,7 +34,7 @@ const ExitViolation = 128 + int(unix.SIGSYS)
 
 const (
 	maxThreads = C.MAX_THREADS // in roles
-	maxCalls   = C.MAX_CALLS   // that are told apart when they are counted
+	maxCalls   = C.MAX_CALLS   // that are counted separately
 )
 
 // startTrap prepares libc, installs the SIGSYS handler and starts the reporter.

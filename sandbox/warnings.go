@@ -34,7 +34,7 @@ func (p Params) Warnings() (texts []string) {
 	return texts
 }
 
-// mode is the mode of a role. Nobody could report the reporter's own violations.
+// mode is the mode of a role. The reporter's own violations could not be reported.
 func (p Params) mode(r Role) Mode {
 	if r == Reporter && p.Modes.Default != Off {
 		return Kill

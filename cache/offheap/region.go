@@ -35,7 +35,7 @@ func Map(p Purpose, size uintptr) (Region, error) {
 }
 
 // MapFile is Map for memory that is a file's, behind front bytes that are not. What is
-// written to it is in the file at once, for whoever opens it.
+// written to it is in the file at once.
 func MapFile(p Purpose, fd int, front, size uintptr) (Region, error) {
 	r, err := Map(p, front+size)
 	if err != nil {

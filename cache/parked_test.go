@@ -30,8 +30,8 @@ func begin(t *testing.T, h *Handle, place uint32, n, first int) *Draft {
 	return d
 }
 
-// TestParkedDraftsGiveWay fills memory with values that were begun. Whoever stores one
-// gets the memory of those that have waited longest.
+// TestParkedDraftsGiveWay fills memory with values that were begun. A thread that stores
+// one gets the memory of those that have waited longest.
 func TestParkedDraftsGiveWay(t *testing.T) {
 	for _, size := range []int{100_000, 500_000, 900_000} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {

@@ -344,7 +344,7 @@ func TestRestartLetsTimePass(t *testing.T) {
 			t.Errorf("%s is there: %v", key, ok)
 		}
 	}
-	// A flush that was to come when nobody was there.
+	// A flush that was due while no server ran.
 	h.FlushAll(s.Now() + 10)
 	m.stop(s)
 	m.wall += 60

@@ -363,7 +363,7 @@ func TestTimesInTheSecondOfAFlush(t *testing.T) {
 	verify(t, s)
 }
 
-// TestFlushDuringAnAccess has flush_all come while somebody has found an item:
+// TestFlushDuringAnAccess has flush_all come after a thread has found an item:
 // what is done with it then must not make it live on.
 func TestFlushDuringAnAccess(t *testing.T) {
 	for name, access := range map[string]func(v *View){

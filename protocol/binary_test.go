@@ -52,7 +52,7 @@ func TestParseBinary(t *testing.T) {
 	}
 }
 
-// Who has to log in may send what that takes, and nothing else.
+// A client that has to log in may send only what that takes.
 func TestParseBinaryBeforeLogin(t *testing.T) {
 	auth := packet(OpSASLAuth, "", "PLAIN", "data", 0)
 	long := packet(OpSASLStep, "", strings.Repeat("P", maxMechanism+1), "data", 0)

@@ -31,8 +31,8 @@ func init() {
 	}
 }
 
-// Who is audited can make any call from the trampoline. Nobody else can, whoever
-// is audited beside.
+// An audited thread can make any call from the trampoline. No other thread can, also
+// while some are audited.
 func TestTrampolineIsForTheAuditedAlone(t *testing.T) {
 	t.Parallel()
 	for _, role := range threadRoles {
@@ -84,7 +84,7 @@ func TestTrampolineIsForTheAuditedAlone(t *testing.T) {
 	}
 }
 
-// Whoever is audited, be it one role, is told in the statistics.
+// The statistics list the audited roles, even a single one.
 func TestStatsTellWhoIsAudited(t *testing.T) {
 	t.Parallel()
 	for modes, want := range map[string]string{

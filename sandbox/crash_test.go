@@ -43,7 +43,7 @@ func deeper(n int) int {
 	return deeper(n+1) + int(frame[n%100])
 }
 
-// A bug is told as Go tells it, with its trace, not as a puzzling violation.
+// A bug is reported as Go reports it, with its trace, not as a puzzling violation.
 func TestCrashesAreTold(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string]string{

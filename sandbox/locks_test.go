@@ -127,7 +127,7 @@ func TestLocks(t *testing.T) {
 		}
 	}
 	checkThreads(t, r)
-	// Who stays root has no capabilities either.
+	// A process that stays root has no capabilities either.
 	o.Count, o.UID = 1, 0
 	r = run(t, "locks", o)
 	r.check(t, 0)

@@ -146,8 +146,8 @@ func TestAllowances(t *testing.T) {
 	run(t, "call", o).check(t, ExitViolation)
 }
 
-// With -A who serves clients may interrupt the main thread, and nobody may signal
-// anybody else or otherwise.
+// With -A the threads that serve clients may interrupt the main thread. No thread may
+// send another signal, or one to another thread.
 func TestShutdownSignal(t *testing.T) {
 	t.Parallel()
 	for _, role := range append([]Role{Process}, threadRoles...) {

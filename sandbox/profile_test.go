@@ -144,8 +144,8 @@ func TestTestPrivileges(t *testing.T) {
 	}
 }
 
-// Nobody signals anybody, but the boot, to have threads seal themselves: that is
-// of the baseline alone.
+// No role sends signals. Only the boot does, to have threads seal themselves: that rule
+// is in the baseline alone.
 func TestTgkillAbsent(t *testing.T) {
 	for role, p := range testProfiles(options{TestPrivileges: true, Dir: "/", Syslog: true, Reload: "/"}) {
 		for _, r := range p.Rules {

@@ -65,8 +65,8 @@ func lockedThread() func(f func()) {
 	return func(f func()) { work <- f; <-done }
 }
 
-// sealedCalls are what whoever has taken the process over would have threads
-// without a role do, in a directory with a pid file and more.
+// sealedCalls are what an attacker would have threads without a role do, in a directory
+// with a pid file and other files.
 func sealedCalls(p *process, dir string) map[string]func() {
 	raw := func(nr uintptr, args ...uintptr) func() {
 		args = append(args, 0, 0, 0, 0, 0, 0)

@@ -114,7 +114,7 @@ func TestViolationSyslog(t *testing.T) {
 	}
 }
 
-// Nobody reads stderr and its pipe is full: the line is lost, but the process
+// The pipe at stderr is full and not read: the line is lost, but the process
 // ends.
 func TestViolationStuckStderr(t *testing.T) {
 	t.Parallel()

@@ -64,7 +64,7 @@ func TestAnnouncementsOnATerminal(t *testing.T) {
 	terminal.Close()
 	all := make(chan string, 1)
 	go func() {
-		b, _ := io.ReadAll(master) // an error at the end: nobody has the terminal open
+		b, _ := io.ReadAll(master) // an error at the end: the terminal is closed by then
 		all <- string(b)
 	}()
 	s.Signal(syscall.SIGTERM)

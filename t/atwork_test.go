@@ -14,7 +14,7 @@ import (
 )
 
 // TestRulesAtWork has servers make every system call that the sandbox allows,
-// but for those whose rules say why nobody may see them. It waits for what each
+// except those whose rules say why they may not be seen. It waits for what each
 // call brings about, so that none depends on chance: with the calls reported,
 // `make drift` then finds each rule at work, or it is not needed.
 func TestRulesAtWork(t *testing.T) {

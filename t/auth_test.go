@@ -47,8 +47,8 @@ func usersFile(t testing.TB, text string) string {
 	return path
 }
 
-// writeUsers replaces an authentication file as editors do. Nobody but the
-// server's user may read it, and nobody else may write to its directory.
+// writeUsers replaces an authentication file as editors do. Only the
+// server's user may read it and write to its directory.
 func writeUsers(t testing.TB, path, text string) {
 	t.Helper()
 	err := os.Chmod(filepath.Dir(path), 0o755)
@@ -86,7 +86,7 @@ func TestAuthFileIsReadAgain(t *testing.T) {
 		if mayLogIn(t, s, "ann", "one") || !mayLogIn(t, s, "carol", "three") {
 			t.Error("it is not the new file that counts")
 		}
-		// Who is in stays in, as with memcached.
+		// A client that is logged in stays so, as with memcached.
 		early.Set("a", "1")
 
 		// Written over in place.
@@ -158,7 +158,7 @@ func TestAuthFileBehindLinks(t *testing.T) {
 }
 
 // TestAuthFileLinkedOut starts with a file that is only a link to somewhere
-// the reloader may not go: that is told at once, not when it is too late.
+// the reloader may not go: that is reported at start, not when it is too late.
 func TestAuthFileLinkedOut(t *testing.T) {
 	t.Parallel()
 	target := filepath.Join(harness.TempDir(t), "real")
@@ -312,9 +312,9 @@ func TestLoginIsDue(t *testing.T) {
 	}
 }
 
-// TestGuessing guesses from one address: that one has to wait, and nobody else,
-// neither who is served by the same worker nor who logs in from elsewhere. And
-// whoever shares the address can log in all the same.
+// TestGuessing guesses from one address: only clients there have to wait, not those of
+// the same worker and not those that log in from elsewhere. Another client at the same
+// address can still log in.
 func TestGuessing(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Production(), "-t", "1", "-Y", usersFile(t, "ann:one\n"))

@@ -230,7 +230,7 @@ func TestBinaryQuiet(t *testing.T) {
 		c.Expect(bTouch(opGatQ, "b", 0), hit(0, "b"))
 		c.Expect(bTouch(opGatKQ, "b", 0), withKey(hit(0, "b"), "b"))
 		c.Silent(bGet(opDeleteQ, "b"), harness.Packet{Op: opFlushQ, Extras: u32(500)})
-		// What fails is told.
+		// A failure is answered.
 		c.Expect(bGet(opDeleteQ, "b"), bNotFound)
 		c.Expect(bSet(opAddQ, "a", "x", 0, 0), bExists)
 		c.Expect(bSet(opReplaceQ, "b", "x", 0, 0), bNotFound)

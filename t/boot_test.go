@@ -18,7 +18,7 @@ import (
 	"gomcd/t/harness"
 )
 
-// Whatever becomes of a step of the boot, no client is served while a thread is
+// Whichever step of the boot fails, no client is served while a thread is
 // open: the server refuses to start, or it serves with all threads filtered.
 
 // more are errors of a call besides EPERM, by what the call is about.
@@ -110,7 +110,7 @@ func TestBootStepsFail(t *testing.T) {
 }
 
 // TestBootStepsWait has the calls that put filters on wait. Clients connect
-// meanwhile, for the sockets listen already, and nobody accepts them.
+// meanwhile, for the sockets listen already, and are not accepted.
 func TestBootStepsWait(t *testing.T) {
 	t.Parallel()
 	boot := harness.StartBoot(t, harness.Production(), harness.BootPlan{}, "-t", "2")
@@ -139,7 +139,7 @@ func TestBootStepsWait(t *testing.T) {
 					}
 					defer c.Close()
 					io.WriteString(c, "mn\r\n")
-					// Nobody reads what it says: it is not accepted.
+					// What it sends is not read: it is not accepted.
 					c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 					if n, _ := c.Read(make([]byte, 10)); n > 0 {
 						t.Errorf("a client is served before the boot is over: open are %v", b.OpenThreads(1))
@@ -198,7 +198,7 @@ func TestBootStepsKilled(t *testing.T) {
 		{Call: unix.SYS_LANDLOCK_RESTRICT_SELF, N: 1}, {Call: unix.SYS_SECCOMP, N: 1}, {Call: unix.SYS_SECCOMP, N: 5}, {Call: unix.SYS_PREAD64, N: 3},
 	} {
 		if plan.Call == unix.SYS_SETUID && os.Geteuid() != 0 {
-			continue // who is not root does not become another
+			continue // only root becomes another user
 		}
 		plan.Kill = true
 		name, _ := seccomp.ScmpSyscall(plan.Call).GetName()

@@ -148,7 +148,7 @@ func TestDescriptorsOfThreads(t *testing.T) {
 }
 
 // A socket for datagrams as stderr could send to any address, so the server
-// warns of it and lets go of it.
+// warns of it and closes it.
 func TestStderrThatIsADatagramSocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(harness.TempDir(t), "stderr")

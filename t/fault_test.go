@@ -26,8 +26,8 @@ func faulty(t *testing.T, flags ...string) (*harness.Server, *harness.Faults) {
 	return s, faults
 }
 
-// calm fails if the failing call is made over and over: whoever gets an error
-// that lasts has to wait before trying again.
+// calm fails if the failing call is made over and over: a
+// thread must wait before it retries a call whose error lasts.
 func calm(t *testing.T, faults *harness.Faults, least int) {
 	t.Helper()
 	before, began := faults.Failed(), time.Now()

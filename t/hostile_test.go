@@ -24,7 +24,7 @@ import (
 // behaves: it has to be served as if it were alone, and what the others cost
 // is bounded.
 
-// friend behaves: it stores, reads and checks until it is told to stop.
+// friend behaves: it stores, reads and checks until it is stopped.
 type friend struct {
 	served atomic.Int64
 	worst  time.Duration // that it waited for replies; to be read when it is stopped

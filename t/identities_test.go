@@ -123,7 +123,7 @@ func (n *numbers) read(t *testing.T, c *harness.Conn) {
 	})
 }
 
-// an identity is what is always so, or with quiet when nobody changes anything.
+// an identity always holds, or if quiet is set while no client changes anything.
 type identity struct {
 	name  string
 	quiet bool

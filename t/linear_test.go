@@ -103,7 +103,7 @@ type request struct {
 	cas   uint64
 }
 
-// response is what the client is told.
+// response is what the client gets.
 type response struct {
 	code  string // HD, EX, NF, or for a number that is none, BAD
 	value string

@@ -25,7 +25,7 @@ func statusKB(t *testing.T, s *harness.Server, name string) (kb int) {
 }
 
 // TestLockMemory has items, once stored, where the kernel may not page them out,
-// and memory that nobody uses yet take none for it.
+// and memory that is not used yet costs nothing.
 func TestLockMemory(t *testing.T) {
 	t.Parallel()
 	plain, locked := harness.Start(t, harness.Production(), "-m", "256"), harness.Start(t, harness.Production(), "-k", "-m", "256")

@@ -18,7 +18,7 @@ func runMake(env []string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// make alone, and make help, list every target that somebody may ask for.
+// make alone, and make help, list every target meant for people.
 func TestMakeHelp(t *testing.T) {
 	t.Parallel()
 	makefile, err := os.ReadFile("../Makefile")

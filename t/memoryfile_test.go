@@ -127,7 +127,7 @@ func TestMemoryFile(t *testing.T) {
 		c.Ask("set gone 0 0 1\nx", "STORED")
 		c.Ask("delete gone", "DELETED")
 		stale := time.Now().Add(2 * time.Second)
-		// Somebody is in the middle of a value, somebody else watches it go.
+		// One client is in the middle of a value, another watches.
 		half := s.Dial(t)
 		half.SendBytes([]byte("set half 0 0 900000\r\n" + strings.Repeat("x", 500_000)))
 		c.SendBytes([]byte("shutdown graceful\r\n"))

@@ -72,7 +72,7 @@ func TestMisbehaveUDP(t *testing.T) {
 	}
 }
 
-// Nobody can have it done in production.
+// In production it cannot be done.
 func TestMisbehaveInProduction(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Production())

@@ -17,8 +17,8 @@ import (
 // name or a body.
 const smuggled = "\r\nset smuggled 0 0 1\r\nx\r\nget victim\r\n"
 
-// forged are requests of other protocols, as programs send them that somebody
-// else has chosen a part of.
+// forged are requests of other protocols, as programs send them when an
+// attacker has chosen a part.
 var forged = map[string]string{
 	"HTTP, body":           "POST / HTTP/1.1\r\nHost: a\r\n\r" + smuggled,
 	"HTTP, path":           "GET /a" + smuggled + " HTTP/1.1\r\nHost: a\r\n\r\n",

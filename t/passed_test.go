@@ -39,8 +39,8 @@ func listenUnix(t *testing.T) *net.UnixListener {
 }
 
 // TestPassedSockets has a server with three sockets of a service manager's, one
-// with a client that came before it. It serves them all, and tells of them as
-// of its own; what it was told of addresses it says has no effect.
+// with a client that came before it. It serves them all, and shows them like
+// its own; it warns that flags about addresses have no effect.
 func TestPassedSockets(t *testing.T) {
 	t.Parallel()
 	first, second, local := listenTCP(t), listenTCP(t), listenUnix(t)
@@ -152,7 +152,7 @@ func TestPassedSocketsOutliveTheServer(t *testing.T) {
 }
 
 // TestPassedUDPSocket has a socket opened as systemd does, with SO_REUSEADDR,
-// served as one of the server's own: nobody can bind beside it.
+// served as one of the server's own: no process can bind beside it.
 func TestPassedUDPSocket(t *testing.T) {
 	t.Parallel()
 	reuse := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {

@@ -62,8 +62,8 @@ func startSASL(t testing.TB, k harness.Kind, users string, flags ...string) *har
 	return harness.Start(t, k, append([]string{"-S"}, flags...)...)
 }
 
-// dialSASL opens a connection from an address of its own, which nobody has guessed
-// from.
+// dialSASL opens a connection from an address of its own, without guesses
+// so far.
 func dialSASL(t testing.TB, s *harness.Server) *harness.BinaryConn {
 	n := logins.Add(1)
 	return s.DialBinaryFrom(t, fmt.Sprintf("127.1.%d.%d", n/250, n%250+1))
@@ -259,7 +259,7 @@ func TestSASLOfOurs(t *testing.T) {
 	// A user is found by the name that the file has, too.
 	c := dialSASL(t, s)
 	c.Expect(plain("ann", "one"), bAuthenticated)
-	// Who has logged in has, whatever they ask, until they log in wrongly.
+	// A login lasts, whatever the client sends, until a wrong one.
 	c.Expect(list, bMechanisms)
 	c.Expect(noop, bOK)
 	c.Expect(plain("bob", "two"), bAuthenticated)

@@ -17,7 +17,7 @@ import (
 
 // Every thread of a server in production is taken over, and tries to remove and
 // open files, to install a filter, and to undo what keeps it from that. The
-// reloader opens its file, main removes the pid file, and nobody does anything
+// reloader opens its file, main removes the pid file, and no thread does anything
 // else.
 func TestTakenOverThreadsAreSealed(t *testing.T) {
 	t.Parallel()

@@ -164,7 +164,7 @@ func (k *soak) over() bool {
 	}
 }
 
-// pause is somebody's pace.
+// pause is a client's pace.
 func (k *soak) pause(d time.Duration) func() {
 	return func() {
 		select {

@@ -59,7 +59,7 @@ func (v *visitor) step() error {
 	case 5: // within a packet
 		b := bSet(opSet, "half", "a value of which a part comes", 0, 0).Bytes()
 		nc.Write(b[:1+v.r.IntN(len(b)-1)])
-	case 6: // with what nobody understands
+	case 6: // with bytes that are no command
 		nc.Write(cut(v.r, v.r.IntN(100_000)))
 	case 7: // for sending alone
 		io.WriteString(nc, "mn\r\nmn\r\n")

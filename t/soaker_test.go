@@ -22,7 +22,7 @@ type soaker struct {
 	*harness.Conn
 	r *rand.Rand
 	tally
-	own     *possessions // keys that nobody else uses, if it has any
+	own     *possessions // keys that no other client uses, if it has any
 	sent    time.Time    // when the requests were that replies are now read to
 	refused int          // so often there was no memory
 	before  []byte       // the request before

@@ -16,7 +16,7 @@ import (
 
 // The pid file and the file of ports are the business of the user that serves.
 
-// needRoot skips a test of what becomes of root.
+// needRoot skips a test of how root gives up its rights.
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -75,7 +75,7 @@ func TestLinksLeadNowhere(t *testing.T) {
 	}
 }
 
-// A pid file that is there is replaced, not written over: nobody finds it empty.
+// A pid file that is there is replaced, not written over: it is never empty.
 func TestPIDFileIsNeverEmpty(t *testing.T) {
 	t.Parallel()
 	dir := serverDir(t)
@@ -236,7 +236,7 @@ func TestLimitOfOpenFiles(t *testing.T) {
 		if test.limit != 64 {
 			continue
 		}
-		// All of them are served, and the next is told that it is too many.
+		// All of them are served, and the next one gets the error that it is too many.
 		for range test.conns - 1 {
 			s.Dial(t).Ask("mn", "MN")
 		}

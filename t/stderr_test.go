@@ -45,8 +45,8 @@ func chatter(t *testing.T, s *harness.Server) {
 
 func dropped(c *harness.Conn) string { return c.Stats("")["stderr_lines_dropped"] }
 
-// TestStderrIsNotRead: a client asks for its commands to be logged, and nobody
-// reads stderr. Everybody is served all the same; lines are dropped and counted,
+// TestStderrIsNotRead: a client has its commands logged, and stderr
+// is not read. All clients are served; lines are dropped and counted,
 // and when it is read again there are new ones. The end of the server does not
 // wait for it for ever.
 func TestStderrIsNotRead(t *testing.T) {
@@ -81,8 +81,8 @@ func TestStderrIsNotRead(t *testing.T) {
 	}
 }
 
-// TestStderrDoesNotDelayTheEnd: a server that has lines for a stderr that nobody
-// reads ends all the same.
+// TestStderrDoesNotDelayTheEnd: a server with lines for a stderr that is not
+// read ends all the same.
 func TestStderrDoesNotDelayTheEnd(t *testing.T) {
 	t.Parallel()
 	_, w := smallPipe(t)
@@ -113,7 +113,7 @@ func TestStderrDoesNotTakeIt(t *testing.T) {
 	}
 }
 
-// TestStderrThatDoesNotWait: somebody has made the descriptor one whose writes
+// TestStderrThatDoesNotWait: another process has made writes to the descriptor
 // fail instead of waiting. No line is lost for that.
 func TestStderrThatDoesNotWait(t *testing.T) {
 	t.Parallel()

@@ -145,8 +145,8 @@ var strains = []strain{
 }
 
 // TestStrain has a client that behaves among clients that do not, and measures
-// how long its replies take, alone and among them. The times are told, not
-// judged; that every reply is right and that memory is bounded is. Each part
+// how long its replies take, alone and among them. The times are
+// printed, not asserted; that every reply is right and memory bounded is asserted. Each part
 // takes a moment, or as long as STRAIN says, and MEMCACHED is measured beside
 // it (make strain MEMCACHED=...).
 func TestStrain(t *testing.T) {

@@ -134,8 +134,8 @@ func TestAuditOfOneRole(t *testing.T) {
 	}
 }
 
-// TestSystemCallsOfAGet counts what a worker asks of the kernel for a request,
-// and sees that it is not more while somebody watches.
+// TestSystemCallsOfAGet counts a worker's system calls for a request, without a watcher
+// and with one.
 func TestSystemCallsOfAGet(t *testing.T) {
 	for _, watched := range []bool{false, true} {
 		t.Run(map[bool]string{false: "unwatched", true: "watched"}[watched], func(t *testing.T) {

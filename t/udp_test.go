@@ -292,7 +292,7 @@ func TestUDPGarbage(t *testing.T) {
 }
 
 // A command that is not whole has no consequence, whereas memcached takes the
-// next datagram for its rest, whoever sent it.
+// next datagram for its rest, from whichever address.
 func TestUDPHalfCommands(t *testing.T) {
 	t.Parallel()
 	s, c := startUDP(t, harness.Production())
@@ -308,7 +308,7 @@ func TestUDPHalfCommands(t *testing.T) {
 			t.Fatalf("%.30q made it %q", request, v)
 		}
 	}
-	// Refused for its length alone, it is told.
+	// Refused for its length alone, it gets an error.
 	c.ask("set b 0 0 2000000\r\nxyz", "SERVER_ERROR object too large for cache\r\n")
 	if got := tcp.Stats("")["response_obj_count"]; got != "0" {
 		t.Errorf("%s buffers are lent", got)

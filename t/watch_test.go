@@ -68,7 +68,7 @@ func fdOf(t testing.TB, c *harness.Conn) string {
 }
 
 // events is what a session does, and what watchers of fetchers, mutations and
-// deletions are told then. CFD is the connection; a ttl may be a second less.
+// deletions get. CFD is the connection; a ttl may be a second less.
 var events = []struct{ send, told string }{
 	{"get a", "item_get key=a status=not_found clsid=0 cfd=CFD size=0"},
 	{"set a 0 0 3\nabc", "item_get key=a status=not_found clsid=0 cfd=CFD size=0\n" +
@@ -248,7 +248,7 @@ func TestWatchStreams(t *testing.T) {
 			}
 			all := watch(t, s, "rawcmds evictions fetchers mutations sysevents connevents proxyreqs proxyevents proxyuser deletions")
 			c.Ask("get x", "END")
-			// It may be told of those that have left before.
+			// It may get the events of those that have left before.
 			for !strings.HasPrefix(all.lines(1)[0], "type=item_get key=x ") {
 			}
 		})
@@ -300,7 +300,7 @@ func TestWatchRefusals(t *testing.T) {
 	}
 }
 
-// TestWatchEvictions tells of the items that have to go.
+// TestWatchEvictions watches items being evicted.
 func TestWatchEvictions(t *testing.T) {
 	line := regexp.MustCompile(`^type=eviction key=key-(\d+) fetch=(yes|no) ttl=(-1|\d+) la=\d clsid=\d+ size=10000$`)
 	for _, k := range harness.Kinds() {
@@ -341,7 +341,7 @@ func TestWatchEvictions(t *testing.T) {
 	}
 }
 
-// TestWatchConnections tells of connections, and how each ends.
+// TestWatchConnections watches connections begin and end in every way.
 func TestWatchConnections(t *testing.T) {
 	for _, k := range harness.Kinds() {
 		t.Run(k.Name, func(t *testing.T) {
@@ -390,7 +390,7 @@ func TestWatchIdleConnection(t *testing.T) {
 	}
 }
 
-// TestWatchUnixSocket tells of connections that come from no address.
+// TestWatchUnixSocket watches connections that come from no address.
 func TestWatchUnixSocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(harness.TempDir(t), "socket")
@@ -405,7 +405,7 @@ func TestWatchUnixSocket(t *testing.T) {
 	}
 }
 
-// TestWatchWhatIsTooLarge tells of what was not stored. memcached has numbers
+// TestWatchWhatIsTooLarge watches what is not stored. memcached has numbers
 // in these lines that mean nothing, and ends when it is a meta command.
 func TestWatchWhatIsTooLarge(t *testing.T) {
 	t.Parallel()
@@ -518,7 +518,7 @@ func hasThread(s *harness.Server, name string) bool {
 }
 
 // TestWatchHalfClosed has a client that ends its sending with the command, as
-// `printf 'watch\n' | nc` does: it is told OK and let go.
+// `printf 'watch\n' | nc` does: it gets OK, and the connection is closed.
 func TestWatchHalfClosed(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Production())
@@ -533,7 +533,7 @@ func TestWatchHalfClosed(t *testing.T) {
 	}
 }
 
-// TestWatchCrawler tells of what the crawler has done.
+// TestWatchCrawler watches the crawler.
 func TestWatchCrawler(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Production())
@@ -548,7 +548,7 @@ func TestWatchCrawler(t *testing.T) {
 	}
 }
 
-// TestWatchSlabMoves tells of pages that the automover moves: from a class whose
+// TestWatchSlabMoves watches pages that the automover moves: from a class whose
 // items were all deleted.
 func TestWatchSlabMoves(t *testing.T) {
 	for _, k := range harness.Kinds() {
@@ -587,8 +587,7 @@ func TestWatchSlabMoves(t *testing.T) {
 	}
 }
 
-// TestWatchUDP tells of what datagrams ask for, and refuses to send lines to
-// where they come from.
+// TestWatchUDP watches commands that come by UDP; lines are not sent by UDP.
 func TestWatchUDP(t *testing.T) {
 	t.Parallel()
 	s, c := startUDP(t, harness.Production())

@@ -48,8 +48,8 @@ func loadUntil(t *testing.T, s *harness.Server, conns int, what string, done fun
 }
 
 // TestWatcherThatNeverReads has a watcher fall behind under load. Others are
-// served, memory does not grow, and when the watcher reads on it is told how
-// much it has missed: every line is accounted for.
+// served, memory does not grow, and when the watcher reads on it gets the number of
+// lines that it has missed: every line is accounted for.
 func TestWatcherThatNeverReads(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, harness.Production(), "-t", "2", "-o", "watcher_logbuf_size=64")
@@ -75,7 +75,7 @@ func TestWatcherThatNeverReads(t *testing.T) {
 		if events := diff("cmd_get"); diff("log_worker_written")+diff("log_worker_dropped") != events {
 			t.Errorf("%d written and %d dropped of %d events", diff("log_worker_written"), diff("log_worker_dropped"), events)
 		}
-		// It reads on; another line has it told of those it has missed.
+		// It reads on; with the next line it gets the number of those missed.
 		lines, skipped := 0, 0
 		var stop atomic.Bool
 		go func() {

@@ -108,7 +108,7 @@ func TestSilentConnectionIsFound(t *testing.T) {
 	}
 }
 
-// TestFullServerIsTold connects to one that accepts nobody.
+// TestFullServerIsTold connects to a server that accepts no connection.
 func TestFullServerIsTold(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

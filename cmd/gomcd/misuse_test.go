@@ -220,7 +220,7 @@ func memcachedStatus(t *testing.T, binary string, args []string, root bool) int 
 	cmd.Dir = t.TempDir() // core files go there
 	if isRoot() && !root {
 		const nobody = 65534
-		cmd.Dir = "/" // which nobody can write to
+		cmd.Dir = "/" // which this user cannot write to
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
 	if err := cmd.Start(); err != nil {

@@ -90,7 +90,7 @@ func TestPassedThatCannotBeServed(t *testing.T) {
 	}
 }
 
-// A protocol that nobody has looked at is not served: what its sockets can send,
+// A protocol that was not reviewed is not served: what its sockets can send,
 // and to whom, is not known. UDP-Lite stands for all.
 func TestPassedOfAnotherProtocol(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDPLITE)

@@ -31,9 +31,9 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// check fails for rules that nobody has seen at work and that do not say why
-// they stay, and for those that were seen though they say they would not be: no
-// server of the suite crashes.
+// check fails for rules that were not seen at work and do not say why they stay, and
+// for rules that were seen although they say only a crash needs them: no server of the
+// suite crashes.
 func check(t *testing.T, rows []Row, seen []int64) {
 	t.Helper()
 	for i := range rows {

@@ -124,7 +124,7 @@ deps:
 	$(call install,$(DEB_BUILD),[ -n "$(CERTIFICATES)$$SSL_CERT_FILE$$SSL_CERT_DIR" ] && pkg-config --exists libseccomp && cc --version >/dev/null)
 
 deps-test: deps $(TOOLS)/.unpacked $(TOOLS)/.npm
-	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache, bmemcached' && php -m | grep -q memcached && ruby -e 'require "dalli"')
+	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache; import bmemcached' && php -m | grep -q memcached && ruby -e 'require "dalli"')
 
 $(TOOLS)/.unpacked:
 	@rm -rf $(TOOLS)/deb && mkdir -p $(TOOLS)/deb && cd $(TOOLS)/deb; \

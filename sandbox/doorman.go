@@ -17,11 +17,14 @@ func doorman(p Params) Profile {
 	rules = append(rules, equal("epoll_ctl", "hands the connection to a worker", p.WorkerEpollFDs, "worker's epoll",
 		Is(1, unix.EPOLL_CTL_ADD, "EPOLL_CTL_ADD"))...)
 	rules = append(rules, closeClients(p)...)
-	rules = append(rules, heapRules()...)
-	rules = append(rules, threadRules()...)
-	return Profile{Role: Doorman, Rules: rules}
+	for _, r := range heapRules() {
+		if r.Stays == "" {
+			r = r.unseen("only when the Go heap needs more than it got at the boot")
+		}
+		rules = append(rules, r)
+	}
+	for i := range rules {
+		rules[i].Feature = "-Z"
+	}
+	return Profile{Role: Doorman, Rules: append(rules, threadRules()...)}
 }
-
-// DoormanProfile is what the thread may do that receives from the front: it takes
-// ChannelFD, WorkerEpollFDs, FirstClientFD and EndClientFD of the Params.
-func DoormanProfile(p Params) Profile { return overlaid(p, []Profile{doorman(p)})[0] }

@@ -141,6 +141,7 @@ const (
 	testStatus   = 18
 	testWake     = 19
 	testUDP      = 20
+	testChannel  = 21
 	testFirst    = 32
 	testClient   = 40
 	testEnd      = 128
@@ -158,7 +159,7 @@ func testParams(o options) Params {
 		FirstClientFD: testFirst, EndClientFD: testEnd,
 		PID: os.Getpid(), MainTID: unix.Gettid(),
 		Shutdown: o.Shutdown, TestPrivileges: o.TestPrivileges, AsyncPreempt: o.AsyncPreempt, GreenTea: o.GreenTea,
-		StatusFD: testStatus, WakeFD: testWake,
+		StatusFD: testStatus, WakeFD: testWake, ChannelFD: testChannel, FrontPID: os.Getpid(),
 		PIDDirFD: -1, SyslogFD: -1, Allow: o.Allow, Watch: true,
 	}
 	if o.Syslog {
@@ -248,6 +249,9 @@ func boot(o options) *process {
 		must(err)
 		dup(fd, at)
 	}
+	channel, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+	must(err)
+	dup(channel[0], testChannel)
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	must(err)
 	dup(pair[0], testClient)
@@ -370,6 +374,7 @@ func tempDir(t *testing.T) string {
 var noThread = map[Role]string{
 	Process:  "the baseline of all threads; main has nothing else during the boot",
 	Reporter: "a thread without Go, which runs no code of a test's",
+	Front:    "all threads of another process",
 }
 
 // threadRoles are all others. [boot] starts a thread for each but Runtime's, which

@@ -26,16 +26,12 @@ const (
 	Stderr      Role = "stderr"
 	Reporter    Role = "reporter"
 	Reloader    Role = "reloader" // with -Y only
-)
-
-// The roles of TLS. Front is of all threads of another process: see [FrontProfiles].
-const (
-	Front   Role = "front"
-	Doorman Role = "doorman"
+	Doorman     Role = "doorman"  // with -Z only
+	Front       Role = "front"    // with -Z only: all threads of another process, see [FrontProfiles]
 )
 
 // Roles lists the roles of a server, the baseline first.
-var Roles = []Role{Process, Runtime, Acceptor, Worker, Housekeeper, UDP, Logger, Stderr, Reporter, Reloader}
+var Roles = []Role{Process, Runtime, Acceptor, Worker, Housekeeper, UDP, Logger, Stderr, Reporter, Reloader, Doorman, Front}
 
 // Mode is what happens on a call that no rule allows.
 type Mode uint8

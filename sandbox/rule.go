@@ -145,6 +145,8 @@ type Params struct {
 	// (see [PinName]); none without TLS.
 	ChannelFD          int
 	CertificateNamesAt []int
+	// FrontPID is the front's process, of the process that serves.
+	FrontPID int
 	// SyslogFD is a connected datagram socket to which violations are reported as
 	// well, or -1. [New] gives it to the reporter and closes it for all others.
 	SyslogFD int
@@ -174,12 +176,15 @@ func roles(p Params) []Profile {
 	if p.ReloadDirFD > 0 {
 		profiles = append(profiles, reloader(p))
 	}
+	if p.ChannelFD > 0 {
+		profiles = append(profiles, doorman(p))
+	}
 	return profiles
 }
 
-// HasRole says whether there is a thread with a role.
+// HasRole says whether there is a thread with a role, in the front too.
 func (p Params) HasRole(r Role) bool {
-	return r == Process || r == Runtime || r == Reporter || slices.ContainsFunc(roles(p), func(p Profile) bool { return p.Role == r })
+	return r == Process || r == Runtime || r == Reporter || r == Front && p.ChannelFD > 0 || slices.ContainsFunc(roles(p), func(p Profile) bool { return p.Role == r })
 }
 
 // Profiles returns the baseline, and the profiles of the threads without a role
@@ -205,6 +210,9 @@ func overlaid(p Params, profiles []Profile) []Profile {
 			profile.Rules = append(profile.Rules, testPrivileges()...)
 		}
 		for _, a := range p.Allow {
+			if !slices.ContainsFunc(profiles, func(p Profile) bool { return p.Role == a.Role }) {
+				continue // a role of the other process
+			}
 			// What the process may, threads without a role may at work as well.
 			if profile.Role == a.Role || profile.Role == Process || profile.Role == Runtime && a.Role == Process {
 				profile.Rules = append(profile.Rules, Rule{

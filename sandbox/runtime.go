@@ -37,7 +37,24 @@ func runtimeThreads(p Params) Profile {
 	if p.MetadataFD > 0 {
 		rules = append(rules, memoryFile(p)...)
 	}
+	if p.ChannelFD > 0 {
+		rules = append(rules, frontRules(p)...)
+	}
 	return Profile{Role: Runtime, Rules: append(rules, preemptRules(p)...)}
+}
+
+// frontRules are what main does about the front.
+func frontRules(p Params) []Rule {
+	rules := []Rule{
+		AllowIf("sendto", "main asks the front to load the certificates again", Is(0, uint64(p.ChannelFD), fmt.Sprintf("the front's channel %d", p.ChannelFD)),
+			Is(2, 1, "1 byte"), Is(3, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, "MSG_DONTWAIT|MSG_NOSIGNAL"), Is(4, 0, "no address"), Is(5, 0, "of no length")),
+		AllowIf("wait4", "main looks how the front has ended, and ends too", Is(0, uint64(p.FrontPID), fmt.Sprintf("the front %d", p.FrontPID)),
+			Is(2, unix.WNOHANG, "WNOHANG"), Is(3, 0, "no usage")),
+	}
+	for i := range rules {
+		rules[i].Feature = "-Z"
+	}
+	return rules
 }
 
 // readsOwnStatus is how who seals the process reads back that it is confined itself.
@@ -60,25 +77,32 @@ func heapRules() []Rule {
 			unseen("only when the Go heap grows after the boot"),
 		AllowIf("munmap", "the Go heap gives back what it got besides 64 MiB that are aligned", abovePins(0)).
 			unseen("only when its next 64 MiB are taken where it wants them"),
-		AllowIf("mprotect", "guard pages of thread stacks; never executable", abovePins(0), Without(2, unix.PROT_EXEC, "no PROT_EXEC")).
-			unseen("glibc from 2.42 on protects them by madvise"),
 		AllowIf("madvise", "the Go runtime gives memory back", abovePins(0), Is(2, unix.MADV_DONTNEED, "MADV_DONTNEED")),
 		AllowIf("madvise", "the Go runtime's huge page hints", abovePins(0), Is(2, unix.MADV_HUGEPAGE, "MADV_HUGEPAGE")).
 			unseen("only when the Go heap is to grow beyond 1 GiB, as with millions of connections"),
 		AllowIf("madvise", "the Go runtime's huge page hints", abovePins(0), Is(2, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE")).
 			unseen("only when the Go heap grows across 32 GiB of its address space"),
-		AllowIf("madvise", "guard pages of thread stacks", abovePins(0), Is(2, madvGuardInstall, "MADV_GUARD_INSTALL")).
-			unseen("glibc before 2.42 protects them by mprotect"),
 		AllowIf("prctl", "the Go runtime names its memory",
 			Is(0, unix.PR_SET_VMA, "PR_SET_VMA"), Is(1, unix.PR_SET_VMA_ANON_NAME, "PR_SET_VMA_ANON_NAME")).
 			unseen("only where the kernel has CONFIG_ANON_VMA_NAME"),
 	}
 }
 
+// guardRules are what a thread needs besides that starts threads: pages behind their
+// stacks.
+func guardRules() []Rule {
+	return []Rule{
+		AllowIf("mprotect", "guard pages of thread stacks; never executable", abovePins(0), Without(2, unix.PROT_EXEC, "no PROT_EXEC")).
+			unseen("glibc from 2.42 on protects them by madvise"),
+		AllowIf("madvise", "guard pages of thread stacks", abovePins(0), Is(2, madvGuardInstall, "MADV_GUARD_INSTALL")).
+			unseen("glibc before 2.42 protects them by mprotect"),
+	}
+}
+
 // goThreads are what the Go runtime's threads need, for whatever goroutines do: memory,
 // other threads, and its poller.
 func goThreads(p Params) []Rule {
-	rules := append(heapRules(),
+	rules := append(append(heapRules(), guardRules()...),
 		AllowIf("clone", "the Go runtime starts a thread; no process, no namespace",
 			Only(0, threadFlags, threadFlagsMaybe, "exactly the flags of a thread")),
 		Rule{Call: "clone3", Errno: unix.ENOSYS, Reason: "its flags are in memory, out of a filter's sight: libc falls back to clone",

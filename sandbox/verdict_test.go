@@ -196,7 +196,7 @@ func TestEveryCall(t *testing.T) {
 
 // tlsProfiles are those of both processes; the baseline is the cache's.
 func tlsProfiles(p Params) []Profile {
-	return append(append(Profiles(p), DoormanProfile(p)), FrontProfiles(p)...)
+	return append(Profiles(p), FrontProfiles(p)...)
 }
 
 // everything is the kind of options that turn every option on.

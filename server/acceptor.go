@@ -17,14 +17,12 @@ import (
 // once, is what announces it. Neither side reads or writes anything for that,
 // and the worker never needs epoll_ctl.
 type acceptor struct {
-	srv    *Server
+	usher
 	lines  *lineRing // for stderr
 	epfd   int
 	idle   int // an epoll instance without descriptors, to sleep on
 	events []sys.PollEvent
 	addr   unix.RawSockaddrAny
-	ev     sys.PollEvent
-	next   int // the worker whose turn it is
 }
 
 // acceptPause is how long accepting pauses when there are too many
@@ -36,7 +34,7 @@ const acceptPause = 10
 const acceptBatch = 64
 
 func newAcceptor(s *Server) (*acceptor, error) {
-	a := &acceptor{srv: s}
+	a := &acceptor{usher: usher{srv: s}}
 	var err error
 	if a.lines, err = s.stderr.newRing(); err != nil {
 		return nil, err
@@ -54,6 +52,9 @@ func newAcceptor(s *Server) (*acceptor, error) {
 // watch registers the listeners and the descriptor that says to stop.
 func (a *acceptor) watch() error {
 	for i, l := range a.srv.listeners {
+		if l.tls != "" {
+			continue // the front's
+		}
 		ev := sys.PollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd), Pad: int32(i)}
 		if err := unix.EpollCtl(a.epfd, unix.EPOLL_CTL_ADD, l.fd, &ev); err != nil {
 			return fmt.Errorf("epoll_ctl of the listener %s: %w", l.name, err)
@@ -96,7 +97,12 @@ func (a *acceptor) acceptFrom(fd, listener int) {
 		client, errno := sys.Accept(fd, &a.addr)
 		switch errno {
 		case 0:
-			a.handOver(client, listener, full)
+			if a.claim(client) {
+				var p peer
+				p.from(&a.addr, listener)
+				p.proto = s.listeners[listener].proto
+				a.handOver(client, p, full)
+			}
 		case unix.EAGAIN:
 			return
 		case unix.EINTR, unix.ECONNABORTED:
@@ -113,60 +119,6 @@ func (a *acceptor) acceptFrom(fd, listener int) {
 			return
 		}
 	}
-}
-
-// handOver gives a new connection to the worker whose turn it is.
-func (a *acceptor) handOver(fd int32, listener int, refuse bool) {
-	s := a.srv
-	if int(fd) >= len(s.conns) {
-		sys.CloseFD(fd) // the limit on descriptors is set so that this cannot be
-		return
-	}
-	w := a.next
-	a.next = (a.next + 1) % len(s.workers)
-	gen := a.introduce(fd, listener, w)
-	if refuse {
-		gen |= genRefused
-		s.rejectedConns.Add(1)
-	} else {
-		s.currConns.Add(1)
-		s.totalConns.Add(1)
-	}
-	if fd > s.highestFD.Load() {
-		s.highestFD.Store(fd)
-	}
-	a.ev = sys.PollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
-		Fd:     fd,
-		Pad:    int32(gen),
-	}
-	s.workers[w].handed.Add(1)
-	if errno := sys.Register(s.workers[w].epfd, fd, &a.ev); errno != 0 {
-		if !refuse {
-			s.currConns.Add(-1)
-		}
-		s.owners[fd].Store(0)
-		sys.CloseFD(fd)
-	}
-}
-
-// introduce notes who is at a new connection, and which worker has it. It returns the
-// connection's number, by which the worker tells it from the last one with the same
-// descriptor.
-func (a *acceptor) introduce(fd int32, listener, worker int) uint32 {
-	s := a.srv
-	gen := (s.gens[fd] + 1) &^ genRefused
-	if gen == 0 {
-		gen = 1
-	}
-	// In this order for Server.peerOf. The worker that had the descriptor has given
-	// it back.
-	s.owners[fd].Swap(0)
-	atomic.StoreUint32(&s.gens[fd], gen)
-	s.peers[fd].from(&a.addr, listener)
-	s.peers[fd].proto = s.listeners[listener].proto
-	s.owners[fd].Store(uint32(worker + 1))
-	return gen
 }
 
 // pause stops accepting for a moment, as memcached does when it has all the

@@ -31,7 +31,7 @@ func TestPeerOfAnotherWorkersConnection(t *testing.T) {
 	go func() {
 		defer close(ended)
 		for i := 0; !done.Load(); i++ {
-			a[i%2].introduce(fd, i%2, 0)
+			a[i%2].introduce(fd, want[i%2], 0)
 		}
 	}()
 	seen := [2]int{}

@@ -121,8 +121,11 @@ func (s *Server) open() error {
 	if limit := s.cfg.ReadBufMemLimit; limit > 0 {
 		buffers = int(max(limit/bufSize, int64(s.cfg.Threads)))
 	}
-	if s.pool, err = newPool(buffers); err != nil {
+	if s.pool, err = newPool(buffers, bufSize); err != nil {
 		return fail(ExitFailure, "connection buffers: %w", err)
+	}
+	if err := s.openTLS(); err != nil {
+		return fail(ExitFailure, "connections with TLS: %w", err)
 	}
 	if s.prefixes, err = newPrefixes(); err != nil {
 		return fail(ExitFailure, "statistics by prefix: %w", err)
@@ -282,6 +285,11 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	if s.auth != nil {
 		s.threads = append(s.threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: s.auth.settle})
 	}
+	if s.tls != nil {
+		s.threads = append(s.threads,
+			thread{role: sandbox.Doorman, name: "doorman", run: s.tls.doorman.run},
+			thread{role: sandbox.Doorman, name: "doorman-keys", run: s.tls.keymaker.run})
+	}
 	gate := newGate(len(s.threads))
 	prep := sandbox.Prepare(s.processors(), len(s.threads))
 	for i := range s.threads {
@@ -338,8 +346,7 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 			s.stderr.flush()
 		}()
 	}
-	s.wait(signals)
-	return nil
+	return s.wait(signals)
 }
 
 // processors is how many processors the Go scheduler has: one for every thread in
@@ -347,7 +354,13 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 // epoll_wait has to wait for one. More cost as much as they bring, so the logger,
 // which has nothing to do while nobody watches, takes one of those two when
 // somebody does. (Go 1.25 would follow the cgroup's CPU limit.)
-func (s *Server) processors() int { return s.cfg.Threads + len(s.udps) + 4 }
+func (s *Server) processors() int {
+	n := s.cfg.Threads + len(s.udps) + 4
+	if s.tls != nil {
+		n++ // the doorman, when connections are many; the keymaker has next to nothing to do
+	}
+	return n
+}
 
 // main is what each thread does: it gets ready while everything is allowed,
 // enters its role when the baseline is in force, and works when all have.
@@ -369,28 +382,23 @@ func (t *thread) main(i int, box *sandbox.Sandbox, prep *sandbox.Preparation, ga
 	select {}
 }
 
-// wait waits for a signal to stop and stops.
-func (s *Server) wait(signals <-chan os.Signal) {
+// wait waits for a signal to stop, or for the end of the front, and stops. The error is
+// why the server ends by itself.
+func (s *Server) wait(signals <-chan os.Signal) error {
 	graceful := false
-	for sig := range signals {
-		switch sig {
-		case unix.SIGHUP:
-			if s.auth != nil {
-				s.auth.ask()
-			}
-			continue
-		case unix.SIGUSR2: // under test privileges only
-			go s.exercise()
-			continue
-		case unix.SIGUSR1:
-			graceful = true
-			s.lines.say(Notice, []byte("Gracefully stopping"))
-		default:
-			if s.verbose() > 0 {
-				s.lines.say(Info, []byte("Signal handled: "+sig.String()+"."))
-			}
+	var err error
+	for ending := false; !ending; {
+		select {
+		case sig := <-signals:
+			ending = s.signalled(sig)
+			graceful = sig == unix.SIGUSR1
+		case <-s.reloaded:
+			s.reportReload()
+		case <-s.frontLost():
+			// Nobody has stopped the server, so what a memory file has is kept.
+			ending, graceful = true, true
+			err = s.frontEnded()
 		}
-		break
 	}
 	s.end()
 	if graceful && s.file != nil {
@@ -398,4 +406,27 @@ func (s *Server) wait(signals <-chan os.Signal) {
 	}
 	s.pidFile.remove()
 	s.stderr.flush()
+	return err
+}
+
+// signalled acts on a signal, and returns whether it stops the server.
+func (s *Server) signalled(sig os.Signal) bool {
+	switch sig {
+	case unix.SIGHUP:
+		if s.auth != nil {
+			s.auth.ask()
+		}
+		s.askToReload()
+		return false
+	case unix.SIGUSR2: // under test privileges only
+		go s.exercise()
+		return false
+	case unix.SIGUSR1:
+		s.lines.say(Notice, []byte("Gracefully stopping"))
+	default:
+		if s.verbose() > 0 {
+			s.lines.say(Info, []byte("Signal handled: "+sig.String()+"."))
+		}
+	}
+	return true
 }

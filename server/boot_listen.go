@@ -23,6 +23,7 @@ type listener struct {
 	addr netip.AddrPort
 	// proto is what its connections speak.
 	proto connProto
+	tls   TLSMode // with TLS, the front has it and fd is -1
 }
 
 // listen opens every socket of the network that the configuration asks for: for a
@@ -40,7 +41,7 @@ func (s *Server) listen() error {
 		if err != nil {
 			return err
 		}
-		l.proto = protoNamed(a.Proto, s.cfg.Protocol)
+		l.proto, l.tls = protoNamed(a.Proto, s.cfg.Protocol), a.TLS
 		s.listeners = append(s.listeners, l)
 		return nil
 	})
@@ -233,7 +234,9 @@ func (s *Server) listenUnix() error {
 
 func (s *Server) closeListeners() {
 	for _, l := range s.listeners {
-		unix.Close(l.fd)
+		if l.fd >= 0 {
+			unix.Close(l.fd)
+		}
 	}
 	for _, u := range s.udps {
 		unix.Close(u.fd)

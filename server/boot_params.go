@@ -20,6 +20,7 @@ type descriptors struct {
 	pidDir, pidName                   int // pidDir is -1 without a pid file
 	reloadDir, reloadFile, reloadName int // 0 without a reloader
 	memory, metadata                  int // 0 without -e
+	channel, front                    int // the socket to the front, and its process; 0 without TLS
 }
 
 // params is what the profiles are made from: the flags, and what is open.
@@ -32,6 +33,7 @@ func params(cfg *Config, d descriptors) (sandbox.Params, error) {
 		PIDDirFD: d.pidDir, PIDNameAt: d.pidName,
 		ReloadDirFD: d.reloadDir, ReloadFileFD: d.reloadFile, ReloadNameAt: d.reloadName,
 		MemoryFD: d.memory, MetadataFD: d.metadata,
+		ChannelFD: d.channel, FrontPID: d.front,
 
 		Shutdown:       cfg.EnableShutdown,
 		Watch:          cfg.WatchEnabled,
@@ -66,7 +68,9 @@ func (s *Server) descriptors() (descriptors, error) {
 		pidDir: s.pidFile.dir, pidName: s.pidFile.name,
 	}
 	for _, l := range s.listeners {
-		d.listeners = append(d.listeners, l.fd)
+		if l.fd >= 0 {
+			d.listeners = append(d.listeners, l.fd)
+		}
 	}
 	for _, w := range s.workers {
 		d.workers = append(d.workers, w.epfd)
@@ -79,6 +83,9 @@ func (s *Server) descriptors() (descriptors, error) {
 	}
 	if s.file != nil {
 		d.memory, d.metadata = s.file.FDs()
+	}
+	if s.tls != nil {
+		d.channel, d.front = s.tls.front.Channel, s.tls.front.PID
 	}
 	if s.cfg.Daemon && s.modes.Default != sandbox.Off {
 		d.syslog = openSyslog()
@@ -116,6 +123,9 @@ func examples(cfg *Config) descriptors {
 	}
 	if cfg.MemoryFile != "" {
 		d.memory, d.metadata = 28, 29
+	}
+	if cfg.TLS.Enabled {
+		d.channel, d.front = 30, os.Getpid()
 	}
 	return d
 }

@@ -133,6 +133,9 @@ func (s *Server) listenPassed() error {
 			s.totalConns.Add(1)
 			err = u.takeOver()
 		} else {
+			if s.cfg.TLS.Enabled && p.Addr.IsValid() {
+				l.tls = DefaultTLS
+			}
 			s.listeners = append(s.listeners, l)
 			err = unix.SetNonblock(l.fd, true)
 			if err == nil && p.Addr.IsValid() {

@@ -31,10 +31,16 @@ func (s *Server) takeWithPrivileges() error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	if s.becomesUser() {
+		s.raiseLimits()
+	}
+	// The front reads the private key, which may be root's alone.
+	if err := s.launchFront(); err != nil {
+		return err
+	}
 	if !s.becomesUser() {
 		return nil
 	}
-	s.raiseLimits()
 	return s.dropPrivileges(s.cfg.UID, s.cfg.GID)
 }
 

@@ -84,6 +84,8 @@ type Config struct {
 	PrefixDelim      byte          // -D
 	DetailEnabled    bool          // set by -D
 
+	TLS TLS // -Z, -o ssl_*
+
 	// Buffers.
 	WatcherLogBuf   int   // -o watcher_logbuf_size (given in KiB)
 	WorkerLogBuf    int   // -o worker_logbuf_size (given in KiB)
@@ -123,12 +125,37 @@ func (cfg *Config) maxMemLimit() int64 {
 	return max(2*cfg.MemLimit, leastMaxMemLimit)
 }
 
+// TLS is what connections with TLS are served with.
+type TLS struct {
+	Enabled      bool   // -Z
+	ChainCert    string // -o ssl_chain_cert: the certificate and its chain, PEM
+	Key          string // -o ssl_key; "": in ChainCert
+	KeyFormat    int    // -o ssl_keyformat: 1 is PEM, 2 is DER
+	VerifyMode   int    // -o ssl_verify_mode: of client certificates, 0 to 3
+	CACert       string // -o ssl_ca_cert: authorities of client certificates, PEM
+	Ciphers      string // -o ssl_ciphers
+	WriteBuf     int    // -o ssl_wbuf_size (given in KiB): only shown
+	SessionCache bool   // -o ssl_session_cache
+	MinVersion   int    // -o ssl_min_version: 2 is TLS 1.2, 3 is TLS 1.3
+}
+
+// TLSMode says how a listener uses TLS: memcached's prefixes of -l.
+type TLSMode string
+
+const (
+	NoTLS      TLSMode = ""     // notls: and without -Z
+	DefaultTLS TLSMode = "tls"  // client certificates as TLS.VerifyMode says
+	BasicTLS   TLSMode = "btls" // no client certificates
+	MutualTLS  TLSMode = "mtls" // a client certificate is required
+)
+
 // ListenAddr is one address to listen on, with the tag and protocol that
 // memcached's `-l proto[ascii]:tag[name]:addr:port` may give it.
 type ListenAddr struct {
 	Addr  netip.AddrPort // port 0: any free port, said in PortFile
 	Tag   string         // read and without effect: in memcached only the proxy looks at it
 	Proto string         // "", "ascii" or "binary"
+	TLS   TLSMode
 	// Host tells hosts apart: of several addresses of one, which follow each other,
 	// one that can be listened on is enough.
 	Host int

@@ -37,6 +37,7 @@ type conn struct {
 	blocked bool // it has output that the socket does not take
 
 	strained bool // the kernel had no memory for output
+	sealed   bool // records wait in its session for the socket
 	reason   closeReason
 	dead     int32 // of one that is closed: the next in its worker's list of them
 
@@ -75,16 +76,8 @@ type keyLine struct {
 // open says whether there is such a line.
 func (l keyLine) open() bool { return l.kind != protocol.Unknown || l.skips }
 
-// outQueue is a list of pool buffers with output.
-type outQueue struct {
-	head, last uint32 // buffers
-	off        int32  // sent from head
-	end        int32  // filled in last
-	bytes      int64
-}
-
 // owes says whether the client is owed output.
-func (c *conn) owes() bool { return c.out.head != 0 || c.pin.Held() }
+func (c *conn) owes() bool { return c.out.head != 0 || c.pin.Held() || c.sealed }
 
 // awaitsCommand says whether the connection is between commands, or in the line
 // of one: only there can it be idle, as in memcached. In the middle of a value or
@@ -99,5 +92,6 @@ type peer struct {
 	port     uint16
 	listener uint16
 	proto    connProto // as its listener has it
+	sealed   bool      // it speaks TLS
 	addr     [16]byte
 }

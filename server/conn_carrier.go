@@ -1,8 +1,11 @@
 package server
 
 import (
-	"golang.org/x/sys/unix"
+	"syscall"
+
 	"gomcd/server/internal/sys"
+
+	"golang.org/x/sys/unix"
 )
 
 // A connection's bytes come in by take and leave by give, and nowhere else. What
@@ -21,6 +24,7 @@ const (
 	socket   carrier = iota // a stream socket, as it is
 	datagram                // one UDP request, which has been received
 	wired                   // the worker's wire
+	sealed                  // a stream socket with TLS (conn_sealed.go)
 )
 
 // wire is a carrier that is not a socket. Its methods are take and give.
@@ -53,52 +57,70 @@ const (
 	ended
 	// broken: the connection is of no more use.
 	broken
+	// backed: all that went is on its way, but some of it waits in the carrier until
+	// the socket takes it, and is owed. Only give returns it.
+	backed
 )
+
+// declined is the flow when a socket has refused to take or give anything.
+func declined(errno syscall.Errno) flow {
+	switch errno {
+	case unix.EAGAIN:
+		return flowing
+	case unix.EINTR:
+		return strained
+	case unix.ENOMEM, unix.ENOBUFS:
+		sys.Nap(sys.Shortage)
+		return strained
+	}
+	return broken
+}
 
 // take receives into b, which is not empty, and never waits. It keeps c.ready:
 // whether to take again without another event.
 func (w *worker) take(c *conn, b []byte) (int, flow) {
 	if c.carrier != socket {
-		return w.wire.take(c, b)
+		return w.takeOther(c, b)
 	}
 	n, errno := sys.Recv(c.fd, b)
-	switch errno {
-	case 0:
-		if n == 0 {
-			c.ready = false
-			return 0, ended
-		}
-		// A short read means that the socket is empty, and the next input makes
-		// a new event; unless the client is done, which is only told once.
-		c.ready = n == len(b) || c.ended
-		return n, flowing
-	case unix.EAGAIN:
-		c.ready = false
-		return 0, flowing
-	case unix.EINTR:
-		return 0, strained
-	case unix.ENOMEM, unix.ENOBUFS:
-		sys.Nap(sys.Shortage)
-		return 0, strained
+	if errno != 0 {
+		c.ready = c.ready && errno != unix.EAGAIN
+		return 0, declined(errno)
 	}
-	return 0, broken
+	if n == 0 {
+		c.ready = false
+		return 0, ended
+	}
+	// A short read means that the socket is empty, and the next input makes a new
+	// event; unless the client is done, which is only reported once.
+	c.ready = n == len(b) || c.ended
+	return n, flowing
 }
 
 // give sends b, which is not empty, and never waits. With more, further data
 // follows at once.
 func (w *worker) give(c *conn, b []byte, more bool) (int, flow) {
 	if c.carrier != socket {
-		return w.wire.give(c, b, more)
+		return w.giveOther(c, b, more)
 	}
 	n, errno := sys.Send(c.fd, b, more)
-	switch errno {
-	case 0:
-		return n, flowing
-	case unix.EAGAIN:
-		return 0, flowing
-	case unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
-		sys.Nap(sys.Shortage)
-		return 0, strained
+	if errno != 0 {
+		return 0, declined(errno)
 	}
-	return 0, broken
+	return n, flowing
+}
+
+// takeOther and giveOther are take and give of carriers that are not plain sockets.
+func (w *worker) takeOther(c *conn, b []byte) (int, flow) {
+	if c.carrier == sealed {
+		return w.takeSealed(c, b)
+	}
+	return w.wire.take(c, b)
+}
+
+func (w *worker) giveOther(c *conn, b []byte, more bool) (int, flow) {
+	if c.carrier == sealed {
+		return w.giveSealed(c, b, more)
+	}
+	return w.wire.give(c, b, more)
 }

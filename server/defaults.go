@@ -43,6 +43,7 @@ func Defaults() Config {
 		VerbosityEnabled: true,
 		AuthTimeout:      10 * time.Second,
 		PrefixDelim:      ':',
+		TLS:              TLS{KeyFormat: 1, WriteBuf: 16 << 10, MinVersion: 2},
 		WatcherLogBuf:    256 << 10,
 		WorkerLogBuf:     64 << 10,
 		Sandbox:          "enforce",

@@ -25,6 +25,8 @@ const (
 	saveBudget = 5 * time.Second
 	// linesBudget is for how long lines may take to be written to stderr.
 	linesBudget = time.Second
+	// frontEnd is for how long the front may take to end when its channel is closed.
+	frontEnd = time.Second
 	// udpWait is for how long a UDP socket's thread waits in one call, for a
 	// datagram or to send one, before it looks whether the server stops.
 	udpWait = time.Second

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"gomcd/server/internal/sys"
 	"sync/atomic"
+	"time"
 
 	"gomcd/cache"
 	"gomcd/sandbox"
@@ -48,10 +49,13 @@ type Server struct {
 	wakeFD       int32 // readable when the server stops
 	wakeEnd      int   // its other end
 	idleTimeout  uint32
-	turnLimit    int     // commands that a connection may have carried out in a turn
-	replyLimit   int     // replies that a connection may be owed in a turn
-	auth         *auth   // nil: everybody may do everything
-	logins       *logins // nil: nobody logs in
+	turnLimit    int              // commands that a connection may have carried out in a turn
+	replyLimit   int              // replies that a connection may be owed in a turn
+	auth         *auth            // nil: everybody may do everything
+	tls          *tls             // nil: no listener has TLS
+	reload       uint64           // main's request to load certificates again
+	reloaded     <-chan time.Time // when to look whether it is answered
+	logins       *logins          // nil: nobody logs in
 	sandboxed    bool
 	box          *sandbox.Sandbox
 	modes        sandbox.Modes

@@ -51,6 +51,11 @@ type worker struct {
 	held     []int32 // connections that wait until their password is looked at
 	release  uint32  // when the first of them is, in milliseconds
 
+	// Of connections with TLS.
+	records  []byte  // what is received, while nothing of it is kept
+	sealed   []byte  // what is sealed, before it is sent
+	rekeying []int32 // those whose AEADs are being made
+
 	udp  *udp // whose requests these are, nil for connections
 	wire wire // what carries connections that no socket does
 }
@@ -80,6 +85,9 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 		return nil, err
 	}
 	w.scratch = make([]byte, 0, 4096)
+	if srv.tls != nil && epfd >= 0 {
+		return w, w.openSealing(n)
+	}
 	return w, nil
 }
 
@@ -90,7 +98,7 @@ func (w *worker) run() {
 		switch {
 		case len(w.next) > 0:
 			timeout = 0
-		case w.leaving > 0:
+		case w.leaving > 0 || len(w.rekeying) > 0 || w.dead != 0:
 			timeout = 1
 		case len(w.held) > 0:
 			timeout = min(w.untilRelease(), timeout)
@@ -116,6 +124,9 @@ func (w *worker) adopt(c *conn, fd int32, gen uint32) {
 		w.srv.logins.begin(fd, c.lastCmd)
 	}
 	w.startProtocol(c)
+	if w.srv.peers[fd].sealed {
+		c.carrier = sealed
+	}
 	if gen&genRefused != 0 {
 		w.give(c, tooManyConns, false)
 		w.close(c)
@@ -158,6 +169,9 @@ func (w *worker) close(c *conn) {
 		return
 	}
 	refused := c.gen&genRefused != 0
+	if c.carrier == sealed {
+		w.endSession(c)
+	}
 	w.releaseInput(c)
 	w.dropOutput(c)
 	if c.upload.draft.Held() {
@@ -171,7 +185,7 @@ func (w *worker) close(c *conn) {
 		w.logConn(c.fd, "connection closed.")
 	}
 	fd, reason := c.fd, c.reason
-	*c = conn{fd: fd, gen: c.gen, queued: c.queued, dead: w.dead}
+	*c = conn{fd: fd, gen: c.gen, carrier: c.carrier, queued: c.queued, dead: w.dead}
 	w.dead = fd + 1
 	if !refused {
 		w.closed(fd, reason)
@@ -185,6 +199,7 @@ func (w *worker) close(c *conn) {
 // give it to another worker, and what this one has staged, collected or listed
 // for the connection that had it would go to the new one.
 func (w *worker) reap() {
+	kept := int32(0)
 	for w.dead != 0 {
 		fd := w.dead - 1
 		c := &w.conns[fd]
@@ -193,9 +208,14 @@ func (w *worker) reap() {
 			c.queued = false
 			w.next = slices.DeleteFunc(w.next, func(listed int32) bool { return listed == fd })
 		}
+		if c.carrier == sealed && !w.srv.tls.sessions[fd].wiped() {
+			c.dead, kept = kept, fd+1 // until the next turn
+			continue
+		}
 		w.srv.owners[fd].Store(0)
 		sys.CloseFD(fd)
 	}
+	w.dead = kept
 }
 
 // drain sends what clients are owed when the server stops, for up to drainBudget.

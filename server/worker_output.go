@@ -128,79 +128,49 @@ func (w *worker) sendSome(c *conn, b []byte, more bool) (int, bool) {
 		return 0, false
 	case strained:
 		c.strained = true
+	case backed:
+		w.wait(c)
 	}
 	w.h.C.BytesWritten += uint64(n)
 	return n, true
 }
 
 // queueOutput keeps output for when the socket takes it.
-func (w *worker) queueOutput(c *conn, b []byte) bool {
-	q, pool := &c.out, w.srv.pool
-	for len(b) > 0 {
-		if q.last == 0 || q.end == bufSize {
-			id := pool.get()
-			if id == 0 {
-				return false
-			}
-			pool.next[id-1] = 0
-			if q.last == 0 {
-				q.head, q.off = id, 0
-			} else {
-				pool.next[q.last-1] = id
-			}
-			q.last, q.end = id, 0
-		}
-		n := copy(pool.buf(q.last)[q.end:], b)
-		q.end += int32(n)
-		q.bytes += int64(n)
-		b = b[n:]
-	}
-	return true
-}
+func (w *worker) queueOutput(c *conn, b []byte) bool { return w.srv.pool.queue(&c.out, b) }
 
 // sendOwed sends what a connection is owed. It returns true if that is all
 // gone and the connection can be served again; else the connection waits for
 // its socket, or is closed.
 func (w *worker) sendOwed(c *conn) bool {
 	q, pool := &c.out, w.srv.pool
-	for q.head != 0 {
-		end := int32(bufSize)
-		if q.head == q.last {
-			end = q.end
+	if c.sealed {
+		switch w.sendSealed(c) {
+		case broken:
+			w.close(c)
+			return false
+		case backed:
+			w.wait(c)
+			return false
 		}
-		b := pool.buf(q.head)[q.off:end]
+	}
+	for q.head != 0 {
+		b := pool.first(q)
 		n, ok := w.sendSome(c, b, q.head != q.last || c.pin.Held())
 		if !ok {
 			return false
 		}
-		q.off += int32(n)
-		q.bytes -= int64(n)
+		pool.sent(q, n)
 		if n < len(b) {
 			w.wait(c)
 			return false
 		}
-		done := q.head
-		q.head, q.off = pool.next[done-1], 0
-		if done == q.last {
-			*q = outQueue{}
-		}
-		pool.put(done)
 	}
-	return w.sendPinned(c)
+	return w.sendPinned(c) && !c.sealed
 }
 
 // dropOutput forgets what a connection is owed.
 func (w *worker) dropOutput(c *conn) {
-	pool := w.srv.pool
-	for c.out.head != 0 {
-		id := c.out.head
-		c.out.head = pool.next[id-1]
-		if id == c.out.last {
-			c.out.head = 0
-		}
-		pool.put(id)
-	}
-	c.out = outQueue{}
+	w.srv.pool.drop(&c.out)
 	if c.pin.Held() {
 		w.h.Unpin(&c.pin)
 	}

@@ -35,6 +35,9 @@ func testConfig() Config {
 func newBench(t testing.TB, cfg Config) *bench {
 	t.Helper()
 	s := &Server{cfg: cfg, clock: newClock(), pid: unix.Getpid(), mainTID: unix.Gettid(), pidFile: pidFile{dir: -1}}
+	if cfg.TLS.Enabled {
+		s.tls = &tls{}
+	}
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}

@@ -81,6 +81,9 @@ func (w *worker) serveTurn(events []sys.PollEvent) {
 	if len(w.held) > 0 {
 		w.releaseHeld()
 	}
+	if len(w.rekeying) > 0 {
+		w.resumeSessions()
+	}
 	w.now, w.next = w.next, w.now[:0]
 	if len(w.now) > maxEvents {
 		// The rest waits for the next turn.

@@ -28,6 +28,7 @@ func TestRulesAtWork(t *testing.T) {
 		"authentication":   reloadUsers,
 		"pid file":         removePIDFile,
 		"memory file":      saveMemory,
+		"TLS":              serveTLS,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -127,4 +128,21 @@ func saveMemory(t *testing.T) {
 	if v, _ := startOn(t, harness.Production(), path).Dial(t).Get("a"); v != "1" {
 		t.Errorf("the next server has %q", v)
 	}
+}
+
+// serveTLS has connections handed over, one of which the server refuses, and ends when
+// the front does.
+func serveTLS(t *testing.T) {
+	s, faults := faultyOf(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")))
+	c := s.Dial(t)
+	c.Ask("mn", "MN")
+	faults.Fail(unix.SYS_EPOLL_CTL, unix.ENOSPC, 1)
+	s.Dial(t).Closed()
+	c.Ask("mn", "MN")
+	s.SaysMore = true
+	c.Ask("verbosity 1", "OK")
+	s.Signal(syscall.SIGHUP)
+	harness.Eventually(t, "certificates are loaded again", func() bool { return strings.Contains(s.Stderr(), "TLS certificates reloaded\n") })
+	syscall.Kill(s.Front(), syscall.SIGKILL)
+	s.Wait()
 }

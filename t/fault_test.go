@@ -20,7 +20,12 @@ import (
 // faulty starts a server whose system calls can fail.
 func faulty(t *testing.T, flags ...string) (*harness.Server, *harness.Faults) {
 	t.Helper()
-	k, faults := harness.Production().WithFaults(t)
+	return faultyOf(t, harness.Production(), flags...)
+}
+
+func faultyOf(t *testing.T, k harness.Kind, flags ...string) (*harness.Server, *harness.Faults) {
+	t.Helper()
+	k, faults := k.WithFaults(t)
 	s := harness.Start(t, k, flags...)
 	t.Cleanup(faults.Stop) // first of all, so that the server can end
 	return s, faults

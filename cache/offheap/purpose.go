@@ -18,10 +18,11 @@ const (
 	Lines                   // rings of lines for stderr
 	Logins                  // passwords, and the guesses at them
 	Prefixes                // `stats detail`
+	Sessions                // of connections with TLS
 	Purposes                // how many there are
 )
 
-var names = [Purposes]string{"items", "hash", "pages", "counters", "uploads", "buffers", "workers", "events", "lines", "logins", "prefixes"}
+var names = [Purposes]string{"items", "hash", "pages", "counters", "uploads", "buffers", "workers", "events", "lines", "logins", "prefixes", "sessions"}
 
 // String is the purpose's name in `stats memory`.
 func (p Purpose) String() string { return names[p] }

@@ -130,6 +130,11 @@ func (c *command) checkPorts() error {
 	case cfg.UDPPort > maxPort || cfg.UDPPort < anyPort:
 		return usageError(server.ExitOSErr, "failed to listen on UDP port %d: there is no such port", cfg.UDPPort)
 	}
+	if cfg.TLS.Enabled {
+		if err := c.checkTLS(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case c.passed.count > 0:
 		return c.checkPassed()
@@ -138,6 +143,16 @@ func (c *command) checkPorts() error {
 		c.warn("WARNING: nothing is listened on: -l has no address")
 	case cfg.Port == 0 && cfg.UDPPort == 0:
 		c.warn("WARNING: nothing is listened on: -p 0, and neither -U nor -s")
+	}
+	return nil
+}
+
+func (c *command) checkTLS() error {
+	switch {
+	case c.cfg.Port == 0 && c.passed.count == 0:
+		return usageError(server.ExitUsage, "ERROR: You cannot enable SSL without a TCP port.")
+	case c.cfg.TLS.ChainCert == "":
+		return usageError(server.ExitUsage, "Error loading the certificate chain: no file is given (-o ssl_chain_cert)")
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ var differs = map[string]string{
 	"-S": "the mechanism is PLAIN, and the users are in the file of MEMCACHED_SASL_PWDB, read at the start and on SIGHUP",
 	"-Y": "up to 64 users; guesses are delayed; a file that others may write to is refused",
 	"-e": "memory for the file is allocated at the start; memcached's own files cannot be read",
+	"-Z": "the private key is in another process; both end together",
 	"-N": "has no effect",
 
 	"-o tail_repair_time":        "has no effect: nothing needs repair",
@@ -28,6 +29,10 @@ var differs = map[string]string{
 	"-o slab_automove_freeratio": "has no effect: it belongs to external storage",
 	"-o inline_ascii_resp":       "has no effect, as with memcached",
 	"-o no_inline_ascii_resp":    "has no effect, as with memcached",
+	"-o ssl_key":                 "can be left out if the key is in ssl_chain_cert",
+	"-o ssl_ciphers":             "names suites of TLS 1.2 one by one, and has no keywords",
+	"-o ssl_wbuf_size":           "has no effect",
+	"-o ssl_min_version":         "is 2 or 3: TLS 1.0 and 1.1 are refused",
 	"-o drop_privileges":         "is on anyway, for every thread",
 }
 

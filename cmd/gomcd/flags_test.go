@@ -126,6 +126,14 @@ var accepted = []struct {
 	{"-o no_drop_privileges,drop_privileges", func(*server.Config) {}},
 	{"-o relaxed_privileges", func(cfg *server.Config) { cfg.TestPrivileges = true }},
 
+	{"-Z -o ssl_chain_cert=/c,ssl_key=/k,ssl_keyformat=2,ssl_verify_mode=3,ssl_ca_cert=/a", func(cfg *server.Config) {
+		cfg.TLS.Enabled, cfg.TLS.ChainCert, cfg.TLS.Key, cfg.TLS.KeyFormat = true, "/c", "/k", 2
+		cfg.TLS.VerifyMode, cfg.TLS.CACert = 3, "/a"
+	}},
+	{"-o ssl_ciphers=ECDHE-RSA-AES128-GCM-SHA256:x,ssl_wbuf_size=64,ssl_session_cache,ssl_min_version=3", func(cfg *server.Config) {
+		cfg.TLS.Ciphers, cfg.TLS.WriteBuf, cfg.TLS.SessionCache, cfg.TLS.MinVersion = "ECDHE-RSA-AES128-GCM-SHA256:x", 64<<10, true, 3
+	}},
+
 	// What memcached does not have.
 	{"--prefix-delimiter=.", func(cfg *server.Config) { cfg.PrefixDelim, cfg.DetailEnabled = '.', true }},
 	{"--listen-default=127.0.0.1", func(cfg *server.Config) { cfg.Inter = "127.0.0.1" }},

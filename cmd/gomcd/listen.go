@@ -45,12 +45,16 @@ func (c *command) listening() error {
 	for _, transport := range []struct {
 		port  int // of addresses without one; 0 is off
 		addrs *[]server.ListenAddr
-	}{{cfg.Port, &cfg.Listen}, {cfg.UDPPort, &cfg.ListenUDP}} {
+		tls   bool // it can have TLS
+	}{{cfg.Port, &cfg.Listen, true}, {cfg.UDPPort, &cfg.ListenUDP, false}} {
 		if transport.port == 0 {
 			continue
 		}
 		for _, spec := range specs {
 			l, err := c.parseListen(spec, transport.port)
+			if !transport.tls {
+				l.tls = server.NoTLS
+			}
 			if err == nil {
 				err = l.lookUp(transport.addrs)
 			}
@@ -68,18 +72,26 @@ const everywhere = "*"
 // listenSpec is one address of -l as it was written.
 type listenSpec struct {
 	host, tag, proto string
+	tls              server.TLSMode
 	port             int
 }
 
-// parseListen reads [proto[PROTOCOL]:][tag[NAME]:]ADDR[:PORT]. A tag may be
+// parseListen reads [notls:|btls:|mtls:][proto[PROTOCOL]:][tag[NAME]:]ADDR[:PORT]. A tag may be
 // written tag_NAME_ as well, for brackets mean something to shells. The port, if
 // not given, is the transport's.
 func (c *command) parseListen(spec string, port int) (l listenSpec, err error) {
 	l.port = port
 	rest := spec
-	for _, tls := range []string{"notls:", "btls:", "mtls:"} {
-		if strings.HasPrefix(rest, tls) {
-			return l, usageError(server.ExitOSErr, "TLS (%s) is not supported", tls[:len(tls)-1])
+	if c.cfg.TLS.Enabled {
+		l.tls = server.DefaultTLS
+	}
+	for prefix, mode := range map[string]server.TLSMode{"notls": server.NoTLS, "btls": server.BasicTLS, "mtls": server.MutualTLS} {
+		if after, found := strings.CutPrefix(rest, prefix+":"); found {
+			if !c.cfg.TLS.Enabled {
+				return l, usageError(server.ExitOSErr, "'%s' option is valid only when SSL is enabled (-Z)", prefix)
+			}
+			l.tls, rest = mode, after
+			break
 		}
 	}
 	if after, found := strings.CutPrefix(rest, "proto["); found {
@@ -177,7 +189,7 @@ func (l listenSpec) lookUp(list *[]server.ListenAddr) error {
 	host := len(*list)
 	for _, a := range addrs {
 		*list = append(*list, server.ListenAddr{
-			Addr: netip.AddrPortFrom(a, uint16(max(l.port, 0))), Tag: l.tag, Proto: l.proto, Host: host,
+			Addr: netip.AddrPortFrom(a, uint16(max(l.port, 0))), Tag: l.tag, Proto: l.proto, TLS: l.tls, Host: host,
 			// Hosts often have names for IPv6 addresses without having IPv6.
 			Implicit: l.host == everywhere || a.Is6() && v4,
 		})

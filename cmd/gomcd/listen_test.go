@@ -25,6 +25,9 @@ func listens(t *testing.T, args ...string) string {
 		if l.Proto != "" {
 			s += "/" + l.Proto
 		}
+		if l.TLS != "" {
+			s += "/" + string(l.TLS)
+		}
 		if l.Implicit {
 			s += "?"
 		}
@@ -53,6 +56,9 @@ func TestListen(t *testing.T) {
 		"-l 127.0.0.1,::1":           "127.0.0.1:11211 [::1]:11211",
 		"-l 127.0.0.1;127.0.0.2:5,,": "127.0.0.1:11211 127.0.0.2:5",
 		"-l 127.0.0.1 -l 127.0.0.2":  "127.0.0.1:11211 127.0.0.2:11211",
+		"-Z -o ssl_chain_cert=x":     "0.0.0.0:11211/tls? [::]:11211/tls?",
+		"-Z -o ssl_chain_cert=x -U 1 -p 2 -l 127.0.0.1,notls:127.0.0.1:5,btls:proto[ascii]:127.0.0.1:6,mtls:tag[a]:[::1]:7": "127.0.0.1:2/tls 127.0.0.1:5 " +
+			"127.0.0.1:6/ascii/btls [::1]:7/a/mtls udp:127.0.0.1:1 udp:127.0.0.1:5 udp:127.0.0.1:6/ascii udp:[::1]:7/a",
 		// memcached would leave out the second, which the first contains.
 		"-l 127.0.0.11 -l 127.0.0.1":                                "127.0.0.11:11211 127.0.0.1:11211",
 		"-l 127.0.0.1 -l 127.0.0.1":                                 "127.0.0.1:11211",

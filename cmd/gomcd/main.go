@@ -14,6 +14,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"syscall"
 
 	"gomcd/server"
 )
@@ -26,7 +27,12 @@ func init() {
 	runtime.LockOSThread()
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if status, isFront := server.FrontMain(); isFront {
+		syscall.Exit(status) // without what os.Exit does for coverage data: files are closed to it
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 // run is main with a status.
 func run(args []string) int {
@@ -56,6 +62,9 @@ func run(args []string) int {
 	var exit *server.ExitError
 	if errors.As(err, &exit) {
 		status = exit.Code
+	}
+	if errors.Is(err, server.ErrReported) {
+		return status
 	}
 	if !parent.failed(status, err) {
 		server.Say(server.Error, err.Error())

@@ -55,6 +55,7 @@ const (
 	ownUsers  = "memcached asks Cyrus SASL, by the files that this has"
 	twoLogins = "memcached takes no notice of -S, and this file has no users"
 	misspelt  = "memcached takes no notice"
+	noOldTLS  = "TLS 1.0 and 1.1 are deprecated (RFC 8996)"
 )
 
 var misuses = []misuse{
@@ -77,7 +78,7 @@ var misuses = []misuse{
 	bad(64, "-S", "-B", "ascii"), bad(64, "-S", "-B", "auto"), bad(64, "-S", "-B", "binary", "-B", "ascii"), bad(64, "-S", "-U", "22122"),
 	bad(1, "-S").unlike(runs, ownUsers), bad(1, "-S", "-B", "binary").unlike(runs, ownUsers),
 	bad(64, "-S", "-Y", "/dev/null").unlike(1, twoLogins),
-	bad(64, "-Z"),
+	bad(64, "-Z"), bad(64, "-Z", "-o", "ssl_chain_cert=/nonexistent", "-p", "0"),
 	bad(64, "-Y", "/nonexistent", "-B", "binary"), bad(64, "-Y", "/nonexistent", "-U", "22122"),
 
 	bad(1, "-o", "bogus"), bad(1, "-o", "no_hashpower"), bad(1, "-o", "modern,,modern"), bad(1, "-o", ","), bad(1, "-o"),
@@ -93,7 +94,10 @@ var misuses = []misuse{
 	bad(64, "-o", "slab_sizes=10"), bad(64, "-o", "slab_sizes=100-100"), bad(64, "-o", "slab_sizes=100-104"),
 	bad(1, "-o", "slab_chunk_max=0"), bad(1, "-o", "slab_chunk_max=2000"), bad(64, "-o", "slab_chunk_max=500"),
 	bad(1, "-o", "sock_cookie_id").unlike(segfault, crashes), bad(1, "-o", "ext_path"),
-	bad(1, "-o", "proxy_config=x"), bad(1, "-o", "ssl_key=x"),
+	bad(1, "-o", "proxy_config=x"), bad(runs, "-o", "ssl_key=x"), bad(1, "-o", "ssl_chain_cert"), bad(1, "-o", "ssl_bogus=x"),
+	bad(1, "-o", "ssl_keyformat=PEM"), bad(1, "-o", "ssl_verify_mode=4"), bad(1, "-o", "ssl_verify_mode=x"), bad(1, "-o", "ssl_wbuf_size=x"),
+	bad(1, "-o", "ssl_min_version=4"), bad(1, "-o", "ssl_min_version=1").unlike(runs, noOldTLS),
+	bad(64, "-o", "ssl_kernel_tls").unlike(runs, "workers encrypt themselves"),
 	bad(runs, "-o", "relaxed_privileges").unlike(1, ourOwn),
 
 	bad(71, "-l", "no-such-host.invalid"), bad(71, "-l", "999.1.1.1"),
@@ -102,7 +106,7 @@ var misuses = []misuse{
 	bad(71, "-l", "proto[x]:127.0.0.1").unlike(runs, misspelt), bad(71, "-l", "proto[ascii:127.0.0.1"),
 	bad(71, "-l", "proto[proxy]:127.0.0.1"), bad(runs, "-l", "proto[binary]:127.0.0.1"),
 	bad(71, "-l", "tag[toolongtag]:127.0.0.1"), bad(71, "-l", "tag[]:127.0.0.1"), bad(71, "-l", "tag_b"),
-	bad(71, "-l", "notls:127.0.0.1"), bad(runs, "-l", ""),
+	bad(71, "-l", "notls:127.0.0.1"), bad(71, "-l", "btls:127.0.0.1"), bad(71, "-l", "mtls:127.0.0.1"), bad(runs, "-l", ""),
 
 	bad(0, "-h"), bad(0, "-i"), bad(0, "-V"), bad(0, "-h", "-c", "0"), bad(1, "-c", "0", "-h"),
 }

@@ -170,6 +170,27 @@ var options = []option{
 		set: sets(func(cfg *server.Config) { cfg.Sandbox = sandboxOff })},
 	{name: "relaxed_privileges", help: "the same as --test-privileges",
 		set: sets(func(cfg *server.Config) { cfg.TestPrivileges = true })},
+	{name: "ssl_chain_cert", valued: true, help: "file of the certificate and its chain, PEM",
+		set: text(func(cfg *server.Config) *string { return &cfg.TLS.ChainCert })},
+	{name: "ssl_key", valued: true, help: "file of the private key (default: in ssl_chain_cert)",
+		set: text(func(cfg *server.Config) *string { return &cfg.TLS.Key })},
+	{name: "ssl_keyformat", valued: true, help: "its format: 1 is PEM, 2 is DER (default: {TLS.KeyFormat})",
+		set: number("ssl_keyformat", func(cfg *server.Config) *int { return &cfg.TLS.KeyFormat })},
+	{name: "ssl_verify_mode", valued: true, help: "client certificates: 0 none, 1 a valid one or none, 2 and 3 required\n(default: {TLS.VerifyMode})",
+		set: (*command).verifyMode},
+	{name: "ssl_ca_cert", valued: true, help: "file of the authorities of client certificates, PEM",
+		set: text(func(cfg *server.Config) *string { return &cfg.TLS.CACert })},
+	{name: "ssl_ciphers", valued: true, help: "cipher suites of TLS 1.2 by name, with colons between them (default: all\nwith forward secrecy and an AEAD); those of TLS 1.3 are always on",
+		set: text(func(cfg *server.Config) *string { return &cfg.TLS.Ciphers })},
+	{name: "ssl_wbuf_size", valued: true, help: "accepted without effect (default: {TLS.WriteBuf/Ki})",
+		set: kilobytes("ssl_wbuf_size", func(cfg *server.Config) *int { return &cfg.TLS.WriteBuf })},
+	{name: "ssl_session_cache", help: "let clients resume sessions, by tickets",
+		set: sets(func(cfg *server.Config) { cfg.TLS.SessionCache = true })},
+	{name: "ssl_kernel_tls", set: func(*command, string) error {
+		return usageError(server.ExitUsage, "Kernel TLS offload is not available: workers encrypt themselves (ssl_kernel_tls)")
+	}},
+	{name: "ssl_min_version", valued: true, help: "lowest version: 2 is TLS 1.2, 3 is TLS 1.3 (default: {TLS.MinVersion})",
+		set: (*command).minVersion},
 	{name: "sock_cookie_id", set: func(*command, string) error {
 		return usageError(server.ExitFailure, "marking sockets (sock_cookie_id) is not supported")
 	}},
@@ -211,6 +232,44 @@ func kilobytes(name string, field func(cfg *server.Config) *int) func(*command, 
 		*field(&c.cfg) = int(n) << 10
 		return nil
 	}
+}
+
+// number is an option whose value is a whole number.
+func number(name string, field func(cfg *server.Config) *int) func(*command, string) error {
+	return func(c *command, v string) error {
+		n, ok := strictInt(v)
+		if !ok {
+			return notNumber(name)
+		}
+		*field(&c.cfg) = n
+		return nil
+	}
+}
+
+func (c *command) verifyMode(v string) error {
+	n, ok := strictInt(v)
+	switch {
+	case !ok:
+		return notNumber("ssl_verify_mode")
+	case n < 0 || n > 3:
+		return usageError(server.ExitFailure, "Invalid ssl_verify_mode. It is 0 (none), 1 (request), 2 (require) or 3 (once, here as 2)")
+	}
+	c.cfg.TLS.VerifyMode = n
+	return nil
+}
+
+func (c *command) minVersion(v string) error {
+	n, ok := strictInt(v)
+	switch {
+	case !ok:
+		return notNumber("ssl_min_version")
+	case n == 0 || n == 1:
+		return usageError(server.ExitFailure, "ssl_min_version=%d: TLS 1.%d is not supported; it is 2 (TLS 1.2) or 3 (TLS 1.3)", n, n)
+	case n < 0 || n > 3:
+		return usageError(server.ExitFailure, "Invalid ssl_min_version. It is 2 (TLS 1.2) or 3 (TLS 1.3)")
+	}
+	c.cfg.TLS.MinVersion = n
+	return nil
 }
 
 func notNumber(name string) error {
@@ -258,7 +317,7 @@ func (c *command) extended(list string) error {
 }
 
 // families are options of features that gomcd has not got.
-var families = map[string]string{"ext_": "external storage", "proxy_": "the proxy", "ssl_": "TLS"}
+var families = map[string]string{"ext_": "external storage", "proxy_": "the proxy"}
 
 func (c *command) option(word string) error {
 	name, v, given := strings.Cut(word, "=")

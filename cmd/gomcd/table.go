@@ -34,6 +34,8 @@ var flags = []flag{
 		"several can be given, each with -l or with commas between them,\n" +
 		"each as [proto[<protocol>]:][tag[<name>]:]<addr>[:<port>]; an IPv6\n" +
 		"address that a port follows is written in brackets;\n" +
+		"with -Z, notls:, btls: or mtls: before all of it: no TLS, TLS without\n" +
+		"client certificates, or TLS that requires them;\n" +
 		"ignored, as -p and -s, if the service manager passes sockets (LISTEN_FDS)",
 		set: (*command).addListen},
 	{long: "daemon", short: "d", help: "run in the background; returns when the server is ready",
@@ -108,7 +110,8 @@ var flags = []flag{
 	{long: "enable-sasl", short: "S", help: "clients must log in, by SASL's PLAIN in the binary protocol;\n" +
 		"the file that MEMCACHED_SASL_PWDB names has lines of user:password",
 		set: sets(func(cfg *server.Config) { cfg.SASL = true })},
-	{long: "enable-ssl", short: "Z", hidden: true, set: lacks("TLS")},
+	{long: "enable-ssl", short: "Z", help: "serve TLS on the network; see ssl_chain_cert and the words after it",
+		set: sets(func(cfg *server.Config) { cfg.TLS.Enabled = true })},
 	{long: "disable-flush-all", short: "F", help: "refuse the \"flush_all\" command",
 		set: sets(func(cfg *server.Config) { cfg.FlushEnabled = false })},
 	{long: "disable-dumping", short: "X", help: "refuse commands that list keys (stats cachedump, lru_crawler metadump)",
@@ -195,11 +198,6 @@ func prints(what string) func(*command, string) error {
 		c.print = what
 		return errPrint
 	}
-}
-
-// lacks is a flag for something that gomcd has not got.
-func lacks(what string) func(*command, string) error {
-	return func(*command, string) error { return usageError(server.ExitUsage, "%s is not supported", what) }
 }
 
 // port reads a TCP or UDP port. What is no number is 0, off, to memcached,

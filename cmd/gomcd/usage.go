@@ -72,14 +72,18 @@ func usage(w io.Writer) {
 
 // placeholder is where a help text shows a default: {Field}, or with a unit
 // {Field/Ki} and {Field/Mi}, of server.Config.
-var placeholder = regexp.MustCompile(`\{(\w+)(?:/(Ki|Mi))?\}`)
+var placeholder = regexp.MustCompile(`\{((?:TLS\.)?\w+)(?:/(Ki|Mi))?\}`)
 
 // withDefaults puts the defaults into a help text.
 func withDefaults(help string) string {
 	cfg := reflect.ValueOf(defaults())
 	return placeholder.ReplaceAllStringFunc(help, func(place string) string {
 		m := placeholder.FindStringSubmatch(place)
-		switch v := cfg.FieldByName(m[1]).Interface().(type) {
+		field := cfg
+		for name := range strings.SplitSeq(m[1], ".") {
+			field = field.FieldByName(name)
+		}
+		switch v := field.Interface().(type) {
 		case float64:
 			return strconv.FormatFloat(v, 'f', 2, 64)
 		case byte:

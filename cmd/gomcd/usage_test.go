@@ -70,7 +70,7 @@ func TestUsageNamesOnlyWhatWorks(t *testing.T) {
 	text := printed(t, "-h")
 	for pattern, want := range map[string]bool{
 		`(?i)no_drop_privileges`: true, `(?i)unix-socket`: true,
-		`(?i)sasl`: true, `(?i)ext_path`: false, `(?i)proxy_config`: false, `(?i)enable-ssl`: false, `(?i)\bssl_`: false,
+		`(?i)sasl`: true, `(?i)ext_path`: false, `(?i)proxy_config`: false, `(?i)enable-ssl`: true, `(?i)\bssl_chain_cert`: true, `ssl_kernel_tls`: false,
 		`^memcached 1\.1\.`: false, `^memcached \d+\.\d+\.\d+`: true,
 	} {
 		if got := regexp.MustCompile(pattern).MatchString(text); got != want {

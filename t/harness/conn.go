@@ -28,10 +28,15 @@ func (s *Server) Dial(t testing.TB) *Conn {
 	s.first = nil
 	if nc == nil {
 		var err error
-		if nc, err = net.Dial(s.network(), s.Addr); err != nil {
+		if nc, err = s.dial(); err != nil {
 			t.Fatalf("connecting: %v", err)
 		}
 	}
+	return s.conn(t, nc)
+}
+
+// conn is a connection that is closed when the test ends.
+func (s *Server) conn(t testing.TB, nc net.Conn) *Conn {
 	t.Cleanup(func() { nc.Close() })
 	return &Conn{nc, bufio.NewReaderSize(nc, 1<<16), t}
 }
@@ -44,8 +49,7 @@ func (s *Server) DialFrom(t testing.TB, ip string) *Conn {
 	if err != nil {
 		t.Fatalf("connecting from %s: %v", ip, err)
 	}
-	t.Cleanup(func() { nc.Close() })
-	return &Conn{nc, bufio.NewReaderSize(nc, 1<<16), t}
+	return s.conn(t, nc)
 }
 
 // Send sends text with \n made \r\n.

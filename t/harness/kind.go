@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,8 @@ type Kind struct {
 	files  []*os.File // open in it, from descriptor 3 on
 	passed []*os.File // sockets to be served that it is started with, instead
 	socket string     // the path of the first, if that is a unix socket
+
+	client *tls.Config // of clients, for a server with TLS
 }
 
 // started counts servers that should have written coverage data.

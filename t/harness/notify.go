@@ -30,6 +30,9 @@ type notifier struct {
 	fd    int
 	begin sync.Once
 	done  chan struct{}
+
+	process int             // whose calls are asked about: a server's front goes on
+	own     map[uint32]bool // whether threads are its own
 }
 
 // call is a question: a call that a thread of the server is about to make. It
@@ -59,7 +62,7 @@ const (
 )
 
 func newNotifier(t testing.TB, which calls, handle func(c *call)) *notifier {
-	n := &notifier{which: which, handle: handle, fd: -1, done: make(chan struct{})}
+	n := &notifier{which: which, handle: handle, fd: -1, done: make(chan struct{}), own: map[uint32]bool{}}
 	t.Cleanup(func() {
 		n.begin.Do(func() { close(n.done) }) // no server was started
 		<-n.done
@@ -76,6 +79,7 @@ func (n *notifier) prepare(cmd *exec.Cmd) {
 // listen answers the questions of a process until it has ended.
 func (n *notifier) listen(pid int) {
 	n.begin.Do(func() {
+		n.process = pid
 		go func() {
 			defer close(n.done)
 			n.fd = notifyDescriptor(pid)
@@ -157,6 +161,10 @@ func (n *notifier) serve() {
 		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(n.fd), notifRecv, uintptr(unsafe.Pointer(&c.notification))); errno != 0 {
 			continue // who asked is gone
 		}
+		if !n.isOwn(c.pid) {
+			c.answer(0)
+			continue
+		}
 		n.handle(c)
 	}
 }
@@ -226,4 +234,15 @@ func filterProgram(which calls) []unix.SockFilter {
 		prog = append(prog, equal(uint32(call), n-i, 0))
 	}
 	return append(prog, allow, ask)
+}
+
+// isOwn says whether a thread is one of the process that is asked about.
+func (n *notifier) isOwn(tid uint32) bool {
+	own, known := n.own[tid]
+	if !known {
+		_, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d", n.process, tid))
+		own = err == nil
+		n.own[tid] = own
+	}
+	return own
 }

@@ -110,8 +110,10 @@ func Start(t testing.TB, k Kind, flags ...string) *Server {
 		if s.Addr == "" {
 			return false
 		}
-		c, err := net.Dial(s.network(), s.Addr)
-		s.first = c
+		c, err := s.dial()
+		if err == nil {
+			s.first = c
+		}
 		return err == nil
 	})
 	if udpOnly(all) {

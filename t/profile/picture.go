@@ -21,6 +21,8 @@ var subjects = map[sandbox.Role][2]string{
 	sandbox.Logger:      {"logger (unless -W)", "sends events to watchers"},
 	sandbox.Housekeeper: {"housekeeper", "clock, LRUs, page mover"},
 	sandbox.Reloader:    {"reloader (-Y)", "reads the password file"},
+	sandbox.Doorman:     {"doorman (-Z)", "takes connections with TLS"},
+	sandbox.Front:       {"front (-Z)", "a process: shakes hands"},
 	sandbox.Stderr:      {"stderr", "writes log lines"},
 	sandbox.Reporter:    {"reporter", "reports violations"},
 	sandbox.Runtime:     {"main, Go's own", "runs the process"},
@@ -49,7 +51,7 @@ const (
 
 // Picture draws the threads as an SVG.
 func Picture() []byte {
-	profiles := sandbox.Profiles(params(1))
+	profiles := append(sandbox.Profiles(params(1)), sandbox.FrontProfiles(params(1))[1])
 	common := commonCalls(profiles)
 	var b strings.Builder
 	var boxes []sandbox.Profile
@@ -113,7 +115,7 @@ func commonCalls(profiles []sandbox.Profile) []string {
 	var common []string
 	for _, p := range profiles {
 		switch {
-		case p.Role == sandbox.Process || p.Role == sandbox.Runtime || p.Role == sandbox.Reporter:
+		case slices.Contains([]sandbox.Role{sandbox.Process, sandbox.Runtime, sandbox.Reporter, sandbox.Front}, p.Role):
 		case common == nil:
 			common = p.Calls()
 		default:

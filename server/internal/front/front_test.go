@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gomcd/internal/pki"
 	"gomcd/server/internal/handover"
 	"gomcd/server/internal/handshake"
 	"gomcd/server/internal/record"
@@ -24,7 +25,7 @@ import (
 // crypto/tls's client and openssl, both versions, resumed and not.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	config.Listeners = []Mode{Default, Default}
 	f := startFront(t, config)
@@ -61,7 +62,7 @@ func TestClients(t *testing.T) {
 // Without the session cache nothing is resumed.
 func TestNoSessionCache(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	config.SessionCache = false
 	f := startFront(t, config)
@@ -76,7 +77,7 @@ func TestNoSessionCache(t *testing.T) {
 // What becomes of client certificates, by ssl_verify_mode and the listener's prefix.
 func TestVerify(t *testing.T) {
 	t.Parallel()
-	ca, other := tlstest.NewAuthority(t, "CA"), tlstest.NewAuthority(t, "other CA")
+	ca, other := pki.NewAuthority(t, "CA"), pki.NewAuthority(t, "other CA")
 	good, bad := ca.Issue(t, "ECDSA", "a client", nil), other.Issue(t, "ECDSA", "stranger", nil)
 	config := configOf(t, ca, "ECDSA")
 	config.Listeners = []Mode{Default, Basic, Mutual}
@@ -124,7 +125,7 @@ func TestVerify(t *testing.T) {
 // keep anybody waiting.
 func TestHalfOpen(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	config.Handshakes, config.Grace, config.Deadline = 4, time.Millisecond, time.Hour
 	f := startFront(t, config)
@@ -155,7 +156,7 @@ func TestHalfOpen(t *testing.T) {
 // is served when there is a place again.
 func TestWaitsForPlace(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	config.Handshakes, config.Grace, config.Deadline = 1, time.Hour, time.Hour
 	f := startFront(t, config)
@@ -189,7 +190,7 @@ func TestWaitsForPlace(t *testing.T) {
 // Handshakes end by the deadline.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	config.Deadline = time.Millisecond
 	f := startFront(t, config)
@@ -208,7 +209,7 @@ func TestDeadline(t *testing.T) {
 // A client that does not speak TLS is disconnected at once, and counted.
 func TestPlainText(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	config.Deadline = time.Hour
 	f := startFront(t, config)
@@ -231,7 +232,7 @@ func TestPlainText(t *testing.T) {
 // wait, and all are served in the end.
 func TestSlowReceiver(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	config.Handshakes, config.Waiting, config.Grace = 3, 2, time.Hour
 	f := newFixture(t, config)
@@ -290,7 +291,7 @@ func (f *fixture) reload() (string, bool) {
 // certificate is not accepted any more.
 func TestReload(t *testing.T) {
 	t.Parallel()
-	ca, ca2 := tlstest.NewAuthority(t, "CA"), tlstest.NewAuthority(t, "CA 2")
+	ca, ca2 := pki.NewAuthority(t, "CA"), pki.NewAuthority(t, "CA 2")
 	config := configOf(t, ca, "ECDSA")
 	config.Verify = VerifyRequest
 	f := startFront(t, config)
@@ -317,7 +318,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("resumed %v, name %q", s.Resumed, s.Name.String())
 	}
 
-	chain, key := tlstest.Files(t, ca2.Issue(t, "RSA", "server", nil))
+	chain, key := pki.Files(t, ca2.Issue(t, "RSA", "server", nil))
 	old, err := os.ReadFile(config.Key)
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +344,7 @@ func TestReload(t *testing.T) {
 	if got := issuer(); got != "CA" || f.Shared.Counters().Generations != 1 {
 		t.Errorf("then the certificate is of %q", got)
 	}
-	replace(t, config.CA, tlstest.CAFile(t, ca2))
+	replace(t, config.CA, pki.CAFile(t, ca2))
 	if text, ok := f.reload(); !ok || text != "" {
 		t.Fatalf("new files: %v, %q", ok, text)
 	}
@@ -361,7 +362,7 @@ func TestReload(t *testing.T) {
 // A byte without a request, and any byte, changes nothing.
 func TestStrayBytes(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	f := startFront(t, configOf(t, ca, "ECDSA"))
 	for i := range 100 {
 		if err := unix.Sendto(f.Channel, make([]byte, i+1), unix.MSG_NOSIGNAL, nil); err != nil {
@@ -380,9 +381,9 @@ func TestStrayBytes(t *testing.T) {
 // An expired certificate serves, with a warning, at start and at a reload.
 func TestExpired(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := Defaults()
-	config.Chain, config.Key = tlstest.Files(t, ca.Issue(t, "ECDSA", "server", func(c *x509.Certificate) {
+	config.Chain, config.Key = pki.Files(t, ca.Issue(t, "ECDSA", "server", func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2002, 2, 3, 0, 0, 0, 0, time.UTC)
 	}))
 	f := startFront(t, config)
@@ -400,9 +401,9 @@ func TestExpired(t *testing.T) {
 // for the end of such a front.)
 func TestRefuses(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	good := configOf(t, ca, "ECDSA")
-	_, otherKey := tlstest.Files(t, ca.Issue(t, "Ed25519", "server", nil))
+	_, otherKey := pki.Files(t, ca.Issue(t, "Ed25519", "server", nil))
 	dir := t.TempDir()
 	file := func(name, text string) string {
 		name = filepath.Join(dir, name)
@@ -462,7 +463,7 @@ func TestRefuses(t *testing.T) {
 // not by signals that are sent to all processes of a group.
 func TestReceiverGone(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	config.Deadline = time.Hour
 	f := startFront(t, config)
@@ -487,11 +488,11 @@ func TestReceiverGone(t *testing.T) {
 // The key may be in DER format, or in the file of the chain.
 func TestKeyFormats(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	for _, kind := range []string{"RSA", "ECDSA", "Ed25519"} {
 		cert := ca.Issue(t, kind, "server", nil)
 		config := Defaults()
-		config.Chain, config.Key = tlstest.Files(t, cert)
+		config.Chain, config.Key = pki.Files(t, cert)
 		der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 		if err != nil {
 			t.Fatal(err)
@@ -522,7 +523,7 @@ func TestKeyFormats(t *testing.T) {
 // Ciphers and the lowest version are what clients get.
 func TestCiphers(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	config.Ciphers = "ECDHE-ECDSA-CHACHA20-POLY1305:TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
 	f := startFront(t, config)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"gomcd/internal/pki"
 	"gomcd/server/internal/handover"
 	"gomcd/server/internal/tlstest"
 
@@ -259,11 +260,11 @@ func (f *fixture) visit(addr string, config *tls.Config) served {
 }
 
 // configOf is a configuration with a certificate of the authority's.
-func configOf(t testing.TB, ca *tlstest.Authority, kind string) Config {
+func configOf(t testing.TB, ca *pki.Authority, kind string) Config {
 	t.Helper()
 	c := Defaults()
-	c.Chain, c.Key = tlstest.Files(t, ca.Issue(t, kind, "server", nil))
-	c.CA = tlstest.CAFile(t, ca)
+	c.Chain, c.Key = pki.Files(t, ca.Issue(t, kind, "server", nil))
+	c.CA = pki.CAFile(t, ca)
 	c.SessionCache = true
 	return c
 }

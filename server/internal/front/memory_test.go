@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"gomcd/server/internal/tlstest"
+	"gomcd/internal/pki"
 )
 
 // cache is the life of a process that starts a front and serves, as the cache does: it
@@ -37,10 +37,10 @@ func cache(config Config) int {
 // has it has nothing of what clients say.
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	cert := ca.Issue(t, "ECDSA", "server", nil)
 	config := Defaults()
-	config.Chain, config.Key = tlstest.Files(t, cert)
+	config.Chain, config.Key = pki.Files(t, cert)
 	config.Confinement.CoreDumps = true // a user can read it
 	self, err := os.Executable()
 	if err != nil {

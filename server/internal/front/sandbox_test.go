@@ -10,8 +10,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"gomcd/internal/pki"
 	"gomcd/sandbox"
-	"gomcd/server/internal/tlstest"
 
 	"golang.org/x/sys/unix"
 )
@@ -107,7 +107,7 @@ func attacker(config Config, call string) int {
 // None of them is made: the front ends, with a line that says what it tried.
 func TestSandbox(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	self, err := os.Executable()
 	if err != nil {
@@ -130,7 +130,7 @@ func TestSandbox(t *testing.T) {
 // The front serves in every mode.
 func TestModes(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	config := configOf(t, ca, "ECDSA")
 	for _, config.Confinement.Modes = range []string{"enforce", "kill", "audit", "off"} {
 		f := startFront(t, config)
@@ -148,7 +148,7 @@ func TestModes(t *testing.T) {
 // Every thread of the front is filtered twice: by what its boot takes, and for good.
 func TestEveryThreadIsFiltered(t *testing.T) {
 	t.Parallel()
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	f := startFront(t, configOf(t, ca, "ECDSA"))
 	own := filters(t, "/proc/self/status")
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", f.PID))

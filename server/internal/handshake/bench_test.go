@@ -4,13 +4,13 @@ import (
 	"crypto/tls"
 	"testing"
 
+	"gomcd/internal/pki"
 	"gomcd/server/internal/record"
-	"gomcd/server/internal/tlstest"
 )
 
 // Both sides of a handshake, over TCP. Beside it, crypto/tls's alone.
 func BenchmarkHandshake(b *testing.B) {
-	ca := tlstest.NewAuthority(b, "CA")
+	ca := pki.NewAuthority(b, "CA")
 	config := &tls.Config{Certificates: []tls.Certificate{ca.Issue(b, "ECDSA", "server", nil)}}
 	s := server(b, config)
 	for _, v := range []uint16{record.TLS12, record.TLS13} {

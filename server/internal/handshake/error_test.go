@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"gomcd/internal/pki"
 	"gomcd/server/internal/record"
-	"gomcd/server/internal/tlstest"
 )
 
 // Every way in which a handshake can fail has its kind.
 func TestFailures(t *testing.T) {
-	ca, other := tlstest.NewAuthority(t, "CA"), tlstest.NewAuthority(t, "another CA")
+	ca, other := pki.NewAuthority(t, "CA"), pki.NewAuthority(t, "another CA")
 	cert := []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}
 	rsaCert := []tls.Certificate{ca.Issue(t, "RSA", "server", nil)}
 	trust := func(c *tls.Config) *tls.Config {
@@ -104,7 +104,7 @@ func sends(c tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificat
 // A client that says nothing, and one that stops in the middle, have a deadline. Neither
 // is answered.
 func TestDeadline(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}})
 	for _, text := range []string{"", "\x16", "\x16\x03\x01\x01\x00\x01"} {
 		cs, ss := sockets(t)
@@ -127,7 +127,7 @@ func TestDeadline(t *testing.T) {
 // A client that does not speak TLS is found out by its first byte, however little it
 // sends, and is answered nothing: crypto/tls would wait for four more.
 func TestPlainClient(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}})
 	for first := range 256 {
 		if first == record.TypeHandshake || first == record.TypeAlert {

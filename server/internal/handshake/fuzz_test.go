@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"gomcd/internal/pki"
 	"gomcd/server/internal/record"
-	"gomcd/server/internal/tlstest"
 )
 
 // memory is a client's connection in memory: what it sent is there, then it is gone.
@@ -35,7 +35,7 @@ func (m *memory) SetWriteDeadline(time.Time) error { return nil }
 
 var fuzzServer = sync.OnceValues(func() (*Server, error) {
 	t := new(testing.T)
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	return New(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)},
 		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: ca.Pool})
 })

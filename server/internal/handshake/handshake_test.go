@@ -10,15 +10,15 @@ import (
 	"net"
 	"testing"
 
+	"gomcd/internal/pki"
 	"gomcd/server/internal/record"
-	"gomcd/server/internal/tlstest"
 )
 
 // Every version and suite, with every kind of certificate, serves crypto/tls's client
 // after the handshake; TestOpenSSL has the suites of TLS 1.3 that a Go client cannot
 // ask for.
 func TestSuites(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	for _, suite := range record.Suites() {
 		for _, kind := range []string{"RSA", "ECDSA", "Ed25519"} {
 			config := &tls.Config{RootCAs: ca.Pool, ServerName: "localhost", MaxVersion: suite.Version}
@@ -52,8 +52,8 @@ func TestSuites(t *testing.T) {
 }
 
 // both runs f for each version, with a server that has a certificate.
-func both(t *testing.T, f func(t *testing.T, ca *tlstest.Authority, server, client *tls.Config)) {
-	ca := tlstest.NewAuthority(t, "CA")
+func both(t *testing.T, f func(t *testing.T, ca *pki.Authority, server, client *tls.Config)) {
+	ca := pki.NewAuthority(t, "CA")
 	for _, v := range []uint16{record.TLS12, record.TLS13} {
 		t.Run(tls.VersionName(v), func(t *testing.T) {
 			f(t, ca,
@@ -65,7 +65,7 @@ func both(t *testing.T, f func(t *testing.T, ca *tlstest.Authority, server, clie
 
 // Data of all sizes goes both ways at once, in pieces of all sizes.
 func TestData(t *testing.T) {
-	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *pki.Authority, sc, cc *tls.Config) {
 		client, c, _ := connect(t, server(t, sc), cc)
 		text := make([]byte, 3*record.MaxPlaintext)
 		for i := range text {
@@ -146,7 +146,7 @@ func (c *cork) release() error {
 // The client's Finished and the data that follows it arrive together: all of the data
 // stays in the socket, to the byte.
 func TestDataBehindFinished(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	sc := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}}
 	for _, c := range []struct {
 		name    string
@@ -247,7 +247,7 @@ func (f *falseStart) Write(b []byte) (int, error) {
 }
 
 func TestFalseStart(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	for _, tickets := range []bool{false, true} {
 		s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "RSA", "server", nil)}, SessionTicketsDisabled: !tickets})
 		cs, ss := sockets(t)
@@ -275,7 +275,7 @@ func TestFalseStart(t *testing.T) {
 
 // Sessions are resumed, and their tickets renewed, again and again.
 func TestResumption(t *testing.T) {
-	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *pki.Authority, sc, cc *tls.Config) {
 		s := server(t, sc)
 		cc.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 		for i := range 4 {
@@ -291,7 +291,7 @@ func TestResumption(t *testing.T) {
 // A session whose suite is not served any more is followed by a full handshake, with the
 // secrets of that one.
 func TestResumptionDeclined(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	cert := []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}
 	cc := &tls.Config{RootCAs: ca.Pool, ServerName: "localhost", MaxVersion: record.TLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	for i, suite := range []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256} {
@@ -307,7 +307,7 @@ func TestResumptionDeclined(t *testing.T) {
 
 // Tickets outlive a change of certificates if the ticket keys stay.
 func TestResumptionAfterReload(t *testing.T) {
-	both(t, func(t *testing.T, ca *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, ca *pki.Authority, sc, cc *tls.Config) {
 		cc.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 		for i := range 2 {
 			config := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "RSA", "server", nil)}}
@@ -323,7 +323,7 @@ func TestResumptionAfterReload(t *testing.T) {
 
 // A client that has to send a second ClientHello.
 func TestHelloRetryRequest(t *testing.T) {
-	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *pki.Authority, sc, cc *tls.Config) {
 		sc.CurvePreferences = []tls.CurveID{tls.CurveP521}
 		client, c, _ := connect(t, server(t, sc), cc)
 		if got := client.ConnectionState(); got.Version == record.TLS13 && !got.HelloRetryRequest {
@@ -335,10 +335,10 @@ func TestHelloRetryRequest(t *testing.T) {
 
 // Handshake messages that are larger than a record.
 func TestLargeCertificate(t *testing.T) {
-	both(t, func(t *testing.T, ca *tlstest.Authority, sc, cc *tls.Config) {
-		sc.Certificates = []tls.Certificate{ca.Issue(t, "ECDSA", "server", tlstest.ManyNames)}
+	both(t, func(t *testing.T, ca *pki.Authority, sc, cc *tls.Config) {
+		sc.Certificates = []tls.Certificate{ca.Issue(t, "ECDSA", "server", pki.ManyNames)}
 		sc.ClientAuth, sc.ClientCAs = tls.RequireAndVerifyClientCert, ca.Pool
-		cc.Certificates = []tls.Certificate{ca.Issue(t, "ECDSA", "client", tlstest.ManyNames)}
+		cc.Certificates = []tls.Certificate{ca.Issue(t, "ECDSA", "client", pki.ManyNames)}
 		client, c, session := connect(t, server(t, sc), cc)
 		exchange(t, client, c)
 		if session.Name.String() != "client" {
@@ -349,7 +349,7 @@ func TestLargeCertificate(t *testing.T) {
 
 // A client's certificate gives it a name, in a resumed session too.
 func TestClientCertificate(t *testing.T) {
-	both(t, func(t *testing.T, ca *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, ca *pki.Authority, sc, cc *tls.Config) {
 		for _, auth := range []tls.ClientAuthType{tls.RequestClientCert, tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert} {
 			for _, tickets := range []bool{true, false} {
 				for _, cn := range []string{"client 1", ""} {
@@ -381,7 +381,7 @@ func TestClientCertificate(t *testing.T) {
 
 // What crypto/tls may do, but this package could not follow, is refused at once.
 func TestNewRefuses(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	for _, c := range []struct {
 		name string
 		edit func(*tls.Config)
@@ -407,7 +407,7 @@ func TestNewRefuses(t *testing.T) {
 
 // One Server shakes hands with many clients at once; the secrets do not mix.
 func TestManyAtOnce(t *testing.T) {
-	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *pki.Authority, sc, cc *tls.Config) {
 		s := server(t, sc)
 		cc.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 		done := make(chan error)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"gomcd/internal/pki"
 	"gomcd/server/internal/handover"
 	"gomcd/server/internal/record"
 	"gomcd/server/internal/tlstest"
@@ -80,8 +81,8 @@ func end(c *tlstest.Client, e *echo) served {
 // Every suite and kind of certificate serves openssl: short lines, and long ones in many
 // records. It ends with close_notify.
 func TestOpenSSL(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
-	trust := tlstest.CAFile(t, ca)
+	ca := pki.NewAuthority(t, "CA")
+	trust := pki.CAFile(t, ca)
 	long := strings.Repeat("abcdefghi ", 10_000) // not a command of s_client
 	for _, suite := range record.Suites() {
 		for _, kind := range []string{"RSA", "ECDSA", "Ed25519"} {
@@ -120,14 +121,14 @@ func opensslName(name string) string {
 
 // openssl changes its keys, and asks the server to do so.
 func TestOpenSSLUpdatesKeys(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}})
 	l := newEcho(t, s)
 	for _, suite := range record.Suites() {
 		if suite.Version != record.TLS13 {
 			continue
 		}
-		c := tlstest.OpenSSL(t, l.port(), "-tls1_3", "-ciphersuites", suite.Name, "-CAfile", tlstest.CAFile(t, ca))
+		c := tlstest.OpenSSL(t, l.port(), "-tls1_3", "-ciphersuites", suite.Name, "-CAfile", pki.CAFile(t, ca))
 		c.Ask("before")
 		// A command is one if it is read alone: what follows waits for its effect.
 		for i, command := range []string{"k", "K", "K", "k"} {
@@ -143,9 +144,9 @@ func TestOpenSSLUpdatesKeys(t *testing.T) {
 
 // openssl wants to renegotiate, and is refused.
 func TestOpenSSLRenegotiates(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	e := newEcho(t, server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}}))
-	c := tlstest.OpenSSL(t, e.port(), "-tls1_2", "-CAfile", tlstest.CAFile(t, ca))
+	c := tlstest.OpenSSL(t, e.port(), "-tls1_2", "-CAfile", pki.CAFile(t, ca))
 	c.Ask("before")
 	c.Write("R\n")
 	var alert tlstest.ErrAlert
@@ -156,12 +157,12 @@ func TestOpenSSLRenegotiates(t *testing.T) {
 
 // openssl resumes its sessions.
 func TestOpenSSLResumes(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	e := newEcho(t, server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "RSA", "server", nil)}}))
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
 		file := filepath.Join(t.TempDir(), "session")
 		for i := range 3 {
-			args := []string{version, "-CAfile", tlstest.CAFile(t, ca), "-sess_out", file}
+			args := []string{version, "-CAfile", pki.CAFile(t, ca), "-sess_out", file}
 			if i > 0 {
 				args = append(args, "-sess_in", file)
 			}
@@ -178,19 +179,19 @@ func TestOpenSSLResumes(t *testing.T) {
 
 // openssl shows a certificate, or has none.
 func TestOpenSSLClientCertificate(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	e := newEcho(t, server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)},
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool}))
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
 		for _, kind := range []string{"RSA", "ECDSA", "Ed25519"} {
-			cert, key := tlstest.Files(t, ca.Issue(t, kind, "a client", nil))
-			c := tlstest.OpenSSL(t, e.port(), version, "-CAfile", tlstest.CAFile(t, ca), "-cert", cert, "-key", key)
+			cert, key := pki.Files(t, ca.Issue(t, kind, "a client", nil))
+			c := tlstest.OpenSSL(t, e.port(), version, "-CAfile", pki.CAFile(t, ca), "-cert", cert, "-key", key)
 			c.Ask("hello")
 			if s := end(c, e); s.err != nil || s.Name.String() != "a%20client" {
 				t.Errorf("%s, %s: name %q, %v", version, kind, s.Name.String(), s.err)
 			}
 		}
-		tlstest.OpenSSL(t, e.port(), version, "-CAfile", tlstest.CAFile(t, ca))
+		tlstest.OpenSSL(t, e.port(), version, "-CAfile", pki.CAFile(t, ca))
 		var failed *Error
 		if s := <-e.done; !errors.As(s.err, &failed) || failed.Kind != Certificate {
 			t.Errorf("%s without a certificate: %v", version, s.err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"gomcd/internal/pki"
 	"gomcd/server/internal/record"
 	"gomcd/server/internal/tlstest"
 )
@@ -15,7 +16,7 @@ import (
 // The server changes its keys and asks crypto/tls's client for the same, again and
 // again, with data in between.
 func TestServerUpdatesKeys(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}})
 	client, c, _ := connect(t, s, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"})
 	asked := 0
@@ -56,7 +57,7 @@ func takeOver(t testing.TB, s *Server, config *tls.Config) (client, server *tlst
 // The client changes its keys, with and without asking the server for the same. Server
 // and client may do so at the same time.
 func TestClientUpdatesKeys(t *testing.T) {
-	ca := tlstest.NewAuthority(t, "CA")
+	ca := pki.NewAuthority(t, "CA")
 	s := server(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "ECDSA", "server", nil)}, SessionTicketsDisabled: true})
 	client, c := takeOver(t, s, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"})
 	for _, ask := range []bool{false, true, true, false, true} {
@@ -98,7 +99,7 @@ func (c *tap) Write(b []byte) (int, error) {
 // What happens to crypto/tls's records on their way is noticed: nothing of a record that
 // was changed, repeated or exchanged is taken, nor what follows it.
 func TestTampering(t *testing.T) {
-	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *pki.Authority, sc, cc *tls.Config) {
 		s := server(t, sc)
 		for _, c := range []struct {
 			name   string
@@ -156,7 +157,7 @@ func readError(c net.Conn) error {
 
 // An end without close_notify is not the client's, wherever it is.
 func TestTruncated(t *testing.T) {
-	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *pki.Authority, sc, cc *tls.Config) {
 		for _, cut := range []int{0, 1, record.HeaderLen, record.HeaderLen + 1, -1} {
 			cs, ss := sockets(t)
 			tapped := &tap{Conn: cs}
@@ -184,7 +185,7 @@ func TestTruncated(t *testing.T) {
 
 // crypto/tls's client refuses what was changed on its way to it, and the server hears it.
 func TestClientRefuses(t *testing.T) {
-	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *pki.Authority, sc, cc *tls.Config) {
 		client, c, _ := connect(t, server(t, sc), cc)
 		out := make([]byte, c.W.Sealed(5))
 		c.W.Seal(c.WA, out, []byte("hello"))
@@ -205,7 +206,7 @@ func TestClientRefuses(t *testing.T) {
 
 // crypto/tls's client understands the alerts and the end that the server sends.
 func TestServerEnds(t *testing.T) {
-	both(t, func(t *testing.T, _ *tlstest.Authority, sc, cc *tls.Config) {
+	both(t, func(t *testing.T, _ *pki.Authority, sc, cc *tls.Config) {
 		for _, a := range []record.Alert{record.CloseNotify, record.UnexpectedMessage} {
 			client, c, _ := connect(t, server(t, sc), cc)
 			if err := c.Alert(a); err != nil {

@@ -33,3 +33,11 @@ var noProgram = [...]byte{'/', 'd', 'e', 'v', '/', 'n', 'u', 'l', 'l', 0}
 func Usage(u *unix.Rusage) {
 	syscall.RawSyscall(unix.SYS_GETRUSAGE, unix.RUSAGE_SELF, uintptr(unsafe.Pointer(u)), 0)
 }
+
+// Reap says whether a child of the process has ended, and how.
+func Reap(pid int, status *unix.WaitStatus) bool {
+	var raw uint32
+	n, _, _ := syscall.RawSyscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&raw)), unix.WNOHANG, 0, 0, 0)
+	*status = unix.WaitStatus(raw)
+	return int(n) == pid
+}

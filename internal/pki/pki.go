@@ -1,4 +1,5 @@
-package tlstest
+// Package pki makes certificates for tests.
+package pki
 
 import (
 	"crypto"

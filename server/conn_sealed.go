@@ -1,0 +1,355 @@
+package server
+
+import (
+	"crypto/cipher"
+	"slices"
+	"sync/atomic"
+
+	"gomcd/server/internal/record"
+	"gomcd/server/internal/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// The carrier of a connection with TLS: records are opened on their way in and sealed
+// on their way out, by the worker that has the connection. Handshakes are another
+// process's (tls_front.go), and AEADs, which take memory of the Go heap, are made by
+// the doorman and the keymaker (tls_doorman.go, tls_keymaker.go).
+
+// session is the state of TLS of one connection, found by its descriptor. It holds no
+// pointers and is outside the Go heap. The doorman begins it; from then on it is the
+// worker's that has the connection.
+type session struct {
+	reader record.Reader
+	writer record.Writer
+
+	// Input that was received and not taken. It is in a buffer while there is any.
+	in              uint32
+	opened, openEnd int32 // what is opened of it
+	from, to        int32 // records, behind that
+
+	out  outQueue // records that the socket has not taken
+	over bool     // an alert was sent that ends the connection
+
+	// stale has the halves whose keys have changed and that have no AEAD yet. While it
+	// is not 0 the keymaker may look at the session.
+	stale atomic.Uint32
+}
+
+// ciphers are the AEADs of a session. The doorman and the keymaker write them, workers
+// only use what is there: a worker that wrote pointers into the Go heap would have work
+// to do for a garbage collection.
+type ciphers struct{ open, seal cipher.AEAD }
+
+const (
+	// recordBuffer holds the largest record.
+	recordBuffer = 17 << 10
+	// sealBatch is how much is sealed before it is sent.
+	sealBatch = 4 * record.MaxPlaintext
+	// sealedRoom holds that much, sealed.
+	sealedRoom = 4 * (record.MaxHead + record.MaxPlaintext + record.MaxTail)
+)
+
+// takeSealed is take: it opens what was received before, or receives once.
+func (w *worker) takeSealed(c *conn, b []byte) (int, flow) {
+	t := w.srv.tls
+	s := &t.sessions[c.fd]
+	if s.reader.Pending() {
+		c.ready = false
+		return 0, flowing
+	}
+	open, buf := t.ciphers[c.fd].open, w.records
+	if s.in != 0 {
+		buf = t.buffers.buf(s.in)
+	}
+	n, last := s.open(open, buf, b)
+	if n == 0 && last.Status == record.More {
+		s.compact(buf)
+		got, errno := sys.Recv(c.fd, buf[s.to:])
+		if errno != 0 {
+			c.ready = c.ready && errno != unix.EAGAIN
+			return 0, declined(errno)
+		}
+		if got == 0 {
+			// What is not a whole record is an attacker's end, or a client's that died:
+			// nothing is done with it.
+			c.ready = false
+			return 0, ended
+		}
+		c.ready = got == len(buf)-int(s.to) || c.ended
+		s.to += int32(got)
+		n, last = s.open(open, buf, b)
+	}
+	f := flowing
+	switch last.Status {
+	case record.More:
+		// A record that is not whole waits for the socket.
+	case record.Data:
+		c.ready = true
+	case record.Updated:
+		c.ready = false
+		w.keysChanged(c, s, last.Reply)
+	default:
+		// It stays so, and what precedes it is taken first.
+		if c.ready = true; n == 0 {
+			f = w.inputEnds(c, s, last)
+		}
+	}
+	if !w.keepRecords(s, buf) {
+		return 0, broken
+	}
+	return n, f
+}
+
+// open puts plaintext into b, of what is opened already and of as many records in buf as
+// it takes. It returns how much, and what it came to last: Data says that there may be
+// more.
+func (s *session) open(a cipher.AEAD, buf, b []byte) (n int, last record.Record) {
+	for {
+		m := copy(b[n:], buf[s.opened:s.openEnd])
+		n += m
+		if s.opened += int32(m); n == len(b) {
+			return n, record.Record{Status: record.Data}
+		}
+		last = s.reader.Open(a, buf[s.from:s.to])
+		switch last.Status {
+		case record.Data:
+			s.opened, s.openEnd = s.from+int32(last.From), s.from+int32(last.To)
+		case record.Nothing:
+		case record.Updated:
+			s.from += int32(last.N)
+			return n, last
+		default:
+			return n, last
+		}
+		s.from += int32(last.N)
+	}
+}
+
+// compact moves the part of a record that is there to the beginning of the buffer.
+// Everything that was opened has been taken.
+func (s *session) compact(buf []byte) {
+	n := copy(buf, buf[s.from:s.to])
+	s.opened, s.openEnd, s.from, s.to = 0, 0, 0, int32(n)
+}
+
+// keepRecords keeps what was not taken, which is in buf. It returns false if there is
+// no buffer for it.
+func (w *worker) keepRecords(s *session, buf []byte) bool {
+	pool := w.srv.tls.buffers
+	if s.opened == s.openEnd && s.from == s.to {
+		if s.in != 0 {
+			pool.put(s.in)
+		}
+		s.in, s.opened, s.openEnd, s.from, s.to = 0, 0, 0, 0, 0
+		return true
+	}
+	if s.in != 0 {
+		return true
+	}
+	first := s.from
+	if s.opened < s.openEnd {
+		first = s.opened
+	}
+	if s.in = pool.get(); s.in == 0 {
+		return false
+	}
+	copy(pool.buf(s.in), buf[first:s.to])
+	s.opened, s.openEnd, s.from, s.to = s.opened-first, s.openEnd-first, s.from-first, s.to-first
+	if s.opened < 0 {
+		s.opened, s.openEnd = 0, 0
+	}
+	return true
+}
+
+// inputEnds acts on a record after which nothing is taken any more.
+func (w *worker) inputEnds(c *conn, s *session, last record.Record) flow {
+	if last.Status == record.Closed {
+		c.ready = false
+		return ended
+	}
+	w.srv.tls.protoErrors.Add(1)
+	if last.Status == record.Refused {
+		w.sendAlert(c, s, last.Alert)
+	}
+	s.over = true
+	return broken
+}
+
+// giveSealed is give. What it takes of b is sealed, and what the socket does not take
+// of that waits in the session.
+func (w *worker) giveSealed(c *conn, b []byte, more bool) (int, flow) {
+	t := w.srv.tls
+	s := &t.sessions[c.fd]
+	if s.writer.Pending() {
+		return 0, flowing
+	}
+	if c.sealed {
+		if f := w.sendSealed(c); f != flowing {
+			return 0, f
+		}
+	}
+	seal := t.ciphers[c.fd].seal
+	taken := 0
+	for taken < len(b) {
+		n, written := s.writer.Seal(seal, w.sealed, b[taken:min(taken+sealBatch, len(b))])
+		if n == 0 {
+			return taken, broken
+		}
+		taken += n
+		f := w.sendRecords(c, s, w.sealed[:written], more || taken < len(b))
+		if f != flowing {
+			return taken, f
+		}
+		if s.writer.Due() && w.renewKeys(c, s) {
+			break
+		}
+	}
+	return taken, flowing
+}
+
+// sendRecords sends records, behind those that wait.
+func (w *worker) sendRecords(c *conn, s *session, b []byte, more bool) flow {
+	n := 0
+	if !c.sealed {
+		sent, errno := sys.Send(c.fd, b, more)
+		if errno == 0 {
+			n = sent
+		} else if f := declined(errno); f != flowing {
+			if f == broken {
+				return broken
+			}
+			c.strained = true
+		}
+	}
+	if n == len(b) {
+		return flowing
+	}
+	if !w.srv.pool.queue(&s.out, b[n:]) {
+		return broken
+	}
+	c.sealed = true
+	return backed
+}
+
+// sendSealed sends records that wait, and returns whether they are all gone (flowing).
+func (w *worker) sendSealed(c *conn) flow {
+	s, pool := &w.srv.tls.sessions[c.fd], w.srv.pool
+	for c.sealed {
+		b := pool.first(&s.out)
+		n, errno := sys.Send(c.fd, b, s.out.head != s.out.last)
+		if errno != 0 {
+			n = 0
+			switch declined(errno) {
+			case broken:
+				return broken
+			case strained:
+				c.strained = true
+			}
+		}
+		pool.sent(&s.out, n)
+		if n < len(b) {
+			return backed
+		}
+		c.sealed = s.out.head != 0
+	}
+	c.blocked = false
+	return flowing
+}
+
+// sendAlert sends an alert, if nothing waits that would have to go first: who does not
+// read what was sent does not read why the connection ends.
+func (w *worker) sendAlert(c *conn, s *session, alert record.Alert) {
+	if c.sealed || s.over || s.writer.Pending() {
+		return
+	}
+	s.over = true
+	n := s.writer.SealAlert(w.srv.tls.ciphers[c.fd].seal, w.sealed, alert)
+	if n > 0 {
+		sys.Send(c.fd, w.sealed[:n], false)
+	}
+}
+
+// Bits of session.stale.
+const (
+	staleReader = 1 << iota
+	staleWriter
+)
+
+// keysChanged has the AEAD made that the client's next records take, and with reply
+// changes the server's keys as well.
+func (w *worker) keysChanged(c *conn, s *session, reply bool) {
+	stale := uint32(staleReader)
+	if reply && !s.writer.Pending() {
+		n := s.writer.SealKeyUpdate(w.srv.tls.ciphers[c.fd].seal, w.sealed, false)
+		if f := w.sendRecords(c, s, w.sealed[:n], false); f == backed {
+			w.wait(c)
+		}
+		stale |= staleWriter
+	}
+	w.askForKeys(c, s, stale)
+}
+
+// renewKeys changes the server's keys because they are due. It returns false where that
+// cannot be: in TLS 1.2, whose connection ends when nothing is lost by it.
+func (w *worker) renewKeys(c *conn, s *session) bool {
+	n := s.writer.SealKeyUpdate(w.srv.tls.ciphers[c.fd].seal, w.sealed, false)
+	if n == 0 {
+		return false
+	}
+	if f := w.sendRecords(c, s, w.sealed[:n], false); f == backed {
+		w.wait(c)
+	}
+	w.askForKeys(c, s, staleWriter)
+	return true
+}
+
+func (w *worker) askForKeys(c *conn, s *session, stale uint32) {
+	if !slices.Contains(w.rekeying, c.fd) {
+		w.rekeying = append(w.rekeying, c.fd)
+	}
+	w.srv.tls.keymaker.ask(s, c.fd, stale)
+}
+
+// resumeSessions goes on with connections whose AEADs have been made.
+func (w *worker) resumeSessions() {
+	keep := w.rekeying[:0]
+	for _, fd := range w.rekeying {
+		s, c := &w.srv.tls.sessions[fd], &w.conns[fd]
+		if s.stale.Load() != 0 {
+			keep = append(keep, fd)
+			continue
+		}
+		s.reader.Resume()
+		s.writer.Resume()
+		if c.state == connOpen || c.state == connClosing {
+			c.ready, c.blocked = true, false
+			w.again(c)
+		}
+	}
+	w.rekeying = keep
+}
+
+// endSession ends a connection's TLS, before the connection is closed.
+func (w *worker) endSession(c *conn) {
+	t := w.srv.tls
+	s := &t.sessions[c.fd]
+	w.sendAlert(c, s, record.CloseNotify)
+	if s.in != 0 {
+		t.buffers.put(s.in)
+		s.in = 0
+	}
+	w.srv.pool.drop(&s.out)
+	w.rekeying = slices.DeleteFunc(w.rekeying, func(fd int32) bool { return fd == c.fd })
+}
+
+// wiped wipes an ended session. It returns false as long as the keymaker looks at it.
+func (s *session) wiped() bool {
+	if s.stale.Load() != 0 {
+		return false
+	}
+	s.reader.Wipe()
+	s.writer.Wipe()
+	s.opened, s.openEnd, s.from, s.to, s.over = 0, 0, 0, 0, false
+	return true
+}

@@ -1,0 +1,130 @@
+package server
+
+import (
+	"errors"
+
+	"gomcd/server/internal/handover"
+	"gomcd/server/internal/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// doorman is the thread that takes connections from the front. It makes of the session
+// keys that come with each what its records are opened and sealed with, and gives the
+// connection to a worker as the acceptor does. It is the only thread besides the
+// keymaker that allocates on the Go heap.
+type doorman struct {
+	usher
+	lines    *lineRing // for stderr
+	receiver *handover.Receiver
+	text     []byte // a line is put together here
+}
+
+func (d *doorman) open(s *Server) (err error) {
+	d.usher = usher{srv: s}
+	if s.tls.front != nil {
+		d.receiver = handover.NewReceiver(s.tls.front.Channel)
+	}
+	d.text = make([]byte, 0, 256)
+	d.lines, err = s.stderr.newRing()
+	return err
+}
+
+// run takes connections until the server stops or the front ends.
+func (d *doorman) run() {
+	s := d.srv
+	for !s.stopping.Load() {
+		d.awaitRoom()
+		fd, session, err := d.receiver.Receive()
+		var errno unix.Errno
+		switch {
+		case err == nil:
+			d.admit(int32(fd), &session)
+			session.Wipe()
+		case err == handover.ErrEnd, errors.As(err, &errno):
+			if !s.stopping.Load() {
+				s.tls.lost <- struct{}{}
+			}
+			return
+		case err == handover.ErrRights:
+			// There was no descriptor free for it.
+			s.rejectedConns.Add(1)
+			d.say(Warning, "Too many open connections")
+			sys.Nap(sys.Shortage)
+		default:
+			d.say(Error, "from the TLS front: "+err.Error())
+		}
+	}
+}
+
+// awaitRoom waits, if connections beyond -c have to wait for others to close: those that
+// come wait in the front, and behind it.
+func (d *doorman) awaitRoom() {
+	s := d.srv
+	if s.cfg.MaxConnsFast || s.currConns.Load() < int64(s.cfg.MaxConns) {
+		return
+	}
+	s.listenDisabled.Add(1)
+	for s.currConns.Load() >= int64(s.cfg.MaxConns) && !s.stopping.Load() {
+		sys.Nap(acceptPause * 1000)
+	}
+}
+
+// admit gives a connection to a worker. What the front says of it was checked, but for
+// which listener it came from.
+func (d *doorman) admit(fd int32, from *handover.Session) {
+	s := d.srv
+	if int(from.Listener) >= len(s.tls.numbers) {
+		d.say(Error, "from the TLS front: a connection of a listener that it does not have")
+		sys.CloseFD(fd)
+		return
+	}
+	full := s.currConns.Load() >= int64(s.cfg.MaxConns)
+	if !d.claim(fd) {
+		return
+	}
+	if err := s.tls.begin(fd, from); err != nil {
+		d.say(Error, "from the TLS front: "+err.Error())
+		sys.CloseFD(fd)
+		return
+	}
+	d.handOver(fd, s.sealedPeer(from), full)
+}
+
+// sealedPeer is whom a connection is with that the front has shaken hands on.
+func (s *Server) sealedPeer(from *handover.Session) peer {
+	number := s.tls.numbers[from.Listener]
+	p := peer{port: from.Peer.Port, addr: from.Peer.Addr, listener: number, proto: s.listeners[number].proto, sealed: true}
+	switch from.Peer.Family {
+	case handover.IPv4:
+		p.family = familyInet4
+	case handover.IPv6:
+		p.family = familyInet6
+	}
+	return p
+}
+
+// begin makes a connection's session.
+func (t *tls) begin(fd int32, from *handover.Session) error {
+	s, c := &t.sessions[fd], ciphers{}
+	err := s.reader.Init(&from.Client)
+	if err == nil {
+		err = s.writer.Init(&from.Server)
+	}
+	if err == nil {
+		c.open, err = s.reader.AEAD()
+	}
+	if err == nil {
+		c.seal, err = s.writer.AEAD()
+	}
+	t.ciphers[fd] = c
+	return err
+}
+
+// say logs a line.
+func (d *doorman) say(p Priority, text string) {
+	if p == Warning && d.srv.verbose() == 0 {
+		return
+	}
+	d.lines.say(p, append(append(d.text[:0], "gomcd: "...), text...))
+}

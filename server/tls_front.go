@@ -1,0 +1,133 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"gomcd/sandbox"
+	"gomcd/server/internal/front"
+	"gomcd/server/internal/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// The front is this program, started again. The two processes end together: when the
+// front has ended no client with TLS can connect, so the server says so and ends, for a
+// service manager to start both again; and the front ends when the channel between them
+// is closed, however this process ended.
+
+// frontMark is the environment variable that says to the program that it is the front.
+const frontMark = "GOMCD_FRONT"
+
+// frontChannel is the descriptor by which the front reaches the server.
+const frontChannel = 3
+
+// FrontMain is the life of the process if it was started as a server's front: it returns
+// its exit status. Otherwise it returns false at once.
+func FrontMain() (status int, isFront bool) {
+	if os.Getenv(frontMark) == "" {
+		return 0, false
+	}
+	return front.Main(frontChannel), true
+}
+
+// launchFront starts the front, if a listener has TLS, and gives it those that do.
+func (s *Server) launchFront() error {
+	var fds []int
+	config := front.Defaults()
+	for i := range s.listeners {
+		l := &s.listeners[i]
+		if l.tls == NoTLS {
+			continue
+		}
+		if s.tls == nil {
+			s.tls = &tls{lost: make(chan struct{}, 1)}
+		}
+		s.tls.numbers = append(s.tls.numbers, uint16(i))
+		config.Listeners = append(config.Listeners, front.Mode(l.tls))
+		fds = append(fds, l.fd)
+	}
+	if s.tls == nil {
+		return nil
+	}
+	c := &s.cfg.TLS
+	config.Chain, config.Key, config.CA = c.ChainCert, c.Key, c.CACert
+	config.KeyFormat, config.Verify = front.Format(c.KeyFormat), front.Verify(c.VerifyMode)
+	config.MinVersion, config.Ciphers, config.SessionCache = c.MinVersion, c.Ciphers, c.SessionCache
+	var err error
+	if config.Confinement, err = s.frontConfinement(); err != nil {
+		return err
+	}
+	var warnings []string
+	s.tls.front, warnings, err = front.Launch("/proc/self/exe", []string{"gomcd-front"}, s.frontEnviron(), config, fds)
+	var usage front.UsageError
+	if errors.As(err, &usage) {
+		return fail(ExitUsage, "%w", usage)
+	}
+	if err != nil {
+		return fail(ExitFailure, "%w", err)
+	}
+	for _, w := range warnings {
+		warn(w)
+	}
+	for _, number := range s.tls.numbers {
+		l := &s.listeners[number]
+		unix.Close(l.fd)
+		l.fd = -1
+	}
+	return nil
+}
+
+// frontEnviron is the front's environment.
+func (s *Server) frontEnviron() []string {
+	env := []string{frontMark + "=1"}
+	if dir := os.Getenv("GOCOVERDIR"); dir != "" && s.cfg.TestPrivileges {
+		env = append(env, "GOCOVERDIR="+dir) // or a binary for coverage data complains
+	}
+	return env
+}
+
+// frontConfinement is how the front is confined. It never writes core files, whatever -r
+// says: they would have the private key in them.
+func (s *Server) frontConfinement() (c front.Confinement, err error) {
+	c = front.Confinement{Modes: s.modes.String(), LinePrefix: Critical.Prefix(), UID: -1}
+	if s.becomesUser() {
+		c.UID, c.GID = s.cfg.UID, s.cfg.GID
+	}
+	for _, text := range s.cfg.SandboxAllow {
+		a, err := sandbox.ParseAllowance(text)
+		if err != nil {
+			return c, fail(ExitUsage, "%w", err)
+		}
+		c.Allow = append(c.Allow, a)
+	}
+	return c, nil
+}
+
+// frontLost is where the doorman says that the front has ended.
+func (s *Server) frontLost() <-chan struct{} {
+	if s.tls == nil {
+		return nil
+	}
+	return s.tls.lost
+}
+
+// frontEnded logs that the front has ended. The error has the exit status for the server:
+// the front's, if it had one.
+func (s *Server) frontEnded() error {
+	var status unix.WaitStatus
+	if !within(frontEnd, func() bool { return sys.Reap(s.tls.front.PID, &status) }) {
+		s.say(Critical, "the TLS front does not serve any more: the server ends")
+		return &ExitError{ExitFailure, ErrReported}
+	}
+	what, code := fmt.Sprintf("with status %d", status.ExitStatus()), status.ExitStatus()
+	if status.Signaled() {
+		what, code = "by signal "+unix.SignalName(status.Signal()), 128+int(status.Signal())
+	}
+	if code <= 0 {
+		code = ExitFailure
+	}
+	s.say(Critical, "the TLS front has ended "+what+": the server ends")
+	return &ExitError{code, ErrReported}
+}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"gomcd/server/internal/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// usher gives new connections to workers, for a thread that takes connections.
+type usher struct {
+	srv  *Server
+	ev   sys.PollEvent
+	next int // the worker whose turn it is
+}
+
+// claim takes a new connection's descriptor over from the worker that had it before.
+func (u *usher) claim(fd int32) bool {
+	if int(fd) >= len(u.srv.conns) {
+		sys.CloseFD(fd) // the limit on descriptors is set so that this cannot be
+		return false
+	}
+	u.srv.owners[fd].Swap(0) // the worker has given it back
+	return true
+}
+
+// handOver gives a connection that was claimed to the worker whose turn it is. One that
+// is refused is closed by the worker, with an error, for the calling thread cannot send.
+func (u *usher) handOver(fd int32, with peer, refuse bool) {
+	s := u.srv
+	w := u.next
+	u.next = (u.next + 1) % len(s.workers)
+	gen := u.introduce(fd, with, w)
+	if refuse {
+		gen |= genRefused
+		s.rejectedConns.Add(1)
+	} else {
+		s.currConns.Add(1)
+		s.totalConns.Add(1)
+	}
+	s.seen(fd)
+	u.ev = sys.PollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
+		Fd:     fd,
+		Pad:    int32(gen),
+	}
+	s.workers[w].handed.Add(1)
+	if errno := sys.Register(s.workers[w].epfd, fd, &u.ev); errno != 0 {
+		if !refuse {
+			s.currConns.Add(-1)
+		}
+		s.owners[fd].Store(0)
+		sys.CloseFD(fd)
+	}
+}
+
+// introduce notes who is at a new connection, and which worker has it. It returns the
+// connection's number, by which the worker tells it from the last one with the same
+// descriptor.
+func (u *usher) introduce(fd int32, with peer, worker int) uint32 {
+	s := u.srv
+	gen := (s.gens[fd] + 1) &^ genRefused
+	if gen == 0 {
+		gen = 1
+	}
+	// In this order for Server.peerOf.
+	s.owners[fd].Swap(0)
+	atomic.StoreUint32(&s.gens[fd], gen)
+	s.peers[fd] = with
+	s.owners[fd].Store(uint32(worker + 1))
+	return gen
+}
+
+// seen notes that a connection has had a descriptor.
+func (s *Server) seen(fd int32) {
+	for {
+		highest := s.highestFD.Load()
+		if fd <= highest || s.highestFD.CompareAndSwap(highest, fd) {
+			return
+		}
+	}
+}

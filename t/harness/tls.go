@@ -1,0 +1,99 @@
+package harness
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"gomcd/internal/pki"
+)
+
+// Certificates are what servers with TLS and their clients have.
+type Certificates struct {
+	CA          *pki.Authority
+	Chain, Key  string // files of the server
+	CAFile      string
+	ClientChain string // files of a client, named "client"
+	ClientKey   string
+}
+
+// NewCertificates makes certificates with keys of a kind, which servers may read.
+func NewCertificates(t testing.TB, kind string) *Certificates {
+	t.Helper()
+	c := &Certificates{CA: pki.NewAuthority(t, "an authority")}
+	dir := TempDir(t)
+	place := func(file string) string {
+		to := filepath.Join(dir, filepath.Base(filepath.Dir(file))+"-"+filepath.Base(file))
+		b, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(to, b, 0o600)
+		}
+		if err == nil {
+			err = GiveToServer(to)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	chain, key := pki.Files(t, c.CA.Issue(t, kind, "server", nil))
+	c.Chain, c.Key = place(chain), place(key)
+	chain, key = pki.Files(t, c.CA.Issue(t, kind, "client", nil))
+	c.ClientChain, c.ClientKey = place(chain), place(key)
+	c.CAFile = place(pki.CAFile(t, c.CA))
+	return c
+}
+
+// Client is a client's configuration that trusts the server.
+func (c *Certificates) Client() *tls.Config {
+	return &tls.Config{RootCAs: c.CA.Pool, ServerName: "localhost"}
+}
+
+// WithTLS is a kind whose servers have TLS with these certificates. [Server.Dial] speaks
+// it to them.
+func (k Kind) WithTLS(c *Certificates) Kind {
+	k.Name += " with TLS"
+	k.args = append(slices.Clone(k.args), "-Z", "-o", fmt.Sprintf("ssl_chain_cert=%s,ssl_key=%s", c.Chain, c.Key))
+	k.client = c.Client()
+	return k
+}
+
+// dial connects as clients of the server do.
+func (s *Server) dial() (net.Conn, error) {
+	if s.Kind.client != nil && !s.unix {
+		return tls.Dial(s.network(), s.Addr, s.Kind.client)
+	}
+	return net.Dial(s.network(), s.Addr)
+}
+
+// DialTLS connects with a configuration of the client's own, which must succeed.
+func (s *Server) DialTLS(t testing.TB, config *tls.Config) *Conn {
+	t.Helper()
+	nc, err := tls.Dial("tcp", s.Addr, config)
+	if err != nil {
+		t.Fatalf("connecting: %v", err)
+	}
+	return s.conn(t, nc)
+}
+
+// Front is the process id of a server's front, which shakes hands for it.
+func (s *Server) Front() int {
+	s.t.Helper()
+	var pids []int
+	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.PID()))
+	for _, file := range children {
+		b, _ := os.ReadFile(file)
+		var pid int
+		if n, _ := fmt.Sscan(string(b), &pid); n == 1 {
+			pids = append(pids, pid)
+		}
+	}
+	if len(pids) != 1 {
+		s.t.Fatalf("the server has the children %v", pids)
+	}
+	return pids[0]
+}

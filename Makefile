@@ -25,7 +25,7 @@ export GOFLAGS := -buildvcs=false
 # where anything is; that nothing but data is writable is up to sandbox/trap.go.
 PIE := -buildmode=pie
 
-.PHONY: help build bench-build install uninstall static run test deps deps-test check unit bench soak storm linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
+.PHONY: help build bench-build deb deb-test rpm package install uninstall static run test deps deps-test check unit bench soak storm linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 # Targets with a word about them after ##.
 help:
@@ -55,13 +55,48 @@ install: build bench-build ## installs programs, manual pages, completions and u
 		bin/$$p --print-completion=fish >$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/$$p.fish; \
 	done
 	@for u in service socket; do sed 's,/usr/local/bin,$(BINDIR),g' deploy/gomcd.$$u >$(DESTDIR)$(UNITDIR)/gomcd.$$u; done
+	$(INSTANCE) $(DESTDIR)$(UNITDIR)/gomcd.service >$(DESTDIR)$(UNITDIR)/gomcd@.service
 	sed 's|/usr/{,local/}bin|$(BINDIR)|g' deploy/apparmor-gomcd >$(DESTDIR)$(SYSCONFDIR)/apparmor.d/gomcd
-	$(INSTALL) -m 644 LICENSE README.md $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 LICENSE README.md deploy/gomcd.conf $(DESTDIR)$(DOCDIR)
 	@cd $(DESTDIR)/ && chmod 644 $(patsubst /%,./%,$(filter-out $(BINDIR)/%,$(INSTALLED)))
 
 uninstall: ## removes what install installs
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	-rmdir $(DESTDIR)$(DOCDIR)
+
+# Packages, of what install installs. The same commit makes the same bytes: all times
+# are the commit's. nfpm, which makes them, is a tool of a module of its own
+# (deploy/package), so that gomcd's has none of what it depends on.
+VERSION := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' cmd/internal/release/*.go)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
+RELEASE ?= 1
+PACKAGE := bin/package
+ROOT := $(CURDIR)/$(PACKAGE)/root
+deb: PACKAGED := deb
+deb: package ## makes a Debian package, bin/package/gomcd_*.deb
+rpm: PACKAGED := rpm
+rpm: package ## makes an RPM package, bin/package/gomcd-*.rpm
+package: build bench-build
+	@rm -rf $(ROOT) && mkdir -p $(ROOT)
+	@$(MAKE) --no-print-directory install DESTDIR=$(ROOT) PREFIX=/usr SYSCONFDIR=/etc UNITDIR=/usr/lib/systemd/system >/dev/null
+	@cd $(ROOT)/usr; strip --strip-unneeded bin/*; gzip -9n share/man/man1/*; \
+	rm -f share/doc/gomcd/gomcd.conf; mv share/doc/gomcd/LICENSE share/doc/gomcd/copyright; \
+	printf 'gomcd ($(VERSION)-$(RELEASE)) unstable; urgency=medium\n\n  * Version $(VERSION).\n\n -- $(MAINTAINER)  %s\n' \
+		"$$(LC_ALL=C date -uR -d @$(SOURCE_DATE_EPOCH))" | gzip -9n >share/doc/gomcd/changelog.Debian.gz; \
+	chmod 644 share/doc/gomcd/*; find .. -exec touch -h -d @$(SOURCE_DATE_EPOCH) {} +
+	@sed -e 's,@ROOT@,$(ROOT),' -e 's,@VERSION@,$(VERSION),' -e 's,@RELEASE@,$(RELEASE),' -e 's,@MAINTAINER@,$(MAINTAINER),' \
+		-e "s,@ARCH@,$$($(GO) env GOARCH)," \
+		-e 's,@MTIME@,$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ),' \
+		-e "s,@GLIBC@,$$(objdump -T $(ROOT)/usr/bin/* | sed -n 's/.*GLIBC_\([0-9.]*\).*/\1/p' | sort -V | tail -1)," \
+		deploy/package/nfpm.yaml >$(PACKAGE)/nfpm.yaml
+	@cd deploy/package && $(GO) tool nfpm package --packager $(PACKAGED) --config $(CURDIR)/$(PACKAGE)/nfpm.yaml --target $(CURDIR)/$(PACKAGE)
+
+# The Debian package in a fresh root: installed, started, stopped, upgraded, removed and
+# purged, looked at by lintian, and made twice. As root, about three minutes.
+deb-test: deb ## tries the Debian package in a fresh root (debootstrap, lintian)
+	$(call install,debootstrap lintian,command -v debootstrap lintian >/dev/null)
+	deploy/package/test.sh $(PACKAGE)/gomcd_$(VERSION)-$(RELEASE)_$$(dpkg --print-architecture).deb $(PACKAGE)
 
 # As root an unprivileged user is needed: the server drops root at once.
 run: build ## builds, and serves on ADDR:PORT (127.0.0.1:11211) with FLAGS, in the sandbox
@@ -92,9 +127,14 @@ SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 INSTALL ?= install
 
+# The unit of one of several instances, gomcd@NAME, whose flags are in
+# /etc/gomcd/NAME.conf, made from that of the only one.
+INSTANCE := sed -e 's,^Description=.*,& (%i),' -e 's, --config=.* \$$OPTIONS, --config=/etc/gomcd/%i.conf $$OPTIONS,' \
+	-e 's,^RuntimeDirectory=.*,&-%i,' -e '/^\# Flags are in/,/^\# drop-in/s,.*,\#,' -e '/^\# With gomcd.socket/d' -e '/^\#$$/d'
+
 # What is installed, for uninstall.
 INSTALLED = $(BINDIR)/gomcd $(BINDIR)/gomcd-bench $(MANDIR)/man1/gomcd.1 $(MANDIR)/man1/gomcd-bench.1 \
-	$(UNITDIR)/gomcd.service $(UNITDIR)/gomcd.socket $(SYSCONFDIR)/apparmor.d/gomcd $(DOCDIR)/LICENSE $(DOCDIR)/README.md \
+	$(addprefix $(UNITDIR)/,gomcd.service gomcd@.service gomcd.socket) $(SYSCONFDIR)/apparmor.d/gomcd $(addprefix $(DOCDIR)/,LICENSE README.md gomcd.conf) \
 	$(foreach p,gomcd gomcd-bench,$(DATADIR)/bash-completion/completions/$(p) $(DATADIR)/zsh/site-functions/_$(p) $(DATADIR)/fish/vendor_completions.d/$(p).fish)
 
 # The memcached to compare with, by path or by name.

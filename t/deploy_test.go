@@ -2,6 +2,7 @@ package t
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -69,10 +70,23 @@ func TestSystemdUnit(t *testing.T) {
 		}
 	}
 	*listen = byDefault + strings.Join(harness.Loopbacks(), ",") // of those, what there is here
-	// OPTIONS counts where it says otherwise: its addresses are all there are.
+	// A file may be as Debian or as Fedora has it, or missing. OPTIONS counts where it
+	// says otherwise: its addresses are all there are.
+	for i, content := range map[string]string{"/etc/default/gomcd": "# of /etc/memcached.conf\n-d\n-m 96\n", "/etc/sysconfig/gomcd": "MAXCONN=100\nOPTIONS=-t 2\n"} {
+		path := filepath.Join(dir, filepath.Base(filepath.Dir(i)))
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		at := slices.Index(flags, "--config=-"+i)
+		if at < 0 {
+			t.Fatalf("the unit does not read %s: %q", i, flags)
+		}
+		flags[at] = "--config=-" + path
+	}
 	s := harness.Start(t, harness.Production(), append(flags, "-l", "0.0.0.0")...)
-	if got := s.Dial(t).Stats("settings")["inter"]; got != "0.0.0.0" {
-		t.Errorf("OPTIONS=-l 0.0.0.0: it listens on %s", got)
+	settings := s.Dial(t).Stats("settings")
+	if settings["inter"] != "0.0.0.0" || settings["maxbytes"] != fmt.Sprint(96<<20) || settings["maxconns"] != "100" || settings["num_threads"] != "2" {
+		t.Errorf("with files and OPTIONS=-l 0.0.0.0 it serves so: %v", settings)
 	}
 }
 

@@ -52,10 +52,12 @@ func TestInstall(t *testing.T) {
 		"-rw-r--r-- /etc/opt/apparmor.d/gomcd",
 		"-rw-r--r-- /opt/gomcd/lib/systemd/system/gomcd.service",
 		"-rw-r--r-- /opt/gomcd/lib/systemd/system/gomcd.socket",
+		"-rw-r--r-- /opt/gomcd/lib/systemd/system/gomcd@.service",
 		"-rw-r--r-- /opt/gomcd/share/bash-completion/completions/gomcd",
 		"-rw-r--r-- /opt/gomcd/share/bash-completion/completions/gomcd-bench",
 		"-rw-r--r-- /opt/gomcd/share/doc/gomcd/LICENSE",
 		"-rw-r--r-- /opt/gomcd/share/doc/gomcd/README.md",
+		"-rw-r--r-- /opt/gomcd/share/doc/gomcd/gomcd.conf",
 		"-rw-r--r-- /opt/gomcd/share/fish/vendor_completions.d/gomcd-bench.fish",
 		"-rw-r--r-- /opt/gomcd/share/fish/vendor_completions.d/gomcd.fish",
 		"-rw-r--r-- /opt/gomcd/share/man/man1/gomcd-bench.1",
@@ -73,6 +75,18 @@ func TestInstall(t *testing.T) {
 		if err != nil || !bytes.Contains(text, []byte("/opt/gomcd/bin/gomcd")) || bytes.Contains(text, []byte("/usr/local/bin")) {
 			t.Errorf("%s does not name the binary where it is (%v)", name, err)
 		}
+	}
+	instance, err := os.ReadFile(filepath.Join(dir, "opt/gomcd/lib/systemd/system/gomcd@.service"))
+	if err != nil || !bytes.Contains(instance, []byte("/opt/gomcd/bin/gomcd --listen-default=127.0.0.1,::1 --config=/etc/gomcd/%i.conf $OPTIONS\n")) ||
+		!bytes.Contains(instance, []byte("\nRuntimeDirectory=gomcd-%i\n")) || bytes.Contains(instance, []byte("/etc/gomcd.conf")) {
+		t.Errorf("gomcd@.service is (%v)\n%s", err, instance)
+	}
+	unit := filepath.Join(t.TempDir(), "gomcd@one.service")
+	if err := os.WriteFile(unit, bytes.ReplaceAll(instance, []byte("/opt/gomcd/bin/gomcd"), []byte(os.Args[0])), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(installed(t, "systemd-analyze"), "verify", unit).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("verify: %v\n%s", err, out)
 	}
 	for _, program := range []string{"gomcd", "gomcd-bench"} {
 		if out, err := exec.Command(filepath.Join(dir, "opt/gomcd/bin", program), "-h").CombinedOutput(); err != nil {

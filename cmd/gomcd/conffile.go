@@ -3,8 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 
 	"gomcd/server"
@@ -14,16 +17,43 @@ import (
 
 // A configuration file is what Debian's memcached has in /etc/memcached.conf: a
 // flag a line, with its value, quoted as a shell would have it; # begins a
-// comment. Its flags count where --config stands on the command line.
+// comment. Or it is what Fedora's has in /etc/sysconfig/memcached: variables whose
+// values are of a flag (CACHESIZE="64") or are flags (OPTIONS="-l 127.0.0.1"). Its
+// flags count where --config stands on the command line.
 
 const configFlag = "config"
 
 // maxConfig is how long a configuration file may be, in bytes.
 const maxConfig = 1 << 20
 
-// readConfig returns the words of a configuration file.
+// variables are those of Fedora's file that stand for a flag.
+var variables = map[string]string{"PORT": "-p", "USER": "-u", "MAXCONN": "-c", "CACHESIZE": "-m"}
+
+// assignment is a line with a variable. As for systemd, which reads such files
+// (EnvironmentFile=), its value is the rest of the line, in quotes or not.
+var assignment = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_]*)=(.*?)\s*$`)
+
+// assigned returns the words that a variable stands for. It returns false if it is
+// not about flags.
+func assigned(name, value string) ([]string, bool, error) {
+	if n := len(value); n > 1 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+		value = value[1 : n-1]
+	}
+	if flag, ok := variables[name]; ok && value != "" {
+		return []string{flag, value}, true, nil
+	}
+	words, err := shellquote.Split(value)
+	return words, name == "OPTIONS" || variables[name] != "", err
+}
+
+// readConfig returns the words of a configuration file. One whose name follows a
+// "-" may be missing, as with systemd.
 func (c *command) readConfig(path string) ([]string, error) {
+	path, optional := strings.CutPrefix(path, "-")
 	text, err := readRegular(path, maxConfig)
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, usageError(server.ExitUsage, "--config %s: %w", path, err)
 	}
@@ -31,6 +61,18 @@ func (c *command) readConfig(path string) ([]string, error) {
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, maxConfig+1)
 	for n := 1; lines.Scan(); n++ {
+		if m := assignment.FindStringSubmatch(lines.Text()); m != nil {
+			flags, ok, err := assigned(m[1], m[2])
+			switch {
+			case ok && err != nil:
+				return nil, usageError(server.ExitUsage, "--config %s: line %d: %w", path, n, err)
+			case ok:
+				words = append(words, flags...)
+			default:
+				c.warn("%s: line %d: %s is not a variable that is read, and ignored", path, n, m[1])
+			}
+			continue
+		}
 		line, err := shellquote.Split(uncommented(lines.Text()))
 		switch {
 		case err != nil:

@@ -104,7 +104,52 @@ func TestConfigFileErrors(t *testing.T) {
 		}
 	}
 	c := mustParse(t, "--config", configFile(t, "ENABLE_MEMCACHED=yes\n"))
-	if len(c.warnings) != 1 || !strings.Contains(c.warnings[0], `line 1: "ENABLE_MEMCACHED=yes" is not a flag`) {
+	if len(c.warnings) != 1 || !strings.Contains(c.warnings[0], `line 1: ENABLE_MEMCACHED is not a variable`) {
+		t.Errorf("warnings %q", c.warnings)
+	}
+}
+
+// What Fedora's memcached has in /etc/sysconfig/memcached, and a service's OPTIONS as
+// systemd reads them: the whole line.
+func TestConfigFileOfFedora(t *testing.T) {
+	want := defaults()
+	want.Port, want.User, want.MaxConns, want.MemLimit, want.ConnsGiven = 11311, "memcached", 2048, 128<<20, true
+	want.Inter, want.Threads = "127.0.0.1,::1", 2
+	for _, options := range []string{`OPTIONS="-l 127.0.0.1,::1 -t 2"`, `OPTIONS=-l 127.0.0.1,::1 -t 2`, `  OPTIONS='-l "127.0.0.1,::1" -t 2'  `} {
+		text := "# of Fedora\nPORT=\"11311\"\nUSER=\"memcached\"\nMAXCONN=\"2048\"\nCACHESIZE=128\n" + options + "\n"
+		c := mustParse(t, "--config", configFile(t, text))
+		if !reflect.DeepEqual(c.cfg, want) || len(c.warnings) != 0 {
+			t.Errorf("%s\n got %+v, warnings %q\nwant %+v", options, c.cfg, c.warnings, want)
+		}
+	}
+	c := mustParse(t, "--config", configFile(t, "PORT=\nOPTIONS=\nOPTIONS=\"\"\n"))
+	if want := defaults(); !reflect.DeepEqual(c.cfg, want) || len(c.warnings) != 0 {
+		t.Errorf("empty values: %+v, warnings %q", c.cfg, c.warnings)
+	}
+	if _, err := parse([]string{"--config", configFile(t, "\nOPTIONS=-l \"127\n")}, os.Getenv); err == nil || !strings.Contains(err.Error(), "line 2: ") {
+		t.Errorf("a quote that is not closed: %v", err)
+	}
+}
+
+// A file whose name follows a "-" may be missing, but not wrong.
+func TestConfigFileThatMayBeMissing(t *testing.T) {
+	if c := mustParse(t, "--config=-/nonexistent", "-m", "100"); c.cfg.MemLimit != 100<<20 || len(c.warnings) != 0 {
+		t.Errorf("-m %d, warnings %q", c.cfg.MemLimit, c.warnings)
+	}
+	if c := mustParse(t, "--config=-"+configFile(t, "-m 100\n")); c.cfg.MemLimit != 100<<20 {
+		t.Errorf("-m %d", c.cfg.MemLimit)
+	}
+	if _, err := parse([]string{"--config=-" + t.TempDir()}, os.Getenv); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("of a directory: %v", err)
+	}
+}
+
+// The image of memcached is run with flags, or with memcached and flags.
+func TestFirstWordOfAContainer(t *testing.T) {
+	if c := mustParse(t, "memcached", "-m", "100"); c.cfg.MemLimit != 100<<20 || len(c.warnings) != 0 {
+		t.Errorf("-m %d, warnings %q", c.cfg.MemLimit, c.warnings)
+	}
+	if c := mustParse(t, "-m", "100", "memcached"); len(c.warnings) != 1 {
 		t.Errorf("warnings %q", c.warnings)
 	}
 }

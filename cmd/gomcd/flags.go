@@ -81,6 +81,9 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		}
 	}
 	fs.SetNormalizeFunc(abbreviations())
+	if len(args) > 0 && args[0] == "memcached" {
+		args = args[1:] // users of memcached's container image name the program first
+	}
 	words, err := c.separate(fs, args)
 	if err != nil {
 		return nil, err

@@ -135,7 +135,8 @@ var flags = []flag{
 		set: (*command).extended},
 
 	{long: configFlag, arg: "<file>", ours: true, help: "read flags from this file, a flag a line, as Debian has them in\n" +
-		"/etc/memcached.conf; what comes later on the command line counts",
+		"/etc/memcached.conf, or as Fedora has them in /etc/sysconfig/memcached;\n" +
+		"what comes later on the command line counts; -<file> may be missing",
 		set: func(*command, string) error { return nil }}, // see separate
 	{long: "listen-default", arg: "<addr>", ours: true, help: "the addresses of -l if it is not given: for a service whose -l\n" +
 		"comes from elsewhere",

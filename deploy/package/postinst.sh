@@ -1,0 +1,23 @@
+#!/bin/sh
+set -e
+
+if [ "$1" = configure ]; then
+    if ! getent passwd gomcd >/dev/null; then
+        useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin gomcd
+    fi
+    if command -v apparmor_parser >/dev/null && [ -d /sys/kernel/security/apparmor ]; then
+        apparmor_parser --replace --write-cache --skip-bad-cache /etc/apparmor.d/gomcd || true
+    fi
+    deb-systemd-helper unmask gomcd.service >/dev/null || true
+    if deb-systemd-helper --quiet was-enabled gomcd.service; then
+        deb-systemd-helper enable gomcd.service >/dev/null || true
+    else
+        deb-systemd-helper update-state gomcd.service >/dev/null || true
+    fi
+    if [ -d /run/systemd/system ]; then
+        systemctl --system daemon-reload >/dev/null || true
+        # $2 is the version that was there before.
+        if [ -n "$2" ]; then action=restart; else action=start; fi
+        deb-systemd-invoke "$action" gomcd.service >/dev/null || true
+    fi
+fi

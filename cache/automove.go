@@ -42,6 +42,10 @@ type sample struct {
 	pages, free, chunksPage uint32
 }
 
+// hasSpare says whether the class has so many free chunks that one of its pages is
+// not needed.
+func (n *sample) hasSpare() bool { return n.free*2 > n.chunksPage*reclaimHalfPages }
+
 // automover remembers the looks of a window at every class.
 type automover struct {
 	looks         []look // window of them for each class
@@ -67,6 +71,21 @@ func (s *Store) Automove() (src, dst int, ok bool) {
 	s.samples(&a.after)
 	src, dst, ok = a.decide(s.tune.AutomoveRatio.Load(), s.full())
 	return src, dst, ok
+}
+
+// AutomoveSettled says whether Automove will find no move until a thread works on the
+// store again: nothing is evicted meanwhile, and no class has a page that the pool is
+// short of. It is for who calls Automove.
+func (s *Store) AutomoveSettled() bool {
+	if s.tune.Automove.Load() == AutomoveOff || !s.full() {
+		return true
+	}
+	for id := range s.auto.after {
+		if n := &s.auto.after[id]; n.pages > 0 && n.hasSpare() {
+			return false
+		}
+	}
+	return true
 }
 
 // RestartAutomove forgets all looks, as a change of a setting does.
@@ -138,7 +157,7 @@ func (a *automover) decide(ratio float64, full bool) (src, dst int, ok bool) {
 			}
 		}
 		age /= uint64(a.window)
-		if full && dirty == 0 && now.free*2 > now.chunksPage*reclaimHalfPages {
+		if full && dirty == 0 && now.hasSpare() {
 			a.before = a.after
 			return id, 0, true
 		}

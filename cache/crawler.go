@@ -139,6 +139,19 @@ func (h *Handle) CrawlSchedule() {
 	}
 }
 
+// CrawlDue is when CrawlSchedule will have a class walked next, on the store's
+// clock, or ^uint32(0) if none has items. It is for who calls CrawlSchedule.
+func (h *Handle) CrawlDue() uint32 {
+	s := h.s
+	due := ^uint32(0)
+	for id := uint8(1); id <= s.largest; id++ {
+		if next := s.crawl.state[id].next; next < due && s.hasPages(id) {
+			due = next + 1
+		}
+	}
+	return due
+}
+
 // hasPages says whether a class has ever had an item.
 func (s *Store) hasPages(id uint8) bool {
 	c := &s.classes[id]

@@ -65,6 +65,25 @@ func (h *Handle) FlushAll(at uint32) {
 func (s *Store) SetNow(t uint32) {
 	latest := s.stamp() // of what was accessed so far
 	s.now.Store(min(t, maxClock))
+	s.flushDue(t, latest)
+}
+
+// Advance is SetNow for any number of threads at once, unless the clock is as far
+// already.
+func (s *Store) Advance(t uint32) {
+	now := s.now.Load()
+	if t = min(t, maxClock); t <= now {
+		return
+	}
+	latest := s.stamp()
+	if s.now.CompareAndSwap(now, t) {
+		s.flushDue(t, latest)
+	}
+}
+
+// flushDue carries out a flush whose time has come at t, on everything that was
+// accessed up to latest, in ticks.
+func (s *Store) flushDue(t, latest uint32) {
 	if at := s.wipeAt.Load(); at != 0 && at-1 <= t {
 		s.wipeAt.CompareAndSwap(at, 0)
 		s.wiped.CompareAndSwap(s.wiped.Load(), latest)

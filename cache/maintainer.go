@@ -10,6 +10,7 @@ type maintainer struct {
 	backoff [MaxClasses]uint32
 	juggles atomic.Uint64
 	last    uint32 // the last sleep, microseconds
+	busy    uint64 // classes in which the last look moved something
 }
 
 const (
@@ -37,6 +38,9 @@ func (h *Handle) Maintain() uint32 {
 			continue
 		}
 		moved := h.juggle(id)
+		if m.busy &^= 1 << id; moved > 0 {
+			m.busy |= 1 << id
+		}
 		b := &m.backoff[id]
 		switch {
 		case moved == 0 && *b == 0:
@@ -51,12 +55,44 @@ func (h *Handle) Maintain() uint32 {
 		m.next[id] = *b
 		sleep = min(sleep, *b)
 	}
+	m.busy &^= trimmed
 	if h.trim() {
+		m.busy |= trimmed
 		sleep = minSleep
 	}
 	h.report()
 	m.last = max(sleep, s.leastSleep())
 	return m.last
+}
+
+// trimmed stands in busy for the store as a whole: there is no class 0.
+const trimmed = 1
+
+// Maintained says whether Maintain has nothing to do until a thread works on the
+// store again. It is for who calls Maintain.
+func (h *Handle) Maintained() bool { return h.s.maint.busy == 0 }
+
+// MaintainDue is when Maintain will see an item that has expired, on the store's
+// clock: one near the tail of an LRU. It is ^uint32(0) if there is none that will.
+func (h *Handle) MaintainDue() uint32 {
+	s := h.s
+	due := ^uint32(0)
+	for id := uint8(1); id <= s.largest; id++ {
+		c := &s.classes[id]
+		c.lock.lock()
+		for lru := range c.lru {
+			ref := c.lru[lru].tail
+			for tries := pullTries; tries > 0 && ref != 0; tries-- {
+				it := s.at(ref)
+				if it.exptime != 0 {
+					due = min(due, it.exptime+1)
+				}
+				ref = it.prev
+			}
+		}
+		c.lock.unlock()
+	}
+	return due
 }
 
 // leastSleep is the shortest wait between two calls: long while there is

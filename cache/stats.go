@@ -30,6 +30,7 @@ type Counters struct {
 	IdleKicks, ProtocolKicks, UDPDropped       uint64
 	BytesRead, BytesWritten                    uint64
 	ConnYields                                 uint64
+	Turns                                      uint64
 	BumpsDropped                               uint64
 	UploadsGivenUp                             uint64
 
@@ -59,6 +60,14 @@ func (s *Store) Totals(sum *Counters) {
 	for i := range out {
 		out[i] -= atomic.LoadUint64(&base[i])
 	}
+}
+
+// Turns is the sum of the counter of that name.
+func (s *Store) Turns() (n uint64) {
+	for _, h := range s.handles {
+		n += atomic.LoadUint64(&h.C.Turns)
+	}
+	return n
 }
 
 // ResetStats zeroes what `stats reset` zeroes: everything but the number and

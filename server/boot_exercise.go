@@ -18,10 +18,17 @@ func (s *Server) exercise() {
 	returnMemory()
 	time.Sleep(time.Millisecond)
 	for !s.stopping.Load() {
-		runtime.GC()
-		s.collections.Add(1)
+		for range collectionsBetween {
+			runtime.GC()
+			s.collector.runs.Add(1)
+		}
+		s.collector.collect()
 	}
 }
+
+// collectionsBetween is how many times garbage is collected as the runtime would
+// by itself, before it is as the server does.
+const collectionsBetween = 4
 
 // startThread makes the runtime start a thread, whatever number is idle: there
 // are more goroutines than threads, and each occupies one.

@@ -171,5 +171,5 @@ func (u *udp) takeOver() error {
 	if err := unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
 		return err
 	}
-	return u.limitWaits()
+	return u.limitSends()
 }

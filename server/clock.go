@@ -3,6 +3,8 @@ package server
 import (
 	"sync/atomic"
 	"time"
+
+	"gomcd/cache"
 )
 
 // clockLead is where the clock starts, in seconds: memcached's does, so that
@@ -16,7 +18,8 @@ const (
 )
 
 // clock is the store's time: seconds since a little before the start. It is
-// one word, set each second by the housekeeper and read by everyone.
+// one word, which everyone reads. A thread that begins to serve requests sets it,
+// if a second has begun that it does not show.
 type clock struct {
 	started time.Time // by the monotonic clock
 	lead    int64     // what it started at, seconds
@@ -29,6 +32,13 @@ type clock struct {
 func newClock() *clock {
 	now := time.Now()
 	return &clock{started: now, lead: clockLead, epoch: now.Unix() - clockLead}
+}
+
+// tick sets the store's clock.
+func (c *clock) tick(st *cache.Store) {
+	if !c.paused.Load() {
+		st.Advance(c.seconds())
+	}
 }
 
 // resume has the clock go on from a time, that of a memory file. Nobody may use

@@ -198,7 +198,11 @@ func (w *worker) debugTime(o *op, st *staged, c *conn) {
 			return
 		}
 		clock.delta.Add(n)
-		w.store.SetNow(uint32(int64(w.store.Now()) + n))
+		if now := clock.seconds(); !clock.paused.Load() {
+			w.store.SetNow(now)
+		} else {
+			w.store.SetNow(uint32(int64(w.store.Now()) + n))
+		}
 	}
 	w.reply(o, "OK")
 }

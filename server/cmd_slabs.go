@@ -134,6 +134,11 @@ func (a *automoves) run(s *Server) uint32 {
 	return uint32(a.next - now)
 }
 
+// moving says whether a page is being moved, or may be without a request from now on.
+func (s *Server) moving() bool {
+	return s.cfg.SlabReassign && (s.store.MoveRunning() || !s.store.AutomoveSettled())
+}
+
 // start asks for a move that was found worth while.
 func (a *automoves) start(s *Server, src, dst int) bool {
 	ok := s.store.StartMove(src, dst, false) == cache.MoveStarted

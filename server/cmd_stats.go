@@ -104,8 +104,8 @@ func reassigning(s *Server) bool { return s.cfg.SlabReassign }
 // maintained is the setting that many statistics of LRUs go with.
 func maintained(s *Server) bool { return s.cfg.LRUMaintainer }
 
-// collecting says whether a test has garbage collected in a loop.
-func collecting(s *Server) bool { return s.collections.Load() > 0 }
+// collecting says whether garbage has been collected. Most servers make none.
+func collecting(s *Server) bool { return s.collector.runs.Load() > 0 }
 
 // generalStats are the lines of `stats`, in memcached's order.
 var generalStats = []stat{
@@ -220,7 +220,10 @@ var generalStats = []stat{
 	own(num("udp_dropped", func(_ *worker, s *snapshot) uint64 { return s.UDPDropped })),
 	own(num("hash_overflow_bytes", func(_ *worker, s *snapshot) uint64 { return s.mem.HashMore })),
 	own(text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) })),
-	only(collecting, num("garbage_collections", func(w *worker, _ *snapshot) uint64 { return w.srv.collections.Load() })),
+	only(collecting, num("garbage_collections", func(w *worker, _ *snapshot) uint64 { return w.srv.collector.runs.Load() })),
+	only(collecting, num("garbage_collection_longest_us", func(w *worker, _ *snapshot) uint64 {
+		return uint64(w.srv.collector.longest.Load() / 1000)
+	})),
 }
 
 // stats [reset|detail|settings|cachedump|conns|items|slabs|sizes|sandbox|memory]

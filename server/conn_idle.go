@@ -1,5 +1,10 @@
 package server
 
+import "math"
+
+// never is later than any time on the store's clock.
+const never = math.MaxUint32
+
 // kickIdle closes connections that were idle for too long, or have not logged in
 // in time, looking once a second. One whose client goes on sending a value, or
 // taking a reply, is not idle.
@@ -9,7 +14,7 @@ func (w *worker) kickIdle() {
 	if timeout == 0 && logins == nil || now == w.idleScan {
 		return
 	}
-	w.idleScan = now
+	w.idleScan, w.idleDue = now, never
 	for fd := w.srv.firstClient; fd < len(w.conns); fd++ {
 		if w.srv.ownerOf(int32(fd)) != w.id {
 			continue
@@ -20,11 +25,32 @@ func (w *worker) kickIdle() {
 			w.h.C.AuthTimeouts++
 			c.reason = closeLogin
 			w.close(c)
+			continue
 		case timeout > 0 && c.awaitsCommand() && now > c.lastCmd && now-c.lastCmd > timeout:
 			w.h.C.IdleKicks++
 			c.reason = closeIdle
 			w.close(c)
+			continue
 		}
+		w.expectIdle(c)
 	}
 	w.reap()
+}
+
+// expectIdle has the worker look again when a connection may have to be closed: not
+// before, so that one with nothing else to do can wait.
+func (w *worker) expectIdle(c *conn) {
+	if c.state == connFree {
+		return
+	}
+	if timeout := w.srv.idleTimeout; timeout > 0 {
+		since := c.lastCmd
+		if !c.awaitsCommand() {
+			since = w.store.Now() // what it is busy with ends in a turn
+		}
+		w.idleDue = min(w.idleDue, since+timeout+1)
+	}
+	if l := w.srv.logins; l != nil && l.timeout > 0 && !c.authed && c.state != connHeld {
+		w.idleDue = min(w.idleDue, l.conns[c.fd].by+1)
+	}
 }

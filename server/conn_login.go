@@ -195,6 +195,7 @@ func (w *worker) releaseHeld() {
 		c := &w.conns[fd]
 		login.waited = true
 		c.state = connOpen
+		w.expectIdle(c)
 		w.again(c)
 	}
 	w.held = still

@@ -27,9 +27,8 @@ const (
 	linesBudget = time.Second
 	// frontEnd is for how long the front may take to end when its channel is closed.
 	frontEnd = time.Second
-	// udpWait is for how long a UDP socket's thread waits in one call, for a
-	// datagram or to send one, before it looks whether the server stops.
-	udpWait = time.Second
+	// udpSend is for how long a UDP socket's thread waits to send a datagram.
+	udpSend = time.Second
 )
 
 // within naps until something is so, for at most the budget, and returns whether it
@@ -66,7 +65,8 @@ func (s *Server) end() {
 }
 
 // udpAnswered says whether no UDP socket's thread is in the middle of an answer. They
-// are not waited for further: they may wait for a datagram that never comes.
+// are not waited for further: they may wait for a datagram that never comes, and serve
+// none that comes now.
 func (s *Server) udpAnswered() bool {
 	for _, u := range s.udps {
 		if u.busy.Load() {

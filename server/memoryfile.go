@@ -60,14 +60,14 @@ func (s *Server) beginMemoryFile() error {
 	return nil
 }
 
-// storeRoles are the roles of threads that work on the store.
-var storeRoles = []sandbox.Role{sandbox.Worker, sandbox.UDP, sandbox.Housekeeper, sandbox.Acceptor, sandbox.Logger}
+// storeRoles are the roles of threads that work on the store, but for UDP sockets'.
+var storeRoles = []sandbox.Role{sandbox.Worker, sandbox.Housekeeper, sandbox.Acceptor, sandbox.Logger}
 
 // saveMemoryFile leaves the cache to the next server. No thread may be at work
 // on it any more.
 func (s *Server) saveMemoryFile() {
 	err := errors.New("threads did not end in time")
-	if within(saveBudget, func() bool { return s.ended(storeRoles...) }) {
+	if within(saveBudget, func() bool { return s.ended(storeRoles...) && s.udpAnswered() }) {
 		if s.logger != nil {
 			s.file.Events = s.logger.gid.Load()
 		}

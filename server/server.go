@@ -41,6 +41,8 @@ type Server struct {
 	house       *cache.Handle
 	houseLog    eventLog
 	roused      atomic.Uint32 // a futex: the housekeeper has been told of work
+	collector   collector
+	resting     atomic.Bool // the housekeeper waits until a worker takes a turn
 
 	debugPin     cache.Pin // what `debugitem` holds
 	pid, mainTID int
@@ -71,8 +73,7 @@ type Server struct {
 	highestFD                                 atomic.Int32
 	dumps                                     atomic.Int32 // of metadump and mgdump, under way
 	dumpStarts                                atomic.Uint64
-	collections                               atomic.Uint64 // of garbage, in a loop for tests
-	userTime, systemTime                      atomic.Int64  // microseconds
+	userTime, systemTime                      atomic.Int64 // microseconds
 	// base is what `stats reset` subtracts.
 	base struct{ totalConns, rejectedConns, listenDisabled, crawlStarts, juggles, missingLines atomic.Uint64 }
 }

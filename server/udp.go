@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/binary"
 	"sync/atomic"
+	"time"
 
 	"gomcd/cache"
 	"gomcd/cache/offheap"
@@ -51,17 +52,17 @@ func listenUDP(a ListenAddr) (u *udp, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := u.limitWaits(); err != nil {
+	if err := u.limitSends(); err != nil {
 		unix.Close(u.fd)
 		return nil, err
 	}
 	return u, nil
 }
 
-// limitWaits has calls that wait end after udpWait.
-func (u *udp) limitWaits() error {
-	wait := unix.NsecToTimeval(int64(udpWait))
-	for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
+// limitSends has a send end after udpSend. Datagrams are waited for without limit.
+func (u *udp) limitSends() error {
+	for option, limit := range map[int]time.Duration{unix.SO_RCVTIMEO: 0, unix.SO_SNDTIMEO: udpSend} {
+		wait := unix.NsecToTimeval(int64(limit))
 		if err := unix.SetsockoptTimeval(u.fd, unix.SOL_SOCKET, option, &wait); err != nil {
 			return err
 		}
@@ -99,7 +100,12 @@ func (u *udp) run() {
 		u.busy.Store(true)
 		switch errno {
 		case 0:
+			if u.w.srv.stopping.Load() {
+				break // nobody waits for this thread any more
+			}
+			u.w.srv.clock.tick(u.w.store)
 			u.serve(n)
+			u.w.tookTurn()
 		case unix.EAGAIN, unix.EINTR:
 		case unix.ENOMEM, unix.ENOBUFS:
 			sys.Nap(sys.Shortage)

@@ -48,6 +48,7 @@ type worker struct {
 
 	snap     snapshot // for `stats`
 	idleScan uint32
+	idleDue  uint32  // when the next scan for connections to close is due, on the store's clock
 	held     []int32 // connections that wait until their password is looked at
 	release  uint32  // when the first of them is, in milliseconds
 
@@ -81,6 +82,7 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 	}
 	w.held = w.held[:0]
 	w.log = eventLog{store: w.store, w: w}
+	w.idleDue = never
 	if err := srv.observe(&w.log, h); err != nil {
 		return nil, err
 	}
@@ -94,25 +96,51 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 // run serves until the server stops.
 func (w *worker) run() {
 	for !w.srv.stopping.Load() {
-		timeout := 1000
-		switch {
-		case len(w.next) > 0:
-			timeout = 0
-		case w.leaving > 0 || len(w.rekeying) > 0 || w.dead != 0:
-			timeout = 1
-		case len(w.held) > 0:
-			timeout = min(w.untilRelease(), timeout)
-		}
-		n, errno := sys.Poll(w.epfd, w.events, timeout)
+		n, errno := sys.Poll(w.epfd, w.events, w.patience())
 		if errno != 0 && errno != unix.EINTR {
 			w.logf("epoll_wait: ", errno)
 			sys.Nap(sys.Oddity)
 		}
 		w.handed.Load()
+		w.srv.clock.tick(w.store)
 		w.serveTurn(w.events[:max(n, 0)])
 		w.kickIdle()
+		w.tookTurn()
 	}
 	w.drain()
+}
+
+// patience is for how long the worker waits for events, in milliseconds; -1: until
+// there are any.
+func (w *worker) patience() int {
+	timeout := -1
+	if w.idleDue != never {
+		timeout = int(max(int32(w.idleDue-w.store.Now()), 1)) * 1000
+		if w.srv.cfg.TestPrivileges {
+			timeout = min(timeout, 1000) // the clock may be moved
+		}
+	}
+	switch {
+	case len(w.next) > 0:
+		return 0
+	case w.leaving > 0 || len(w.rekeying) > 0 || w.dead != 0:
+		return 1
+	case len(w.held) > 0:
+		release := w.untilRelease()
+		if timeout < 0 {
+			return release
+		}
+		return min(release, timeout)
+	}
+	return timeout
+}
+
+// tookTurn counts a turn, and wakes the housekeeper if it rests.
+func (w *worker) tookTurn() {
+	w.h.C.Turns++
+	if s := w.srv; s.resting.Load() && s.resting.CompareAndSwap(true, false) {
+		s.rouse()
+	}
 }
 
 var tooManyConns = []byte("ERROR Too many open connections\r\n")
@@ -123,6 +151,7 @@ func (w *worker) adopt(c *conn, fd int32, gen uint32) {
 	if !c.authed {
 		w.srv.logins.begin(fd, c.lastCmd)
 	}
+	w.expectIdle(c)
 	w.startProtocol(c)
 	if w.srv.peers[fd].sealed {
 		c.carrier = sealed

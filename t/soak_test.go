@@ -234,7 +234,8 @@ func (k *soak) report(t *testing.T, stats map[string]string, alone string, descr
 	}
 	row("RSS when warm", "%10d KiB", warm>>10)
 	row("RSS at the end", "%10d KiB", end>>10)
-	row("garbage collections", "%10d", number("garbage_collections"))
+	row("garbage collections", "%10d, the longest that one on purpose stopped threads: %d us", number("garbage_collections"),
+		number("garbage_collection_longest_us"))
 	row("signals", "%10d", k.sent)
 	row("pages moved", "%10d, with %d items and %d pieces", number("slabs_moved"), number("slab_reassign_rescues"),
 		number("slab_reassign_chunk_rescues"))

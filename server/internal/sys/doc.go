@@ -4,7 +4,7 @@
 // Calls that do not block, or not for longer than [Patience], are raw, so that the
 // Go runtime does not do its bookkeeping around them. Those that may block for longer
 // go through syscall.Syscall: a blocked thread that the runtime believes to be running
-// would keep the garbage collector from stopping the world.
+// would keep the garbage collector from stopping the world. See [Announce].
 //
 // Results are as the kernel gives them: a count, which is -1 with an error, and an
 // errno, 0 if there is none.

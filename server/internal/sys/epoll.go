@@ -12,27 +12,20 @@ func CloseFD(fd int32) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 // PollEvent is struct epoll_event: the events, and 64 bits of our own.
 type PollEvent = unix.EpollEvent
 
-// Patience is for how long a thread waits without telling the Go runtime, in
-// milliseconds. A thread that the runtime knows to be in a system call for 10 ms
-// has its processor taken away by the runtime's monitor, which then looks again
-// every 20 us, fifty times and more: 5,000 wake-ups a second and a fifth of the
-// processor, where it shares one with a worker. A thread that the runtime
-// believes to be running delays a garbage collection by as long as it waits,
-// and after boot there should be none.
-const Patience = 20
-
 // Poll waits up to timeout milliseconds (-1: for ever) for events of epfd.
 func Poll(epfd int, events []PollEvent, timeout int) (int, syscall.Errno) {
-	short := timeout
-	if timeout < 0 || timeout > Patience {
-		short = Patience
+	if timeout == 0 || !announced.Load() {
+		short := timeout
+		if timeout < 0 || timeout > patience {
+			short = patience
+		}
+		n, _, errno := syscall.RawSyscall6(sysEpollWait, uintptr(epfd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(short), 0, 0)
+		if n != 0 || errno != 0 || short == timeout {
+			return int(n), errno
+		}
 	}
-	n, _, errno := syscall.RawSyscall6(sysEpollWait, uintptr(epfd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(short), 0, 0)
-	if n != 0 || errno != 0 || short == timeout {
-		return int(n), errno
-	}
-	n, _, errno = syscall.Syscall6(sysEpollWait, uintptr(epfd),
+	n, _, errno := syscall.Syscall6(sysEpollWait, uintptr(epfd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
 	return int(n), errno
 }

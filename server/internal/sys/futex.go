@@ -34,6 +34,14 @@ func DozeOnce(word *atomic.Uint32, value, us uint32) {
 	FutexRest(word, value, us)
 }
 
+// FutexWaitFor is FutexWait for at most some microseconds. The Go runtime is told of
+// the wait.
+func FutexWaitFor(word *atomic.Uint32, value, us uint32) {
+	ts := unix.NsecToTimespec(int64(us) * 1000)
+	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value),
+		uintptr(unsafe.Pointer(&ts)), 0, 0)
+}
+
 // The operations of futex(2) that are used, FUTEX_PRIVATE_FLAG among their bits
 // (linux/futex.h).
 const (
@@ -50,6 +58,10 @@ func FutexWait(word *atomic.Uint32, value uint32) {
 // FutexRest waits, for some microseconds and not longer than Patience, until
 // the word is woken, unless it does not have the value any more.
 func FutexRest(word *atomic.Uint32, value, us uint32) {
+	if announced.Load() {
+		FutexWaitFor(word, value, us)
+		return
+	}
 	ts := unix.NsecToTimespec(int64(us) * 1000)
 	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value),
 		uintptr(unsafe.Pointer(&ts)), 0, 0)

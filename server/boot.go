@@ -290,6 +290,9 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 			thread{role: sandbox.Doorman, name: "doorman", run: s.tls.doorman.run},
 			thread{role: sandbox.Doorman, name: "doorman-keys", run: s.tls.keymaker.run})
 	}
+	if s.tls != nil {
+		go s.collector.run()
+	}
 	gate := newGate(len(s.threads))
 	prep := sandbox.Prepare(s.processors(), len(s.threads))
 	for i := range s.threads {

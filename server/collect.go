@@ -17,11 +17,9 @@ import (
 // The runtime's own collector is off, but for a limit far above (see
 // sandbox.Preparation).
 //
-// Threads in a role allocate nothing. A thread that does, such as one that makes the
-// keys of connections, says so:
-//
-//	go s.collector.run()        // at boot, on a thread of role runtime
-//	s.collector.litter(bytes)   // on the thread that has made garbage
+// Threads in a role allocate nothing, but for those that make the AEADs of connections
+// with TLS. They report what becomes garbage. The collector's thread has no role of its
+// own: it is one of the Go runtime's.
 type collector struct {
 	garbage atomic.Uint32 // bytes that were reported since the last collection; a futex
 
@@ -40,8 +38,7 @@ const (
 	settling = (sys.Patience + 10) * time.Millisecond
 )
 
-// litter reports garbage of so many bytes, to the nearest hundred. Any thread may
-// call it, one in a role too.
+// litter reports garbage of about so many bytes.
 func (g *collector) litter(bytes uint32) {
 	if before := g.garbage.Add(bytes) - bytes; before < collectAt && before+bytes >= collectAt {
 		sys.FutexWake(&g.garbage)

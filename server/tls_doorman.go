@@ -88,8 +88,12 @@ func (d *doorman) admit(fd int32, from *handover.Session) {
 		sys.CloseFD(fd)
 		return
 	}
+	s.collector.litter(2 * aeadSize)
 	d.handOver(fd, s.sealedPeer(from), full)
 }
+
+// aeadSize is how much of the Go heap an AEAD takes, in bytes: one of AES-GCM.
+const aeadSize = 1280
 
 // sealedPeer is whom a connection is with that the front has shaken hands on.
 func (s *Server) sealedPeer(from *handover.Session) peer {

@@ -70,9 +70,11 @@ func (k *keymaker) renew(fd int32) {
 		// Their suites exist, so there is no error.
 		if stale&staleReader != 0 {
 			c.open, _ = s.reader.AEAD()
+			k.srv.collector.litter(aeadSize)
 		}
 		if stale&staleWriter != 0 {
 			c.seal, _ = s.writer.AEAD()
+			k.srv.collector.litter(aeadSize)
 		}
 		made |= stale
 	}

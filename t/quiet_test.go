@@ -17,10 +17,14 @@ import (
 // minute's time to get there.
 func TestIdleServerSleeps(t *testing.T) {
 	const most, seconds = 10, 4 // wake-ups a second, and for how long they are counted
-	for _, flags := range []string{"", "-t 64", "-t 2 -o idle_timeout=1000", "-t 2 -Y " + usersFile(t, "user:secret\n")} {
-		t.Run(flags, func(t *testing.T) {
+	kind, users := harness.Production(), usersFile(t, "user:secret\n")
+	for flags, kind := range map[string]harness.Kind{
+		"": kind, "-t 64": kind, "-t 2 -o idle_timeout=1000": kind, "-t 2 -Y " + users: kind,
+		"-t 3": kind.WithTLS(harness.NewCertificates(t, "ECDSA")),
+	} {
+		t.Run(kind.Name+flags, func(t *testing.T) {
 			t.Parallel()
-			s := harness.Start(t, harness.Production(), strings.Fields(flags)...)
+			s := harness.Start(t, kind, strings.Fields(flags)...)
 			c := s.Dial(t)
 			if strings.Contains(flags, "-Y") {
 				c.Ask("set k 0 0 11\nuser secret", "STORED")

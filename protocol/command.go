@@ -49,6 +49,7 @@ const (
 	LRU
 	LRUCrawler
 	CacheMemlimit
+	RefreshCerts
 	DebugTime
 	DebugItem
 	Misbehave
@@ -123,6 +124,7 @@ var table = [NumKinds]row{
 	LRU:           {"lru", 1, byWord, nil},
 	LRUCrawler:    {"lru_crawler", 1, byWord, nil},
 	CacheMemlimit: {"cache_memlimit", 1, byWord, nil},
+	RefreshCerts:  {"refresh_certs", 1, byWord, nil},
 	DebugTime:     {"debugtime", 1, byWord, nil},
 	DebugItem:     {"debugitem", 1, byWord, nil},
 	Misbehave:     {"misbehave", 1, byWord, nil},

@@ -58,10 +58,21 @@ func AppendDeleted(dst, key []byte, cmd string, class uint8, size uint32) []byte
 }
 
 // AppendConnNew appends what is behind the stamp when a client has connected,
-// from address ip.
-func AppendConnNew(dst, ip []byte, port uint16, transport string, fd int32) []byte {
+// from address ip, with a certificate if cn is not empty.
+func AppendConnNew(dst, ip []byte, port uint16, transport string, fd int32, cn []byte) []byte {
 	dst = appendPeer(append(dst, "type=conn_new"...), ip, port, transport)
+	if len(cn) > 0 {
+		dst = append(append(dst, " client_cert="...), cn...)
+	}
 	return appendFD(dst, fd)
+}
+
+// AppendConnTLSError appends what is behind the stamp when a client broke TLS.
+func AppendConnTLSError(dst []byte, fd int32, message []byte) []byte {
+	dst = append(dst, "type=conntlserr fd="...)
+	dst = AppendUint(dst, uint64(fd))
+	dst = append(append(dst, " msg="...), message...)
+	return append(dst, '\n')
 }
 
 // AppendConnClose appends what is behind the stamp when a connection was closed.

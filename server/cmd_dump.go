@@ -27,9 +27,10 @@ const (
 	dumpConns
 	dumpSizes
 	dumpPrefixes
-	dumpList // stats cachedump
-	dumpMeta // lru_crawler metadump
-	dumpMG   // lru_crawler mgdump
+	dumpList  // stats cachedump
+	dumpCerts // refresh_certs, whose reply waits for the front
+	dumpMeta  // lru_crawler metadump
+	dumpMG    // lru_crawler mgdump
 )
 
 const (
@@ -46,6 +47,10 @@ const (
 // turn after each part.
 func (w *worker) resumeDump(st *staged, c *conn) {
 	kind, opaque := c.dump.kind, c.dump.opaque
+	if kind == dumpCerts {
+		w.endRefresh(c)
+		return
+	}
 	for {
 		from := len(w.out)
 		for steps := 0; steps < dumpSteps && len(w.out)-from < dumpPiece && c.dump.kind != dumpNone; steps++ {
@@ -170,6 +175,9 @@ func (w *worker) dumpConns(c *conn) {
 	w.out = append(w.out, "\r\n"...)
 	w.connStat(fd, "listen_addr")
 	w.out = protocol.AppendLine(w.out, w.srv.listeners[p.listener].name)
+	if p.sealed {
+		w.sealedStats(fd)
+	}
 	w.connStat(fd, "state")
 	w.out = protocol.AppendLine(w.out, stateName(other, c))
 	w.connStat(fd, "secs_since_last_cmd")

@@ -87,7 +87,10 @@ func only(when func(s *Server) bool, st stat) stat {
 
 // own is a stat that memcached does not have. memcached's own suite, which runs
 // with test privileges, counts how many there are.
-func own(st stat) stat { return only(func(s *Server) bool { return !s.cfg.TestPrivileges }, st) }
+func own(st stat) stat {
+	when := st.when
+	return only(func(s *Server) bool { return !s.cfg.TestPrivileges && (when == nil || when(s)) }, st)
+}
 
 // authenticating is a stat of gomcd's own that there is where clients log in.
 func authenticating(name string, f func(s *snapshot) uint64) stat {
@@ -193,6 +196,10 @@ var generalStats = []stat{
 	num("log_watcher_skipped", func(w *worker, _ *snapshot) uint64 { return w.srv.logCounts().skipped }),
 	num("log_watcher_sent", func(w *worker, _ *snapshot) uint64 { return w.srv.logCounts().sent }),
 	num("log_watchers", func(w *worker, _ *snapshot) uint64 { return w.srv.watchers() }),
+	only(func(s *Server) bool { return s.tls != nil && s.cfg.TLS.SessionCache }, sslStat("ssl_new_sessions", func(t *sslCounts) uint64 { return t.newSessions })),
+	sslStat("ssl_handshake_errors", func(t *sslCounts) uint64 { return t.handshakeErrors }),
+	sslStat("ssl_proto_errors", func(t *sslCounts) uint64 { return t.protoErrors }),
+	withTLS(num("time_since_server_cert_refresh", func(w *worker, _ *snapshot) uint64 { return w.srv.tls.sinceRefresh() })),
 	always("unexpected_napi_ids", "0"),
 	always("round_robin_fallback", "0"),
 	num("bytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.bytes()) }),
@@ -217,6 +224,11 @@ var generalStats = []stat{
 	authenticating("auth_timeouts", func(s *snapshot) uint64 { return s.AuthTimeouts }),
 	own(num("other_protocol_kicks", func(_ *worker, s *snapshot) uint64 { return s.ProtocolKicks })),
 	own(num("uploads_given_up", func(_ *worker, s *snapshot) uint64 { return s.UploadsGivenUp })),
+	own(sslStat("ssl_connections", func(t *sslCounts) uint64 { return t.connections })),
+	own(sslStat("ssl_resumed_sessions", func(t *sslCounts) uint64 { return t.resumed })),
+	own(sslStat("ssl_not_tls", func(t *sslCounts) uint64 { return t.notTLS })),
+	own(sslStat("ssl_client_certs_refused", func(t *sslCounts) uint64 { return t.clientCerts })),
+	own(sslStat("ssl_handshake_timeouts", func(t *sslCounts) uint64 { return t.timeouts })),
 	own(num("udp_dropped", func(_ *worker, s *snapshot) uint64 { return s.UDPDropped })),
 	own(num("hash_overflow_bytes", func(_ *worker, s *snapshot) uint64 { return s.mem.HashMore })),
 	own(text("gomcd_version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.OwnVersion...) })),

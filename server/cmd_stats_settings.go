@@ -95,6 +95,17 @@ var settingStats = []stat{
 	flag("track_sizes", func(s *Server) bool { return s.store.TrackingSizes() }),
 	always("inline_ascii_response", "no"),
 	flag("drop_privileges", func(s *Server) bool { return s.sandboxed }),
+	flag("ssl_enabled", func(s *Server) bool { return s.cfg.TLS.Enabled }),
+	str("ssl_chain_cert", "(null)", func(s *Server) string { return s.cfg.TLS.ChainCert }),
+	str("ssl_key", "(null)", func(s *Server) string { return s.cfg.TLS.Key }),
+	set("ssl_verify_mode", func(s *Server) int64 { return sslVerify[s.cfg.TLS.VerifyMode] }),
+	set("ssl_keyformat", func(s *Server) int64 { return int64(s.cfg.TLS.KeyFormat) }),
+	str("ssl_ciphers", "NULL", func(s *Server) string { return s.cfg.TLS.Ciphers }),
+	str("ssl_ca_cert", "NULL", func(s *Server) string { return s.cfg.TLS.CACert }),
+	set("ssl_wbuf_size", func(s *Server) int64 { return int64(s.cfg.TLS.WriteBuf) }),
+	flag("ssl_session_cache", func(s *Server) bool { return s.cfg.TLS.SessionCache }),
+	always("ssl_kernel_tls", "no"),
+	str("ssl_min_version", "", func(s *Server) string { return versions[s.cfg.TLS.MinVersion] }),
 	always("num_napi_ids", "0"),
 	str("memory_file", "(null)", func(s *Server) string { return s.cfg.MemoryFile }),
 	always("client_flags_size", "4"),
@@ -105,6 +116,9 @@ var settingStats = []stat{
 	set("cache_memlimit_max", func(s *Server) int64 { return s.store.MaxMemLimit() }),
 	flag("test_privileges", func(s *Server) bool { return s.cfg.TestPrivileges }),
 }
+
+// sslVerify is what memcached shows of ssl_verify_mode: OpenSSL's flags.
+var sslVerify = [...]int64{0, 1, 3, 7}
 
 func appendYesNo(dst []byte, b bool) []byte {
 	if b {

@@ -62,6 +62,7 @@ var commands = [protocol.NumKinds]command{
 	protocol.LRU:           {run: (*worker).lru},
 	protocol.LRUCrawler:    {run: (*worker).lruCrawler},
 	protocol.CacheMemlimit: {run: (*worker).cacheMemlimit},
+	protocol.RefreshCerts:  {run: (*worker).refreshCerts},
 	protocol.DebugTime:     {run: (*worker).debugTime},
 	protocol.DebugItem:     {run: (*worker).debugItem},
 	protocol.Misbehave:     {run: (*worker).misbehave},

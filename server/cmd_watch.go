@@ -127,7 +127,21 @@ func (w *worker) noteConn(kind logKind, fd int32, reason uint8) {
 	}
 	p := &w.srv.peers[fd]
 	e := logEntry{kind: kind, status: reason, fd: fd, family: uint8(p.family), port: p.port}
+	if kind == logConnNew && p.sealed {
+		key := append(w.scratch[:0], p.addr[:]...)
+		name := &w.srv.tls.names[fd]
+		w.log.ring.put(&e, append(key, name.Bytes()...))
+		return
+	}
 	w.log.ring.put(&e, p.addr[:])
+}
+
+// brokeTLS tells of a client that broke TLS, or said that the server did.
+func (w *worker) brokeTLS(fd int32, what string) {
+	if w.store.Watched(connEvents) {
+		e := logEntry{kind: logTLSError, fd: fd}
+		w.log.ring.put(&e, append(w.scratch[:0], what...))
+	}
 }
 
 // watch [rawcmds|evictions|fetchers|mutations|sysevents|connevents|proxyreqs|proxyevents|proxyuser|deletions ...]
@@ -151,13 +165,13 @@ func (w *worker) watch(o *op, st *staged, c *conn) {
 		return
 	}
 	// What was answered before goes out before the logger's first word.
-	if w.flushOne(st, false); st.halted() {
+	if w.flushOne(st, false); st.halted() || c.owes() || w.changesKeys(c) {
 		if c.state == connOpen {
 			w.putOff(o, st, c)
 		}
 		return
 	}
-	if !w.srv.logger.add(w.id, c.fd, events, c.ended) {
+	if !w.srv.logger.add(w.id, c.fd, events, c.ended, c.carrier == sealed) {
 		w.reply(o, "WATCHER_TOO_MANY log watcher limit reached")
 		return
 	}

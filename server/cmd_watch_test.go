@@ -25,7 +25,7 @@ func watcherOf(t testing.TB, s *Server, events cache.Events) int {
 		unix.Close(pair[0])
 		unix.Close(pair[1])
 	})
-	if !s.logger.add(0, int32(pair[0]), events, false) {
+	if !s.logger.add(0, int32(pair[0]), events, false, false) {
 		t.Fatal("there is no room for a watcher")
 	}
 	return pair[1]

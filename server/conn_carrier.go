@@ -40,8 +40,9 @@ func (k carrier) streams() bool { return k != datagram }
 // Otherwise a response is complete before it is sent.
 func (k carrier) waits() bool { return k != datagram }
 
-// watchable says whether another thread may send on the connection.
-func (k carrier) watchable() bool { return k == socket }
+// watchable says whether another thread may send on the connection, in the worker's
+// stead.
+func (k carrier) watchable() bool { return k == socket || k == sealed }
 
 // flow is how taking or giving went.
 type flow uint8

@@ -169,6 +169,7 @@ func (w *worker) inputEnds(c *conn, s *session, last record.Record) flow {
 		return ended
 	}
 	w.srv.tls.protoErrors.Add(1)
+	w.brokeTLS(c.fd, last.Alert.String())
 	if last.Status == record.Refused {
 		w.sendAlert(c, s, last.Alert)
 	}
@@ -309,6 +310,11 @@ func (w *worker) askForKeys(c *conn, s *session, stale uint32) {
 		w.rekeying = append(w.rekeying, c.fd)
 	}
 	w.srv.tls.keymaker.ask(s, c.fd, stale)
+}
+
+// changesKeys says whether nothing can be sealed on a connection at the moment.
+func (w *worker) changesKeys(c *conn) bool {
+	return c.carrier == sealed && w.srv.tls.sessions[c.fd].writer.Pending()
 }
 
 // resumeSessions goes on with connections whose AEADs have been made.

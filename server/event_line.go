@@ -44,7 +44,7 @@ func (e *logEntry) events() cache.Events {
 var eventsOfKind = [...]cache.Events{
 	logGet: cache.Fetches, logStore: cache.Stores, logEviction: cache.Evictions, logDelete: deletions,
 	logCrawl: cache.Crawls, logSlabMove: cache.Crawls,
-	logConnNew: connEvents, logConnClose: connEvents,
+	logConnNew: connEvents, logConnClose: connEvents, logTLSError: connEvents,
 }
 
 // The words for what entries have as numbers.
@@ -102,6 +102,8 @@ func (e *logEntry) appendTo(dst, key []byte) []byte {
 		return protocol.AppendEviction(dst, key, e.fetched, ttl, int32(e.la), e.class, e.size)
 	case logDelete:
 		return protocol.AppendDeleted(dst, key, word(deleteWords[:], e.cmd), e.class, e.size)
+	case logTLSError:
+		return protocol.AppendConnTLSError(dst, e.fd, key)
 	case logSlabMove:
 		return protocol.AppendSlabMove(dst, e.class, e.cmd, word(moveWords[:], e.status))
 	case logCrawl:
@@ -118,15 +120,15 @@ func (e *logEntry) appendTo(dst, key []byte) []byte {
 	var ip [64]byte
 	text := ip[:0]
 	switch {
-	case e.family == familyInet4 && len(key) == 16:
+	case e.family == familyInet4 && len(key) >= 16:
 		text = netip.AddrFrom4([4]byte(key[:4])).AppendTo(text)
-	case e.family == familyInet6 && len(key) == 16:
-		text = netip.AddrFrom16([16]byte(key)).AppendTo(text)
+	case e.family == familyInet6 && len(key) >= 16:
+		text = netip.AddrFrom16([16]byte(key[:16])).AppendTo(text)
 	default:
 		text, transport = append(text, "unix"...), "local"
 	}
 	if e.kind == logConnNew {
-		return protocol.AppendConnNew(dst, text, e.port, transport, e.fd)
+		return protocol.AppendConnNew(dst, text, e.port, transport, e.fd, key[min(16, len(key)):])
 	}
 	return protocol.AppendConnClose(dst, text, e.port, transport, word(reasonWords[:], e.status), e.fd)
 }

@@ -7,6 +7,7 @@ import (
 	"gomcd/cache/offheap"
 	"gomcd/protocol"
 	"gomcd/sandbox"
+	"gomcd/server/internal/record"
 	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
@@ -81,6 +82,11 @@ type watcher struct {
 	from, n int
 	skipped uint64
 	stuck   bool // the socket takes nothing in this round
+
+	// With TLS: the logger has the session's Writer for as long as it has the watcher.
+	sealed  bool
+	record  []byte // room for one
+	at, end int    // what of it the socket has not taken
 }
 
 func newLogger(s *Server) (*logger, error) {
@@ -91,6 +97,13 @@ func newLogger(s *Server) (*logger, error) {
 	}
 	for i := range l.watchers {
 		l.watchers[i].buf = all[i*s.cfg.WatcherLogBuf : (i+1)*s.cfg.WatcherLogBuf]
+	}
+	if s.tls != nil {
+		for i := range l.watchers {
+			if l.watchers[i].record, err = offheap.Slice[byte](offheap.Events, recordBuffer); err != nil {
+				return nil, err
+			}
+		}
 	}
 	l.line, err = offheap.Slice[byte](offheap.Events, longestLine)
 	return l, err
@@ -121,14 +134,14 @@ func (l *logger) nudge() {
 
 // add lends a worker's connection to the logger. It fails if there are too many
 // watchers. What happens from now on is told.
-func (l *logger) add(worker int, fd int32, events cache.Events, ended bool) bool {
+func (l *logger) add(worker int, fd int32, events cache.Events, ended, sealed bool) bool {
 	l.lock.lock()
 	for i := range l.watchers {
 		w := &l.watchers[i]
 		if w.state != watchFree {
 			continue
 		}
-		w.state, w.ended, w.worker, w.fd, w.events = watchOn, ended, worker, fd, events
+		w.state, w.ended, w.worker, w.fd, w.events, w.sealed = watchOn, ended, worker, fd, events, sealed
 		w.since = l.gid.Add(1)
 		l.choose()
 		l.lock.unlock()
@@ -247,7 +260,7 @@ func (l *logger) admit() (active bool) {
 		}
 		active = true
 		if !w.greeted {
-			w.greeted, w.from, w.n, w.skipped = true, 0, 0, 0
+			w.greeted, w.from, w.n, w.skipped, w.at, w.end = true, 0, 0, 0, 0, 0
 			w.put(greeting)
 		}
 	}
@@ -317,6 +330,9 @@ func (w *watcher) put(b []byte) {
 
 // flush sends what is in a watcher's buffer. It returns whether any of it went.
 func (l *logger) flush(w *watcher) (sent bool) {
+	if w.sealed {
+		return l.flushSealed(w)
+	}
 	for w.n > 0 {
 		part := w.buf[w.from:min(w.from+w.n, len(w.buf))]
 		n, errno := sys.Send(w.fd, part, false)
@@ -337,6 +353,33 @@ func (l *logger) flush(w *watcher) (sent bool) {
 		}
 	}
 	return sent
+}
+
+// flushSealed is flush with TLS.
+func (l *logger) flushSealed(w *watcher) (sent bool) {
+	t := l.srv.tls
+	for {
+		for w.at < w.end {
+			n, errno := sys.Send(w.fd, w.record[w.at:w.end], false)
+			if errno != 0 {
+				if declined(errno) == broken {
+					w.n, w.at = 0, w.end
+				}
+				return sent
+			}
+			w.at, sent = w.at+n, true
+		}
+		if w.n == 0 {
+			return sent
+		}
+		part := w.buf[w.from:min(w.from+w.n, len(w.buf), w.from+record.MaxPlaintext)]
+		n, sealed := t.sessions[w.fd].writer.Seal(t.ciphers[w.fd].seal, w.record, part)
+		if n == 0 {
+			w.n = 0 // the connection has sent as much as one can
+			return sent
+		}
+		w.from, w.n, w.at, w.end = (w.from+n)%len(w.buf), w.n-n, 0, sealed
+	}
 }
 
 // logCounts is what `stats` tells of lines: those that threads have written for

@@ -63,6 +63,7 @@ const (
 	logSlabMove
 	logConnNew
 	logConnClose
+	logTLSError
 )
 
 // logEntry is one event. Which of its fields count depends on its kind; a key,

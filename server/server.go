@@ -98,6 +98,7 @@ func (s *Server) resetStats() {
 	s.base.missingLines.Store(s.stderr.missing())
 	s.disabledTime.Store(0)
 	s.prefixes.reset()
+	s.tls.resetCounts()
 }
 
 // crawlStarts is how many walks and dumps of the items were started.

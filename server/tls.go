@@ -5,6 +5,7 @@ import (
 
 	"gomcd/cache/offheap"
 	"gomcd/server/internal/front"
+	"gomcd/server/internal/handover"
 )
 
 // tls is what serving connections with TLS takes. Their handshakes are the front's,
@@ -22,7 +23,12 @@ type tls struct {
 	doorman  doorman
 	keymaker keymaker
 
+	names  []handover.Name // of clients' certificates, by descriptor, outside the Go heap
+	suites []uint16        // by descriptor, for `stats conns`
+
 	protoErrors atomic.Uint64 // of connections after their handshake
+	lock        spin
+	base        sslCounts // what `stats reset` subtracts
 }
 
 // openTLS makes what serving connections with TLS takes, if there are any.
@@ -36,6 +42,10 @@ func (s *Server) openTLS() error {
 	if t.sessions, err = offheap.Slice[session](offheap.Sessions, n); err != nil {
 		return err
 	}
+	if t.names, err = offheap.Slice[handover.Name](offheap.Sessions, n); err != nil {
+		return err
+	}
+	t.suites = make([]uint16, n)
 	t.ciphers = make([]ciphers, n)
 	if t.buffers, err = newPool(s.cfg.MaxConns+headroom, recordBuffer); err != nil {
 		return err

@@ -121,7 +121,7 @@ func (t *tls) begin(fd int32, from *handover.Session) error {
 	if err == nil {
 		c.seal, err = s.writer.AEAD()
 	}
-	t.ciphers[fd] = c
+	t.ciphers[fd], t.suites[fd], t.names[fd] = c, from.Client.Suite, from.Name
 	return err
 }
 

@@ -57,6 +57,8 @@ type worker struct {
 	sealed   []byte  // what is sealed, before it is sent
 	rekeying []int32 // those whose AEADs are being made
 
+	refreshing []int32 // connections whose refresh_certs the front has not answered
+
 	udp  *udp // whose requests these are, nil for connections
 	wire wire // what carries connections that no socket does
 }
@@ -77,6 +79,10 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 	if w.lines, err = srv.stderr.newRing(); err != nil {
 		return nil, err
 	}
+	if w.refreshing, err = offheap.Slice[int32](offheap.Workers, n); err != nil {
+		return nil, err
+	}
+	w.refreshing = w.refreshing[:0]
 	if w.held, err = offheap.Slice[int32](offheap.Workers, n); err != nil {
 		return nil, err
 	}
@@ -125,6 +131,8 @@ func (w *worker) patience() int {
 		return 0
 	case w.leaving > 0 || len(w.rekeying) > 0 || w.dead != 0:
 		return 1
+	case len(w.refreshing) > 0:
+		return 2
 	case len(w.held) > 0:
 		release := w.untilRelease()
 		if timeout < 0 {
@@ -209,6 +217,7 @@ func (w *worker) close(c *conn) {
 	w.endDump(c)
 	if c.state == connHeld {
 		w.unhold(c.fd)
+		w.refreshing = slices.DeleteFunc(w.refreshing, func(fd int32) bool { return fd == c.fd })
 	}
 	if w.srv.verbose() > 1 && !refused {
 		w.logConn(c.fd, "connection closed.")

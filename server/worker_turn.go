@@ -81,6 +81,9 @@ func (w *worker) serveTurn(events []sys.PollEvent) {
 	if len(w.held) > 0 {
 		w.releaseHeld()
 	}
+	if len(w.refreshing) > 0 {
+		w.releaseRefreshed()
+	}
 	if len(w.rekeying) > 0 {
 		w.resumeSessions()
 	}

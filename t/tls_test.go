@@ -1,6 +1,7 @@
 package t
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -94,5 +95,188 @@ func TestTLSListeners(t *testing.T) {
 	}
 	if b, err := io.ReadAll(nc); len(b) > 7 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("without TLS: %q, %v", b, err)
+	}
+}
+
+// TestTLSStatistics looks at what is counted and shown of TLS.
+func TestTLSStatistics(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Production().WithTLS(certs), "-o", "ssl_session_cache,ssl_verify_mode=1,ssl_ca_cert="+certs.CAFile)
+	c := s.Dial(t)
+	count := func(name string) string { return c.Stats("")[name] }
+	for name, want := range map[string]string{"ssl_enabled": "yes", "ssl_chain_cert": certs.Chain, "ssl_key": certs.Key, "ssl_verify_mode": "1",
+		"ssl_keyformat": "1", "ssl_ciphers": "NULL", "ssl_ca_cert": certs.CAFile, "ssl_wbuf_size": "16384", "ssl_session_cache": "yes",
+		"ssl_kernel_tls": "no", "ssl_min_version": "tlsv1.2"} {
+		if got := c.Stats("settings")[name]; got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got := count("ssl_connections"); got != "1" {
+		t.Errorf("%s connections", got)
+	}
+	w := watch(t, s, "connevents")
+	config := certs.Client()
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	config.Certificates = []tls.Certificate{certs.ClientCertificate(t)}
+	with := s.DialTLS(t, config)
+	with.Ask("mn", "MN")
+	if line := w.lines(1)[0]; !strings.Contains(line, "type=conn_new ") || !strings.Contains(line, " client_cert=client cfd=") {
+		t.Errorf("the event is %q", line)
+	}
+	fd := fdOf(t, with)
+	conns := c.Stats("conns")
+	if conns[fd+":client_cert"] != "client" || !strings.HasPrefix(conns[fd+":tls"], "TLS_") {
+		t.Errorf("stats conns has %q", conns)
+	}
+	with.Close()
+	s.DialTLS(t, config).Ask("mn", "MN")
+	if new, resumed := count("ssl_new_sessions"), count("ssl_resumed_sessions"); new != "3" || resumed != "1" {
+		t.Errorf("%s new sessions, %s resumed", new, resumed)
+	}
+	plain, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	if _, err := io.WriteString(plain, "mn\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, "it is counted", func() bool { return count("ssl_not_tls") == "1" && count("ssl_handshake_errors") == "1" })
+	// A record that nobody sealed.
+	raw, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := tls.Client(raw, certs.Client())
+	if _, err := io.WriteString(broken, "mn\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(broken, make([]byte, 4)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := raw.Write(append([]byte{23, 3, 3, 0, 40}, make([]byte, 40)...)); err != nil {
+		t.Fatal(err)
+	}
+	var alert *net.OpError
+	if _, err := broken.Read(make([]byte, 1)); !errors.As(err, &alert) || !strings.Contains(err.Error(), "bad record MAC") {
+		t.Errorf("%v", err)
+	}
+	harness.Eventually(t, "it is counted", func() bool { return count("ssl_proto_errors") == "1" })
+	c.Ask("stats reset", "RESET")
+	if got := count("ssl_proto_errors") + count("ssl_handshake_errors") + count("ssl_new_sessions"); got != "000" {
+		t.Errorf("after stats reset: %s", got)
+	}
+}
+
+// TestTLSWatcher has watchers get everything over TLS, and one that does not read.
+func TestTLSWatcher(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")))
+	idle := watch(t, s, "mutations")
+	w := watch(t, s, "mutations")
+	c := s.Dial(t)
+	for i := range 200 {
+		var b strings.Builder
+		for j := range 100 {
+			fmt.Fprintf(&b, "set key%d-%d 0 0 1 noreply\r\nx\r\n", i, j)
+		}
+		c.SendBytes([]byte(b.String()))
+		for j, line := range w.lines(100) {
+			if want := fmt.Sprintf("key=key%d-%d ", i, j); !strings.Contains(line, want) {
+				t.Fatalf("%q lacks %q", line, want)
+			}
+		}
+	}
+	idle.Close()
+	w.Close()
+	harness.Eventually(t, "both are gone", func() bool { return c.Stats("")["log_watchers"] == "0" })
+}
+
+// TestTLSRefresh exchanges the certificate: refresh_certs and SIGHUP have it loaded, and
+// one that is not right changes nothing.
+func TestTLSRefresh(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Production().WithTLS(certs))
+	c := s.Dial(t)
+	serial := func() string {
+		nc, err := tls.Dial("tcp", s.Addr, certs.Client())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		return nc.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	first := serial()
+	c.Ask("refresh_certs", "OK")
+	if serial() != first {
+		t.Error("the certificate is another")
+	}
+	certs.Renew(t, "RSA")
+	if serial() != first {
+		t.Error("the certificate is another before it was asked for")
+	}
+	// The replies to what is around it keep their order.
+	c.Send("mn\nrefresh_certs\nset a 0 0 1\n1\n")
+	c.Expect("MN", "OK", "STORED")
+	second := serial()
+	if second == first {
+		t.Error("the certificate is the former")
+	}
+	if err := os.WriteFile(certs.Chain, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Send("refresh_certs\n")
+	if line := c.Line(); line != "Error loading the certificate chain: "+certs.Chain+" : no certificate in PEM format in it" {
+		t.Errorf("%q", line)
+	}
+	s.SaysMore = true
+	s.Signal(syscall.SIGHUP)
+	harness.Eventually(t, "it is logged", func() bool {
+		return strings.Contains(s.Stderr(), "Could not reload TLS certificates on SIGHUP: Error loading the certificate chain: ")
+	})
+	if serial() != second {
+		t.Error("the certificate is not the last that was right")
+	}
+	certs.Renew(t, "Ed25519")
+	s.Signal(syscall.SIGHUP)
+	harness.Eventually(t, "the third is served", func() bool { return serial() != second })
+}
+
+// TestTLSMisuse starts servers that cannot serve TLS: one line says which file is wrong
+// and why, the status is memcached's, and nothing is left running.
+func TestTLSMisuse(t *testing.T) {
+	t.Parallel()
+	certs, others := harness.NewCertificates(t, "ECDSA"), harness.NewCertificates(t, "ECDSA")
+	dir := harness.TempDir(t)
+	file := func(name, text string) string {
+		path := dir + "/" + name
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	empty, junk := file("empty", ""), file("junk", "no certificate\n")
+	for name, test := range map[string]struct{ options, says string }{
+		"no chain":       {"ssl_key=" + certs.Key, "Error loading the certificate chain: no file is given (-o ssl_chain_cert)"},
+		"missing chain":  {"ssl_chain_cert=/nonexistent,ssl_key=" + certs.Key, "Error loading the certificate chain: /nonexistent : no such file or directory"},
+		"directory":      {"ssl_chain_cert=" + dir, "Error loading the certificate chain: " + dir + " : is a directory"},
+		"empty chain":    {"ssl_chain_cert=" + empty, "Error loading the certificate chain: " + empty + " : the file is empty"},
+		"missing key":    {"ssl_chain_cert=" + certs.Chain + ",ssl_key=/nonexistent", "Error loading the key: /nonexistent : no such file or directory"},
+		"no key":         {"ssl_chain_cert=" + certs.Chain + ",ssl_key=" + junk, "Error loading the key: " + junk + " : no private key in PEM format in it"},
+		"another's key":  {"ssl_chain_cert=" + certs.Chain + ",ssl_key=" + others.Key, "Error validating the certificate: " + certs.Chain + " : does not match the key " + others.Key},
+		"format":         {"ssl_chain_cert=" + certs.Chain + ",ssl_key=" + certs.Key + ",ssl_keyformat=2", "Error loading the key: " + certs.Key + " : not a private key in PKCS #8, PKCS #1 or SEC 1"},
+		"format 3":       {"ssl_chain_cert=" + certs.Chain + ",ssl_key=" + certs.Key + ",ssl_keyformat=3", "Error loading the key: " + certs.Key + " : format 3 is not 1 (PEM) or 2 (DER)"},
+		"empty CA":       {"ssl_chain_cert=" + certs.Chain + ",ssl_key=" + certs.Key + ",ssl_ca_cert=" + empty, "Error loading the CA certificate: " + empty + " : the file is empty"},
+		"unknown cipher": {"ssl_chain_cert=" + certs.Chain + ",ssl_key=" + certs.Key + ",ssl_ciphers=HIGH:!aNULL", "Error setting the provided cipher(s): HIGH:!aNULL : \"HIGH\" is not supported"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, said := harness.Refused(t, harness.Production(), "-Z", "-o", test.options)
+			if code != 64 || !strings.HasPrefix(said, "gomcd: "+test.says) || strings.Count(said, "\n") != 1 {
+				t.Errorf("status %d: %s\nwant %s", code, said, test.says)
+			}
+		})
 	}
 }

@@ -24,28 +24,50 @@ type Certificates struct {
 // NewCertificates makes certificates with keys of a kind, which servers may read.
 func NewCertificates(t testing.TB, kind string) *Certificates {
 	t.Helper()
-	c := &Certificates{CA: pki.NewAuthority(t, "an authority")}
 	dir := TempDir(t)
-	place := func(file string) string {
-		to := filepath.Join(dir, filepath.Base(filepath.Dir(file))+"-"+filepath.Base(file))
-		b, err := os.ReadFile(file)
-		if err == nil {
-			err = os.WriteFile(to, b, 0o600)
-		}
-		if err == nil {
-			err = GiveToServer(to)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return to
+	c := &Certificates{
+		CA: pki.NewAuthority(t, "an authority"), Chain: filepath.Join(dir, "server.pem"), Key: filepath.Join(dir, "server-key.pem"),
+		CAFile: filepath.Join(dir, "ca.pem"), ClientChain: filepath.Join(dir, "client.pem"), ClientKey: filepath.Join(dir, "client-key.pem"),
 	}
-	chain, key := pki.Files(t, c.CA.Issue(t, kind, "server", nil))
-	c.Chain, c.Key = place(chain), place(key)
-	chain, key = pki.Files(t, c.CA.Issue(t, kind, "client", nil))
-	c.ClientChain, c.ClientKey = place(chain), place(key)
-	c.CAFile = place(pki.CAFile(t, c.CA))
+	c.Renew(t, kind)
+	chain, key := pki.Files(t, c.CA.Issue(t, kind, "client", nil))
+	place(t, chain, c.ClientChain)
+	place(t, key, c.ClientKey)
+	place(t, pki.CAFile(t, c.CA), c.CAFile)
 	return c
+}
+
+// Renew puts another certificate in the place of the server's.
+func (c *Certificates) Renew(t testing.TB, kind string) {
+	t.Helper()
+	chain, key := pki.Files(t, c.CA.Issue(t, kind, "server", nil))
+	place(t, chain, c.Chain)
+	place(t, key, c.Key)
+}
+
+// place puts a copy of a file at a path, which servers may read.
+func place(t testing.TB, file, at string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(at, b, 0o600)
+	}
+	if err == nil {
+		err = GiveToServer(at)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ClientCertificate is the client's certificate.
+func (c *Certificates) ClientCertificate(t testing.TB) tls.Certificate {
+	t.Helper()
+	cert, err := tls.LoadX509KeyPair(c.ClientChain, c.ClientKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }
 
 // Client is a client's configuration that trusts the server.

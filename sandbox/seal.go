@@ -9,9 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sealing is how many times Seal looks whether all threads have sealed themselves,
-// a fifth of a millisecond apart, before it gives up.
-var sealing = 300_000
+// sealing is how long Seal waits for all threads to seal themselves, microseconds.
+// Between two looks it waits longer each time: on a busy machine a look at every thread
+// only keeps them waiting.
+var sealing = 60_000_000
+
+// The pauses between two looks of Seal, microseconds.
+const shortestPause, longestPause = 200, 20_000
 
 // Seal confines the threads without a role, which are the Go runtime's and the
 // calling one, to the profile of [Runtime], reads back from the kernel that no
@@ -73,7 +77,7 @@ func (s *Sandbox) sealOthers() ([]Proof, error) {
 		defer openSeal(false)
 	}
 	asked := map[int]bool{}
-	for look, closed := 0, 0; ; look++ {
+	for waited, pause, closed := 0, shortestPause, 0; ; {
 		all, err := s.proof.read()
 		if err != nil {
 			return all, err
@@ -92,7 +96,7 @@ func (s *Sandbox) sealOthers() ([]Proof, error) {
 			continue
 		}
 		closed = 0
-		if !seal || look >= sealing || slices.ContainsFunc(open, func(p Proof) bool { return p.own() < 1 }) {
+		if !seal || waited >= sealing || slices.ContainsFunc(open, func(p Proof) bool { return p.own() < 1 }) {
 			return all, unproven(open)
 		}
 		for _, p := range open {
@@ -104,7 +108,9 @@ func (s *Sandbox) sealOthers() ([]Proof, error) {
 				return all, fmt.Errorf("sandbox: asking thread %d to seal itself: %w", p.TID, err)
 			}
 		}
-		doze(200)
+		doze(pause)
+		waited += pause
+		pause = min(2*pause, longestPause)
 	}
 }
 

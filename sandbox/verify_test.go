@@ -33,7 +33,7 @@ func init() {
 		case "one thread": // has the baseline, and the others do not
 			must(box.Program(Process).Install())
 		case "deaf": // a thread that does not seal itself
-			sealing = 30
+			sealing = 6000
 			deaf := make(chan error)
 			go func() {
 				runtime.LockOSThread()

@@ -24,12 +24,12 @@ func TestAnnouncements(t *testing.T) {
 		ready string
 	}{
 		{harness.Production(), []string{"-m", "8", "-t", "2"},
-			`^gomcd: version \S+ \(as memcached 1\.6\.45\) serves tcp:127\.0\.0\.1:\d+; -m 8 -t 2; \d+ threads confined \(enforce\); open: no login \(-Y\)$`},
+			`^gomcd: version \S+ \(as memcached 1\.6\.45\) serves tcp:127\.0\.0\.1:\d+; -m 8 -t 2; \d+ threads confined \(enforce\); open: no login \(-Y, -S\)$`},
 		{harness.Production(), []string{"-l", "127.0.0.1,0.0.0.0", "-U", "-1", "-p", "-1", "--sandbox=enforce,worker=audit", "-A", "--sandbox-allow=worker:getpid"},
 			` serves tcp:127\.0\.0\.1:\d+ tcp:0\.0\.0\.0:\d+ udp:127\.0\.0\.1:\d+ udp:0\.0\.0\.0:\d+; .* threads confined \(enforce,worker=audit\); ` +
-				`open: no login \(-Y\), beyond loopback, UDP, shutdown \(-A\), audit, --sandbox-allow$`},
+				`open: no login \(-Y, -S\), beyond loopback, UDP, shutdown \(-A\), audit, --sandbox-allow$`},
 		{harness.Production(), []string{"-Y", "testdata/auth/users"}, ` threads confined \(enforce\)$`},
-		{harness.Privileged(), []string{"--sandbox=off"}, `; no thread confined \(off\); open: no login \(-Y\), test privileges$`},
+		{harness.Privileged(), []string{"--sandbox=off"}, `; no thread confined \(off\); open: no login \(-Y, -S\), test privileges$`},
 	} {
 		s := harness.Start(t, test.kind, append(ownUsers(t, test.flags), "-v")...)
 		s.SaysMore = true

@@ -25,7 +25,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	said := check(t, 0, "--config", config, "-p", fmt.Sprint(port), "-P", filepath.Join(dir, "pid"), "-e", filepath.Join(dir, "memory"))
 	for _, want := range []string{
 		`line 1: -d is ignored`, `line 2: logfile is ignored`, `differs from memcached: -L: has no effect`, `differs from memcached: -o hash_algorithm: `,
-		fmt.Sprintf(`(?m)^gomcd: would start: version \S+ .* serves tcp:127\.0\.0\.1:%d; -m 32 -t 4; threads confined \(enforce\); open: no login \(-Y\)$`, port),
+		fmt.Sprintf(`(?m)^gomcd: would start: version \S+ .* serves tcp:127\.0\.0\.1:%d; -m 32 -t 4; threads confined \(enforce\); open: no login \(-Y, -S\)$`, port),
 	} {
 		if !regexp.MustCompile(want).MatchString(said) {
 			t.Errorf("%q is not in\n%s", want, said)

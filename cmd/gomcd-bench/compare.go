@@ -95,7 +95,11 @@ func (o *options) compare(out io.Writer) error {
 	if err := pinSelf(o.genCPU); err != nil {
 		return err
 	}
-	f, err := o.turns(newPlan(o.work), all, defaultMem, false)
+	p, err := o.plan()
+	if err != nil {
+		return err
+	}
+	f, err := o.turns(p, all, defaultMem, false)
 	if err != nil {
 		return err
 	}
@@ -120,6 +124,9 @@ func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding,
 			w.keys = 1
 			plans[i] = newPlan(w)
 		}
+		if c.tls {
+			plans[i] = p.over(anyServer)
+		}
 	}
 	defer func() {
 		for _, r := range kept {
@@ -137,7 +144,7 @@ func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding,
 				if r, err = o.fill(c, plans[i], mem, where); err != nil {
 					return nil, err
 				}
-				f.Servers[i].Version = r.version()
+				f.Servers[i].Version = r.version(plans[i])
 			}
 			res, err := o.measure(plans[i], r.addr, r.used, progress(o.quiet, where, "requests"))
 			if err != nil {
@@ -159,7 +166,7 @@ func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding,
 
 // fill starts a server and stores every key.
 func (o *options) fill(c contender, p *plan, mem int, where string) (*running, error) {
-	r, err := c.start(o.serverCPU, mem, o.stop)
+	r, err := c.start(o.serverCPU, mem, o.certificate, o.stop)
 	if err != nil || !o.preload || c.constant {
 		return r, err
 	}

@@ -19,7 +19,8 @@ type conn struct {
 	value   []byte // what of them the value is, with check
 	rest    []byte // the beginning of an unfinished line
 	began   int64  // when the requests were sent, or should have been
-	turn    int64  // in open loop: which of all batches is this connection's next
+	tls     *secret
+	turn    int64 // in open loop: which of all batches is this connection's next
 }
 
 // step is one part of a reply.

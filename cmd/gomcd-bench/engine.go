@@ -75,6 +75,12 @@ func newEngine(p *plan, addr string) (*engine, error) {
 			e.close()
 			return nil, fmt.Errorf("connection %d of %d to %s: %w", i+1, len(e.conns), addr, err)
 		}
+		if p.tls != nil {
+			if c.tls, err = shake(c.fd, p.tls); err != nil {
+				e.close()
+				return nil, fmt.Errorf("connection %d of %d to %s: %w", i+1, len(e.conns), addr, err)
+			}
+		}
 		c.turn = int64(i)
 		if err := e.watch(i, unix.EPOLL_CTL_ADD, unix.EPOLLIN); err != nil {
 			e.close()
@@ -295,17 +301,32 @@ func (e *engine) ask(i int, began int64) error {
 	c.began = began
 	c.turn += int64(len(e.conns))
 	e.due++
+	if c.tls != nil {
+		c.tls.wire.reuse()
+		if _, err := c.tls.Write(c.req); err != nil {
+			return fmt.Errorf("sending: %w", err)
+		}
+	}
 	return e.push(i)
+}
+
+// outgoing is what is sent of the requests, and how much of it has been.
+func (c *conn) outgoing() ([]byte, *int) {
+	if c.tls != nil {
+		return c.tls.wire.out, &c.tls.wire.sent
+	}
+	return c.req, &c.sent
 }
 
 // push sends what of the requests is not sent yet.
 func (e *engine) push(i int) error {
 	c := &e.conns[i]
-	for c.sent < len(c.req) {
-		n, errno := send(c.fd, c.req[c.sent:])
+	out, sent := c.outgoing()
+	for *sent < len(out) {
+		n, errno := send(c.fd, out[*sent:])
 		switch errno {
 		case 0:
-			c.sent += n
+			*sent += n
 		case unix.EINTR:
 		case unix.EAGAIN:
 			if !c.blocked {
@@ -324,9 +345,12 @@ func (e *engine) push(i int) error {
 	return nil
 }
 
-// receive takes what has come of replies, and asks again when all have.
+// receive takes what has come of replies.
 func (e *engine) receive(i int) error {
 	c := &e.conns[i]
+	if c.tls != nil {
+		return e.decrypt(i)
+	}
 	if c.left > truncateFrom && !e.check {
 		// Of a large value nobody looks at, nothing is copied but the end.
 		n, errno := recv(c.fd, e.in[:min(c.left-2, inputSize)], unix.MSG_TRUNC)
@@ -343,8 +367,33 @@ func (e *engine) receive(i int) error {
 	if n <= 0 || errno != 0 {
 		return e.failed(n, int(errno))
 	}
+	return e.took(i, e.in[:kept+n])
+}
+
+// decrypt is receive over TLS. What crypto/tls has read ahead makes no event, so
+// nothing may be left there.
+func (e *engine) decrypt(i int) error {
+	c := &e.conns[i]
+	for {
+		kept := copy(e.in, c.rest)
+		n, err := c.tls.take(e.in[kept:])
+		switch {
+		case err != nil:
+			return fmt.Errorf("receiving: %w", err)
+		case n == 0:
+			return nil
+		}
+		if err := e.took(i, e.in[:kept+n]); err != nil {
+			return err
+		}
+	}
+}
+
+// took goes through what was received, and asks again when all replies have come.
+func (e *engine) took(i int, b []byte) error {
+	c := &e.conns[i]
 	before := e.requests
-	rest, err := c.take(e.plan, e.in[:kept+n], &e.tally)
+	rest, err := c.take(e.plan, b, &e.tally)
 	if err != nil {
 		return err
 	}
@@ -353,7 +402,7 @@ func (e *engine) receive(i int) error {
 	if done := e.requests - before; done > 0 && e.hist != nil {
 		e.hist.RecordValues(max(now-c.began, 1), done)
 	}
-	if !c.answered() || c.sent < len(c.req) {
+	if out, sent := c.outgoing(); !c.answered() || *sent < len(out) {
 		return nil
 	}
 	e.due--

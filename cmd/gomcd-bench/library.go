@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
@@ -30,6 +31,9 @@ func (p *plan) byLibrary(addr string, warmup, duration time.Duration, usage func
 	client := memcache.New(addr)
 	client.MaxIdleConns = p.work.conns
 	client.Timeout = patience
+	if p.tls != nil {
+		client.DialContext = (&tls.Dialer{Config: p.tls}).DialContext
+	}
 	defer client.Close()
 	begin := time.Now()
 	callers := make([]caller, p.work.conns)

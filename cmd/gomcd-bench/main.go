@@ -24,6 +24,9 @@ type options struct {
 	preload                   bool
 	duration, warmup          time.Duration
 	json                      string
+	authority                 string // --tls-ca
+	handshakes                int
+	certificate               tlsFiles // for {tls}
 	quiet                     bool
 
 	vs                []string
@@ -80,6 +83,9 @@ func flags(o *options) *pflag.FlagSet {
 	fs.DurationVar(&o.duration, "duration", 3*time.Second, "how long to measure")
 	fs.DurationVar(&o.warmup, "warmup", 300*time.Millisecond, "how long to load before measuring")
 	fs.BoolVar(&o.preload, "preload", true, "store every key first")
+	fs.BoolVar(&o.tls, "tls", false, "over TLS; in a command of --vs {tls} is replaced by flags with a certificate made for it")
+	fs.StringVar(&o.authority, "tls-ca", "", "the authority that the certificate must be from, as localhost's, in a PEM file; without, none is verified")
+	fs.IntVar(&o.handshakes, "handshakes", 0, "make so many TLS handshakes in a row instead, each on a connection of its own, without resumption")
 	fs.BoolVar(&o.check, "check", false, "compare the content of every value with what was stored")
 	fs.StringVar(&o.client, "client", "raw", "raw, or gomemcache: the same through that library, one request at a time, as an application would")
 	fs.StringVar(&o.json, "json", "", "write what was found to this file as JSON (- is the standard output)")
@@ -143,6 +149,12 @@ func command(args []string, out io.Writer) error {
 	if len(o.vs) == 0 && !o.render {
 		return o.single(out)
 	}
+	if len(o.vs) > 0 {
+		if err := o.certificate.make(); err != nil {
+			return err
+		}
+		defer o.certificate.remove()
+	}
 	// What it started ends with it.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM)
@@ -169,7 +181,7 @@ func command(args []string, out io.Writer) error {
 
 // idle refuses flags that would be ignored.
 func (o *options) idle(changed func(string) bool) error {
-	loads := []string{"op", "ratio", "protocol", "conns", "depth", "width", "keys", "size", "zipf", "rate", "preload", "check", "client", "json"}
+	loads := []string{"op", "ratio", "protocol", "conns", "depth", "width", "keys", "size", "zipf", "rate", "preload", "check", "client", "json", "tls"}
 	for _, v := range []struct {
 		wrong bool
 		flags []string
@@ -178,6 +190,9 @@ func (o *options) idle(changed func(string) bool) error {
 		{o.op != "mixed", []string{"ratio"}, "goes with --op mixed"},
 		{o.op == "set", []string{"width"}, "goes with gets: a set has one key"},
 		{len(o.vs) == 0, []string{"rounds", "server-cpu"}, "goes with --vs"},
+		{!o.tls, []string{"tls-ca", "handshakes"}, "goes with --tls"},
+		{len(o.vs) > 0, []string{"tls-ca", "handshakes"}, "goes without --vs"},
+		{o.handshakes > 0, loads[:len(loads)-1], "goes without --handshakes"},
 		{len(o.vs) > 0, []string{"server"}, "goes without --vs, which starts the servers itself"},
 		{o.report == "", []string{"only", "render"}, "goes with --report"},
 		{o.report != "", loads, "goes without --report, which has works of its own"},
@@ -247,7 +262,13 @@ func (o *options) single(out io.Writer) error {
 	if err := pinSelf(o.genCPU); err != nil {
 		return err
 	}
-	p := newPlan(o.work)
+	p, err := o.plan()
+	if err != nil {
+		return err
+	}
+	if o.handshakes > 0 {
+		return o.shakeInRow(p, out)
+	}
 	if o.preload {
 		if err := p.preload(o.server, progress(o.quiet, "storing the keys", "keys")); err != nil {
 			return err

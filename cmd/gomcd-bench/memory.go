@@ -23,7 +23,7 @@ type pipe struct {
 }
 
 func openPipe(addr string) (*pipe, error) {
-	c, err := dial(addr)
+	c, err := dial(addr, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +217,7 @@ func idleConnections(_ *options, r *running, _ *plan) (map[string]float64, error
 	}()
 	more := func(n int) error {
 		for range n {
-			c, err := dial(r.addr)
+			c, err := dial(r.addr, nil)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"math/rand/v2"
 )
 
@@ -12,6 +13,14 @@ type plan struct {
 	lengths []int32 // by key, where sizes are distributed
 	drawn   []uint32
 	pattern []byte
+	tls     *tls.Config // nil: not over TLS
+}
+
+// over is the same work over TLS, or without.
+func (p *plan) over(config *tls.Config) *plan {
+	q := *p
+	q.tls, q.work.tls = config, config != nil
+	return &q
 }
 
 const (

@@ -11,7 +11,7 @@ import (
 // preload stores every key, the last one first, so that nothing is read in the
 // order in which it was stored. Show, if not nil, shows how it goes.
 func (p *plan) preload(addr string, show func(int64)) error {
-	c, err := dial(addr)
+	c, err := dial(addr, p.tls)
 	if err != nil {
 		return fmt.Errorf("storing the keys: %w", err)
 	}

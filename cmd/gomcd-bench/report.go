@@ -54,7 +54,8 @@ func (f *finding) base() *series {
 	return &f.Servers[1]
 }
 
-func isSpeed(t *trial) bool { return t.memory == nil && !t.latency && !isLimit(t) }
+func isSpeed(t *trial) bool { return t.memory == nil && !t.latency && !isLimit(t) && !isTLS(t) }
+func isTLS(t *trial) bool   { return strings.HasPrefix(t.name, "tls-") }
 func isLimit(t *trial) bool {
 	return strings.HasPrefix(t.name, "sandbox-") || strings.HasPrefix(t.name, "limit-")
 }
@@ -125,6 +126,15 @@ func (b *book) aims() []aimed {
 		for i := range f.Servers[1:] {
 			s := &f.Servers[i+1]
 			to := shownName(s.Name)
+			if isTLS(t) {
+				if name, own := limitNames[s.Name]; own {
+					to = name
+				}
+				if aim := t.aims[s.Name]; aim > 0 {
+					all = append(all, aimed{"processor time of " + t.title + " over TLS", to, judge(ratio(s, &f.Servers[0], costOf), aim)})
+				}
+				continue
+			}
 			if isLimit(t) {
 				if t.aims[s.Name] == 0 {
 					continue
@@ -239,7 +249,7 @@ func (b *book) ratioTable(match func(*trial) bool, of func(*result) float64, wha
 func (b *book) CostTable() string {
 	var s strings.Builder
 	s.WriteString("| | CPU time a key, gomcd | memcached | ratio | generator's core used | by others |\n|---|--:|--:|---|--:|--:|\n")
-	for _, t := range b.found(func(t *trial) bool { return t.memory == nil && !isLimit(t) }) {
+	for _, t := range b.found(func(t *trial) bool { return t.memory == nil && !isLimit(t) && !isTLS(t) }) {
 		f := b.of(t)
 		g, m := &f.Servers[0], f.base()
 		fmt.Fprintf(&s, "| %s | %s | %s | %v | %.0f%% | %.0f%% |\n", t.title, took(g, costOf), took(m, costOf), ratio(g, m, costOf),
@@ -274,7 +284,7 @@ func (b *book) Others() string {
 func took(s *series, f func(*result) float64) string { return short(time.Duration(s.median(f))) }
 
 // limitNames are what the other servers of the table of limits are.
-var limitNames = map[string]string{nameOpen: "the same without its sandbox", nameEcho: "a server that answers without parsing"}
+var limitNames = map[string]string{nameOpen: "the same without its sandbox", nameEcho: "a server that answers without parsing", namePlain: "the same without TLS"}
 
 // LimitTable compares gomcd with itself without its sandbox, and with a server
 // that does nothing; and memcached with that.
@@ -295,6 +305,33 @@ func (b *book) LimitTable() string {
 	}
 	return s.String()
 }
+
+// TLSTable compares processor time over TLS, of gomcd with memcached's, and with its own
+// without.
+func (b *book) TLSTable() string {
+	var s strings.Builder
+	s.WriteString("| | CPU time a key, gomcd | memcached | memcached to gomcd | gomcd without TLS | without to with |\n|---|--:|--:|---|--:|---|\n")
+	for _, t := range b.found(isTLS) {
+		f := b.of(t)
+		g, m, plain := &f.Servers[0], f.base(), f.named(namePlain)
+		cell := func(s *series) string {
+			if s == nil {
+				return "|"
+			}
+			r := ratio(s, g, costOf)
+			text := took(s, costOf) + " | " + r.String()
+			if aim := t.aims[s.Name]; aim > 0 {
+				text += fmt.Sprintf("; aim %.2f %s", aim, judge(r, aim))
+			}
+			return text
+		}
+		fmt.Fprintf(&s, "| %s | %s | %s | %s |\n", t.title, took(g, costOf), cell(m), cell(plain))
+	}
+	return s.String()
+}
+
+// TLS says whether there is anything to say about it.
+func (b *book) TLS() bool { return len(b.found(isTLS)) > 0 }
 
 // LatencyTable has latencies at a load that both servers can take.
 func (b *book) LatencyTable() string {
@@ -318,11 +355,12 @@ type amount struct {
 	aim           func(gomcd, memcached float64) (string, bool)
 }
 
-func asCount(v float64) string { return thousands(v) }
-func asRatio(v float64) string { return fmt.Sprintf("%.4f", v) }
-func asMega(v float64) string  { return fmt.Sprintf("%.1f MB", v/1e6) }
-func asKilo(v float64) string  { return fmt.Sprintf("%.0f KiB", v/1024) }
-func asBytes(v float64) string { return thousands(v) + " bytes" }
+func asCount(v float64) string  { return thousands(v) }
+func asRatio(v float64) string  { return fmt.Sprintf("%.4f", v) }
+func asMega(v float64) string   { return fmt.Sprintf("%.1f MB", v/1e6) }
+func asKilo(v float64) string   { return fmt.Sprintf("%.0f KiB", v/1024) }
+func asMicros(v float64) string { return short(time.Duration(v)) }
+func asBytes(v float64) string  { return thousands(v) + " bytes" }
 
 func aimTimes(times float64) func(g, m float64) (string, bool) {
 	return func(g, m float64) (string, bool) { return fmt.Sprintf("%v times as many", times), g >= times*m }
@@ -343,6 +381,10 @@ var amounts = []amount{
 	{"memory-rest", "rss", "memory resident at rest, empty", "resident at rest", asMega, aimBelow("16 MB", 16e6)},
 	{"memory-rest", "rss_later", "the same after 1,000 sets of one key", "", asMega, nil},
 	{"memory-rest", "growth", "what 100,000 more sets of it add", "", asKilo, aimBelow("0", 0)},
+	{"handshakes", "growth", "what 20,000 TLS handshakes add, after 2,000", "", asKilo, aimBelow("1 MiB", 1<<20)},
+	{"handshakes", "cpu", "processor time of a handshake", "", asMicros, nil},
+	{"handshakes", "p99", "p99 of a client without TLS, 4,000 gets a second", "", asMicros, nil},
+	{"handshakes", "p99_meanwhile", "the same during handshakes in a row", "", asMicros, func(g, m float64) (string, bool) { return "no more", g <= m }},
 }
 
 // figures are a row's two numbers: gomcd's and memcached's.
@@ -491,6 +533,8 @@ func (t *trial) describe() string {
 	case "memory-hit-ratio":
 		return fmt.Sprintf("%s gets of %s keys by Zipf's law (%v), what is missing is set, values of %v; after each %s of them the same for %s keys that never come again",
 			thousands(hitRequests), thousands(float64(t.work.keys)), t.work.zipf, t.work.size, thousands(scanEvery), thousands(scanLength))
+	case "handshakes":
+		return "22,000 handshakes in a row, without resumption, and a client without TLS meanwhile: " + t.work.String()
 	case "memory-idle":
 		return "what 1,000 connections more add, each after one get"
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ type contender struct {
 	name    string
 	command string // with {port} and, perhaps, {mem} and {threads}
 	threads int    // 0: 1
+	tls     bool   // it is asked over TLS whatever others are
 	// constant: it answers everything with the reply for the only key there is.
 	constant bool
 }
@@ -58,6 +60,7 @@ const defaultMem = 1024
 type running struct {
 	contender
 	addr  string
+	plain string // of a listener without TLS, if the command has {plain}
 	cmd   *exec.Cmd
 	said  bytes.Buffer
 	ended chan struct{}
@@ -65,13 +68,17 @@ type running struct {
 
 // start starts the server on a processor and waits until it listens. It ends
 // when stop is closed, if not before.
-func (c contender) start(cpu, mem int, stop <-chan struct{}) (*running, error) {
+func (c contender) start(cpu, mem int, files tlsFiles, stop <-chan struct{}) (*running, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	r := &running{contender: c, addr: "127.0.0.1:" + strconv.Itoa(port), ended: make(chan struct{})}
-	args := strings.Fields(strings.NewReplacer("{port}", strconv.Itoa(port), "{mem}", strconv.Itoa(mem),
+	plain, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	r := &running{contender: c, addr: "127.0.0.1:" + strconv.Itoa(port), plain: "127.0.0.1:" + strconv.Itoa(plain), ended: make(chan struct{})}
+	args := strings.Fields(strings.NewReplacer("{port}", strconv.Itoa(port), "{plain}", strconv.Itoa(plain), "{tls}", files.flags(), "{mem}", strconv.Itoa(mem),
 		"{threads}", strconv.Itoa(max(c.threads, 1))).Replace(c.command))
 	r.cmd = exec.Command(args[0], args[1:]...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.said, &r.said
@@ -124,14 +131,47 @@ func (r *running) stop() {
 	}
 }
 
-// used is the processor time of the server's threads.
-func (r *running) used() used { return usedBy(fmt.Sprintf("/proc/%d/task/*", r.cmd.Process.Pid)) }
+// used is the processor time of the server's threads, in all its processes.
+func (r *running) used() used {
+	var sum used
+	for _, pid := range r.processes() {
+		u := usedBy(fmt.Sprintf("/proc/%d/task/*", pid))
+		sum.ran += u.ran
+		sum.waited += u.waited
+	}
+	return sum
+}
+
+// processes are the server's: the one that was started, and its children.
+func (r *running) processes() []int {
+	pids := []int{r.cmd.Process.Pid}
+	for i := 0; i < len(pids); i++ {
+		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[i]))
+		for _, list := range lists {
+			b, _ := os.ReadFile(list)
+			for _, word := range strings.Fields(string(b)) {
+				if pid, err := strconv.Atoi(word); err == nil {
+					pids = append(pids, pid)
+				}
+			}
+		}
+	}
+	return pids
+}
 
 // resident is how much memory the server has touched, in bytes: as the kernel
 // counts it page by page or, where that may not be read, as it keeps count.
 func (r *running) resident() int64 {
+	sum := int64(0)
+	for _, pid := range r.processes() {
+		sum += residentOf(pid)
+	}
+	return sum
+}
+
+func residentOf(pid int) int64 {
 	for _, v := range []struct{ file, field string }{{"smaps_rollup", "Rss:"}, {"status", "VmRSS:"}} {
-		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", r.cmd.Process.Pid, v.file))
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, v.file))
 		for line := range strings.Lines(string(b)) {
 			if rest, ok := strings.CutPrefix(line, v.field); ok {
 				kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
@@ -143,8 +183,8 @@ func (r *running) resident() int64 {
 }
 
 // version is what the server calls itself.
-func (r *running) version() string {
-	c, err := dial(r.addr)
+func (r *running) version(p *plan) string {
+	c, err := dial(r.addr, p.tls)
 	if err != nil {
 		return ""
 	}

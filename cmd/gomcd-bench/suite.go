@@ -40,6 +40,7 @@ const (
 	namePogocache  = "pogocache"
 	nameEcho       = "no-parsing"
 	nameOpen       = "sandbox-off"
+	namePlain      = "without-tls"
 )
 
 func aims(memcached, withR, pogocache float64) map[string]float64 {
@@ -83,6 +84,26 @@ func fourThreads(_ *options, all []contender) []contender {
 	return two
 }
 
+// overTLS is the first two servers over TLS, and the first without.
+func overTLS(_ *options, all []contender) []contender {
+	plain := all[0]
+	plain.name = namePlain
+	three := []contender{all[0], all[1], plain}
+	for i := range three[:2] {
+		three[i].command, three[i].tls = three[i].command+" {tls}", true
+	}
+	return three
+}
+
+// withPlain is the first two servers over TLS, each with a listener without besides.
+func withPlain(_ *options, all []contender) []contender {
+	two := []contender{all[0], all[1]}
+	for i := range two {
+		two[i].command, two[i].tls = two[i].command+" {tls} -l notls:127.0.0.1:{plain}", true
+	}
+	return two
+}
+
 func gets(conns, depth, width, keys, size int) work {
 	return work{gets: 1, width: width, conns: conns, depth: depth, keys: keys, size: sizes{fixed: size}}
 }
@@ -122,6 +143,12 @@ var trials = []trial{
 	{name: "limit-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withEcho, more: 2, aims: map[string]float64{nameEcho: 0.92}},
 	{name: "limit-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withEcho},
 
+	// Aims are multiples of gomcd's processor time over TLS.
+	{name: "tls-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: overTLS, aims: map[string]float64{nameMemcached: 1.5, namePlain: 1 / 1.1}},
+	{name: "tls-set", title: "set", work: sets(50, 1, fewKeys, 100), against: overTLS, aims: map[string]float64{nameMemcached: 1.5, namePlain: 1 / 1.1}},
+	{name: "tls-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: overTLS, aims: map[string]float64{nameMemcached: 4}},
+	{name: "tls-get-64k", title: "get, values of 64 KiB", work: gets(50, 1, 1, 4_000, 64<<10), against: overTLS, aims: map[string]float64{nameMemcached: 1}},
+
 	{name: "latency-get", title: "get, 40,000 a second", short: "get", work: atRate(gets(50, 1, 1, fewKeys, 100), 40_000), latency: true, against: firstTwo},
 	{name: "latency-set", title: "set, 40,000 a second", short: "set", work: atRate(sets(50, 1, fewKeys, 100), 40_000), latency: true, against: firstTwo},
 	{name: "latency-multiget-50", title: "get of 50 keys, 10,000 a second", short: "get of 50 keys", work: atRate(gets(50, 1, 50, fewKeys, 100), 10_000), latency: true, against: firstTwo},
@@ -130,6 +157,8 @@ var trials = []trial{
 	{name: "memory-hit-ratio", mem: 64, memory: hitRatio, against: firstTwo, work: work{keys: 1_200_000, zipf: 0.9, size: sizes{median: 100, sigma: 0.85}}},
 	{name: "memory-idle", mem: 64, memory: idleConnections, against: firstTwo, work: work{keys: 1}},
 	{name: "memory-rest", mem: 64, memory: atRest, against: firstTwo, work: work{keys: 1}},
+
+	{name: "handshakes", mem: 64, memory: manyHandshakes, against: withPlain, work: atRate(gets(20, 1, 1, 1000, 100), 4_000)},
 }
 
 // wanted says whether a name is among those that --only gives.
@@ -229,11 +258,14 @@ func (o *options) try(t *trial, p *plan, all []contender) (*finding, error) {
 	}
 	f := &finding{When: time.Now().UTC().Truncate(time.Second), Servers: make([]series, len(all))}
 	for i, c := range all {
-		r, err := c.start(o.serverCPU, mem, o.stop)
+		r, err := c.start(o.serverCPU, mem, o.certificate, o.stop)
 		if err != nil {
 			return nil, err
 		}
-		f.Servers[i] = series{Name: c.name, Version: r.version(), Command: c.command}
+		if c.tls {
+			p = p.over(anyServer)
+		}
+		f.Servers[i] = series{Name: c.name, Version: r.version(p), Command: c.command}
 		f.Servers[i].Figures, err = t.memory(o, r, p)
 		r.stop()
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -94,12 +95,16 @@ func sockaddr(addr string) (unix.Sockaddr, int, error) {
 	return &unix.SockaddrInet6{Port: tcp.Port, Addr: [16]byte(tcp.IP)}, unix.AF_INET6, nil
 }
 
-// dial is connect by the standard library.
-func dial(addr string) (net.Conn, error) {
+// dial is connect by the standard library, over TLS if there is a configuration.
+func dial(addr string, config *tls.Config) (net.Conn, error) {
+	network := "tcp"
 	if strings.Contains(addr, "/") {
-		return net.Dial("unix", addr)
+		network = "unix"
 	}
-	return net.Dial("tcp", addr)
+	if config != nil {
+		return tls.DialWithDialer(&net.Dialer{Timeout: patience}, network, addr, config)
+	}
+	return net.Dial(network, addr)
 }
 
 // pinSelf binds every thread of this process to a processor; those born later

@@ -19,6 +19,7 @@ type work struct {
 	zipf       float64 // theta of Zipf's law, 0: every key is as likely
 	rate       float64 // requests a second in open loop, 0: closed loop
 	check      bool
+	tls        bool
 }
 
 // Limits of what can be asked for. A key has 11 digits, and a reply's header
@@ -55,7 +56,7 @@ func (w *work) parameters() map[string]any {
 		size = map[string]any{"lognormal_median": w.size.median, "lognormal_sigma": w.size.sigma}
 	}
 	return map[string]any{"gets": w.gets, "sets": w.sets, "meta": w.meta, "width": w.width, "connections": w.conns,
-		"depth": w.depth, "keys": w.keys, "value_bytes": size, "zipf_theta": w.zipf, "rate": w.rate, "check": w.check}
+		"depth": w.depth, "keys": w.keys, "value_bytes": size, "zipf_theta": w.zipf, "rate": w.rate, "check": w.check, "tls": w.tls}
 }
 
 // String describes the work in a line.
@@ -84,6 +85,9 @@ func (w *work) String() string {
 	fmt.Fprintf(&s, ", values of %v", w.size)
 	if w.rate > 0 {
 		fmt.Fprintf(&s, ", %s requests a second", thousands(w.rate))
+	}
+	if w.tls {
+		s.WriteString(", over TLS")
 	}
 	return s.String()
 }

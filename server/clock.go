@@ -34,11 +34,21 @@ func newClock() *clock {
 	return &clock{started: now, lead: clockLead, epoch: now.Unix() - clockLead}
 }
 
-// tick sets the store's clock.
-func (c *clock) tick(st *cache.Store) {
+// tick sets the store's clock. It returns the time since the start in nanoseconds.
+func (c *clock) tick(st *cache.Store) int64 {
+	now := c.nanos()
 	if !c.paused.Load() {
-		st.Advance(c.seconds())
+		st.Advance(c.at(now))
 	}
+	return now
+}
+
+// nanos is the time since the start in nanoseconds.
+func (c *clock) nanos() int64 { return int64(time.Since(c.started)) }
+
+// at is the store's time at nanos.
+func (c *clock) at(nanos int64) uint32 {
+	return uint32(nanos/int64(time.Second) + c.lead + c.delta.Load())
 }
 
 // resume has the clock go on from a time, that of a memory file. Nobody may use
@@ -49,9 +59,7 @@ func (c *clock) resume(now uint32) {
 }
 
 // seconds is the store's time now.
-func (c *clock) seconds() uint32 {
-	return uint32(int64(time.Since(c.started)/time.Second) + c.lead + c.delta.Load())
-}
+func (c *clock) seconds() uint32 { return c.at(c.nanos()) }
 
 // micros is the time since the start in microseconds. Nothing stops it.
 func (c *clock) micros() int64 { return int64(time.Since(c.started) / time.Microsecond) }

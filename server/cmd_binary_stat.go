@@ -14,12 +14,10 @@ func (w *worker) binaryStat(st *staged, c *conn, p protocol.Packet) {
 	what := p.Key()
 	switch {
 	case len(what) == 0:
-		w.snap.take(w.store)
-		w.appendStats(generalStats)
+		w.allStats()
 		w.end()
 	case bytes.HasPrefix(what, []byte("reset")):
-		w.store.ResetStats()
-		w.srv.resetStats()
+		w.resetStats()
 		w.end()
 	case bytes.HasPrefix(what, []byte("settings")):
 		w.appendStats(settingStats)

@@ -14,6 +14,7 @@ type snapshot struct {
 	lru   cache.ClassStats // over all classes and LRUs
 	class cache.ClassInfo
 	moves cache.MoveInfo
+	turns turnTimes
 }
 
 // take fills the snapshot.
@@ -111,7 +112,7 @@ func maintained(s *Server) bool { return s.cfg.LRUMaintainer }
 func collecting(s *Server) bool { return s.collector.runs.Load() > 0 }
 
 // generalStats are the lines of `stats`, in memcached's order.
-var generalStats = []stat{
+var generalStats = append([]stat{
 	num("pid", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pid) }),
 	num("uptime", func(w *worker, _ *snapshot) uint64 { return w.srv.uptime() }),
 	num("time", func(w *worker, _ *snapshot) uint64 { return uint64(int64(w.store.Now()) + w.srv.clock.epoch) }),
@@ -236,7 +237,7 @@ var generalStats = []stat{
 	only(collecting, num("garbage_collection_longest_us", func(w *worker, _ *snapshot) uint64 {
 		return uint64(w.srv.collector.longest.Load() / 1000)
 	})),
-}
+}, turnStats()...)
 
 // stats [reset|detail|settings|cachedump|conns|items|slabs|sizes|sandbox|memory]
 func (w *worker) stats(o *op, st *staged, c *conn) {
@@ -244,12 +245,10 @@ func (w *worker) stats(o *op, st *staged, c *conn) {
 	sub := o.cmd.Arg(1)
 	switch {
 	case o.cmd.Args() < 2:
-		w.snap.take(w.store)
-		w.appendStats(generalStats)
+		w.allStats()
 		w.end()
 	case abbreviates(sub, "reset"):
-		w.store.ResetStats()
-		w.srv.resetStats()
+		w.resetStats()
 		w.out = append(w.out, "RESET\r\n"...)
 	case abbreviates(sub, "detail"):
 		w.statsDetail(o, st, c)
@@ -285,6 +284,19 @@ func (w *worker) sandboxStats() {
 	if box := w.srv.box; box != nil {
 		w.out = box.AppendStats(w.out, "STAT ", "\r\n")
 	}
+}
+
+// allStats answers `stats`.
+func (w *worker) allStats() {
+	w.snap.take(w.store)
+	w.snap.turns.take(w.srv)
+	w.appendStats(generalStats)
+}
+
+func (w *worker) resetStats() {
+	w.store.ResetStats()
+	w.srv.resetStats()
+	w.srv.resetTurns(&w.snap.turns)
 }
 
 func (w *worker) end() { w.out = append(w.out, "END\r\n"...) }

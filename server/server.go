@@ -42,6 +42,8 @@ type Server struct {
 	houseLog    eventLog
 	roused      atomic.Uint32 // a futex: the housekeeper has been told of work
 	collector   collector
+	turnsLock   spin        // of turnsBase
+	turnsBase   turnTimes   // which `stats reset` subtracts
 	resting     atomic.Bool // the housekeeper waits until a worker takes a turn
 
 	debugPin     cache.Pin // what `debugitem` holds

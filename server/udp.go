@@ -103,9 +103,9 @@ func (u *udp) run() {
 			if u.w.srv.stopping.Load() {
 				break // nobody waits for this thread any more
 			}
-			u.w.srv.clock.tick(u.w.store)
+			began := u.w.srv.clock.tick(u.w.store)
 			u.serve(n)
-			u.w.tookTurn()
+			u.w.tookTurn(began)
 		case unix.EAGAIN, unix.EINTR:
 		case unix.ENOMEM, unix.ENOBUFS:
 			sys.Nap(sys.Shortage)

@@ -46,6 +46,7 @@ type worker struct {
 	// tells of it; Go's memory model knows nothing of epoll, but of this word.
 	handed atomic.Uint32
 
+	times    *turnTimes
 	snap     snapshot // for `stats`
 	idleScan uint32
 	idleDue  uint32  // when the next scan for connections to close is due, on the store's clock
@@ -87,6 +88,9 @@ func newWorker(srv *Server, id, epfd int, h *cache.Handle) (*worker, error) {
 		return nil, err
 	}
 	w.held = w.held[:0]
+	if w.times, err = newTurnTimes(); err != nil {
+		return nil, err
+	}
 	w.log = eventLog{store: w.store, w: w}
 	w.idleDue = never
 	if err := srv.observe(&w.log, h); err != nil {
@@ -108,10 +112,10 @@ func (w *worker) run() {
 			sys.Nap(sys.Oddity)
 		}
 		w.handed.Load()
-		w.srv.clock.tick(w.store)
+		began := w.srv.clock.tick(w.store)
 		w.serveTurn(w.events[:max(n, 0)])
 		w.kickIdle()
-		w.tookTurn()
+		w.tookTurn(began)
 	}
 	w.drain()
 }
@@ -143,8 +147,13 @@ func (w *worker) patience() int {
 	return timeout
 }
 
-// tookTurn counts a turn, and wakes the housekeeper if it rests.
-func (w *worker) tookTurn() {
+// tookTurn notes a turn that began at a time of the clock, and wakes the housekeeper if
+// it rests.
+func (w *worker) tookTurn(began int64) {
+	if w.carriedOut > 0 {
+		w.times.record(w.srv.clock.nanos()-began, w.carriedOut)
+		w.carriedOut = 0
+	}
 	w.h.C.Turns++
 	if s := w.srv; s.resting.Load() && s.resting.CompareAndSwap(true, false) {
 		s.rouse()

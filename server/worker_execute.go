@@ -32,6 +32,7 @@ func (w *worker) execute() {
 			w.flushOne(st, false)
 		}
 	}
+	w.carriedOut += w.nops
 	w.nops, w.ncmds = 0, 0
 }
 

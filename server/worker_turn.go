@@ -18,6 +18,8 @@ type turn struct {
 	inUsed int
 	staged []staged
 	large  int // bytes of large values that this turn may still send
+
+	carriedOut int // operations of this turn
 }
 
 const (

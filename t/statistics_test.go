@@ -36,6 +36,46 @@ func TestStatisticsGoWithFlags(t *testing.T) {
 	}
 }
 
+// TestStatisticsOfTurns has pipelines of a known length carried out.
+func TestStatisticsOfTurns(t *testing.T) {
+	const long = 300
+	s := harness.Start(t, harness.Production(), "-t", "2")
+	c := s.Dial(t)
+	number := func(stats map[string]string, name string) int {
+		n, err := strconv.Atoi(stats[name])
+		if err != nil {
+			t.Fatalf("%s is %q", name, stats[name])
+		}
+		return n
+	}
+	harness.Eventually(t, "a pipeline is one turn", func() bool {
+		c.SendBytes([]byte(strings.Repeat("mg k\r\n", long)))
+		for range long {
+			c.Expect("EN")
+		}
+		stats := c.Stats("")
+		return number(stats, "turn_commands_max") >= long
+	})
+	stats := c.Stats("")
+	if n := number(stats, "turn_commands_max"); n > long+long/16+1 {
+		t.Errorf("a turn had %d commands, of pipelines of %d", n, long)
+	}
+	for _, what := range []string{"turn_us_", "turn_commands_"} {
+		last := 1
+		for _, of := range []string{"p50", "p99", "p999", "max"} {
+			n := number(stats, what+of)
+			if n < last {
+				t.Errorf("%s%s is %d, less than what more turns exceed: %d", what, of, n, last)
+			}
+			last = n
+		}
+	}
+	c.Ask("stats reset", "RESET")
+	if n := number(c.Stats(""), "turn_commands_max"); n > 1 {
+		t.Errorf("after stats reset a turn had %d commands, of 1 each", n)
+	}
+}
+
 // states are what clients have sent, and then the state of their connections.
 var states = map[string]struct{ sent, want string }{
 	"nothing":                            {"", "conn_new_cmd"},

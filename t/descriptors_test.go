@@ -83,6 +83,7 @@ func TestDescriptorsOfThreads(t *testing.T) {
 		startOn(t, daemon, filepath.Join(dir, "memory"), "-t", "1", "-U", "-1", "-P", filepath.Join(dir, "pid")),
 		harness.Start(t, harness.Production(), "-t", "1", "-Y", users),
 		harness.Start(t, harness.Production(), "-t", "1", "-s", filepath.Join(dir, "sock")),
+		harness.Start(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), "-t", "1"),
 	} {
 		s.Dial(t)
 		for tid, name := range s.Threads() {
@@ -124,6 +125,8 @@ func TestDescriptorsOfThreads(t *testing.T) {
 					what = "listeners"
 				case isSocket && fd >= 32: // the first client's
 					what = "connections"
+				case isSocket && s.Kind.TLS():
+					what = "the front's channel"
 				}
 				have[row][what] = true
 			}

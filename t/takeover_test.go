@@ -1,6 +1,8 @@
 package t
 
 import (
+	"crypto/tls"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -146,6 +148,21 @@ func TestWorkerSendsToClientsAlone(t *testing.T) {
 		},
 		"unix": func(t *testing.T, _ map[string]func() []string) *harness.Server {
 			return harness.Start(t, harness.Production(), "-t", "1", "-s", filepath.Join(harness.TempDir(t), "sock"))
+		},
+		"TLS": func(t *testing.T, others map[string]func() []string) *harness.Server {
+			certs, port := harness.NewCertificates(t, "ECDSA"), harness.FreePort(t)
+			s := harness.Start(t, harness.Production(), "-t", "1", "-Z", "-o", "ssl_chain_cert="+certs.Chain+",ssl_key="+certs.Key,
+				"-l", fmt.Sprintf("notls:127.0.0.1,127.0.0.1:%d", port))
+			t.Cleanup(func() {
+				// The front has read what came on its channel.
+				c, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), certs.Client())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c.Close()
+			})
+			return s
 		},
 		"activated": func(t *testing.T, others map[string]func() []string) *harness.Server {
 			datagrams, err := net.ListenPacket("udp", "127.0.0.1:0")

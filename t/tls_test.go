@@ -1,12 +1,18 @@
 package t
 
 import (
+	"bytes"
+	"crypto/ecdsa"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -278,5 +284,105 @@ func TestTLSMisuse(t *testing.T) {
 				t.Errorf("status %d: %s\nwant %s", code, said, test.says)
 			}
 		})
+	}
+}
+
+// TestTLSKeyAndItemsAreApart scans the memory of both processes: the private key is in
+// the front's alone, and an item in the cache's.
+func TestTLSKeyAndItemsAreApart(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Production().WithTLS(certs))
+	c := s.Dial(t)
+	item := make([]byte, 64)
+	for i := range item {
+		item[i] = byte('a' + rand.IntN(26))
+	}
+	for range 20 {
+		c.Set("a", string(item))
+		if got, _ := c.Get("a"); got != string(item) {
+			t.Fatalf("%q", got)
+		}
+		c.Ask("refresh_certs", "OK")
+		s.DialTLS(t, certs.Client()).Ask("mn", "MN")
+	}
+	b, err := os.ReadFile(certs.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(b)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scalar, err := key.(*ecdsa.PrivateKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reversed := slices.Clone(scalar)
+	slices.Reverse(reversed)
+	var limbs []byte // in the order of 64-bit words
+	for i := len(scalar) - 8; i >= 0; i -= 8 {
+		word := slices.Clone(scalar[i : i+8])
+		limbs = append(limbs, word...)
+	}
+	forms := [][]byte{scalar, reversed, limbs, b[40:100]}
+	found := func(pid int, what ...[]byte) bool {
+		return slices.ContainsFunc(what, func(w []byte) bool { return inMemory(t, pid, w) })
+	}
+	if !found(s.Front(), forms...) || !found(s.PID(), item) {
+		t.Fatal("the scan finds nothing")
+	}
+	if found(s.PID(), forms...) {
+		t.Error("the private key is in the process that serves")
+	}
+	if found(s.Front(), item) {
+		t.Error("an item is in the process that has the private key")
+	}
+}
+
+// inMemory says whether bytes are in a process's memory.
+func inMemory(t *testing.T, pid int, what []byte) bool {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if os.IsPermission(err) {
+		t.Skipf("this user may not read the server's memory: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Skipf("this user may not read the server's memory: %v", err)
+	}
+	defer mem.Close()
+	b := make([]byte, 1<<20)
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var may string
+		fmt.Sscanf(line, "%x-%x %s", &from, &to, &may)
+		if !strings.HasPrefix(may, "rw") && !strings.HasPrefix(may, "r-") {
+			continue
+		}
+		for at := from; at < to; at += int64(len(b) - len(what)) {
+			n, _ := mem.ReadAt(b[:min(int64(len(b)), to-at)], at)
+			if bytes.Contains(b[:n], what) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestTLSFrontCrashes has the front crash: what it says is the server's last word, and
+// its status the server's.
+func TestTLSFrontCrashes(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")))
+	s.SaysMore = true
+	syscall.Kill(s.Front(), syscall.SIGSEGV)
+	code := s.Wait().ExitCode()
+	if code != 2 || !strings.Contains(s.Stderr(), "gomcd: the TLS front has ended with status 2: the server ends\n") {
+		t.Errorf("status %d: %s", code, s.Stderr())
 	}
 }

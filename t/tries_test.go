@@ -1,6 +1,7 @@
 package t
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,6 +163,8 @@ func TestTries(t *testing.T) {
 	for _, s := range []*harness.Server{
 		harness.StartApart(t, harness.Production(), "-e", filepath.Join(dir, "memory"), "-t", "1", "-U", "-1", "-P", filepath.Join(dir, "pid")),
 		harness.StartApart(t, harness.Production(), "-t", "1", "-Y", users, "-P", filepath.Join(dir, "pid2")),
+		harness.StartApart(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), "-t", "1", "-P", filepath.Join(dir, "pid3"),
+			"-l", fmt.Sprintf("127.0.0.1,notls:127.0.0.1:%d", harness.FreePort(t))),
 	} {
 		v := &victim{Server: s, dir: dir, trampoline: s.Symbol("trap_again_ip") - harness.CallSize}
 		s.SaysMore = true
@@ -189,7 +192,7 @@ func TestTries(t *testing.T) {
 	if len(rows) != len(tries) || len(seen) != len(header) {
 		t.Errorf("docs/security.md has %d rows of %d; of its columns %q, %v were tried", len(rows), len(tries), header, seen)
 	}
-	for _, file := range []string{"pid", "pid2", "memory"} {
+	for _, file := range []string{"pid", "pid2", "pid3", "memory"} {
 		if _, err := os.Lstat(filepath.Join(dir, file)); err != nil {
 			t.Error(err)
 		}

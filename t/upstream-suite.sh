@@ -6,8 +6,9 @@
 #
 # The checkout is not touched: the suite runs in a copy of its tests, where
 # memcached-debug is a wrapper of gomcd. Left out are the files about what gomcd
-# has not got (the proxy, external storage, TLS) and the one that looks at white
-# space in memcached's source. binary-sasl.t makes its user with Cyrus SASL's
+# has not got (the proxy, external storage) and the one that looks at white
+# space in memcached's source; the files about TLS run with SSL_TEST=1, which has all others
+# use TLS as well and takes perl's IO::Socket::SSL. binary-sasl.t makes its user with Cyrus SASL's
 # saslpasswd2 and expects Cyrus SASL's second mechanism: here the user is in the file
 # that gomcd reads, saslpasswd2 does nothing, and PLAIN alone is expected. With FILEs (lru.t testapp) only those run.
 # Each file has TIMEOUT seconds (300).
@@ -41,7 +42,8 @@ export RUN_SASL_TESTS=1 MEMCACHED_SASL_PWDB=$dir/sasl/users PATH=$dir/sasl:$PATH
 
 left_out() {
 	case $1 in
-	proxy* | *extstore* | ssl_* | whitespace.t) true ;;
+	proxy* | *extstore* | whitespace.t) true ;;
+	ssl_*) [ -z "${SSL_TEST:-}" ] ;;
 	*) false ;;
 	esac
 }

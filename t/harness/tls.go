@@ -84,6 +84,9 @@ func (k Kind) WithTLS(c *Certificates) Kind {
 	return k
 }
 
+// TLS says whether servers of the kind have it.
+func (k Kind) TLS() bool { return k.client != nil }
+
 // dial connects as clients of the server do.
 func (s *Server) dial() (net.Conn, error) {
 	if s.Kind.client != nil && !s.unix {

@@ -272,7 +272,7 @@ upstream-suite: build ## runs memcached's own tests, of MEMCACHED_SRC
 FUZZTIME ?= 1m
 FUZZSLOW ?= $(FUZZTIME)
 fuzz: deps ## fuzzes everything that takes bytes of clients, each target for FUZZTIME (1m)
-	@for p in cache protocol server server/internal/record server/internal/handover server/internal/handshake; do \
+	@for p in cache protocol server server/internal/events server/internal/record server/internal/handover server/internal/handshake; do \
 		for f in $$($(GO) test -list '^Fuzz' ./$$p | grep '^Fuzz'); do \
 			case $$f in FuzzRestart) n=$(FUZZSLOW);; *) n=$(FUZZTIME);; esac; \
 			echo "$$f"; $(GO) test -run xxx -fuzz "^$$f\$$" -fuzztime $$n ./$$p; \

@@ -162,11 +162,11 @@ func (s *Server) openLogger() error {
 		return nil
 	}
 	var err error
-	if s.logger, err = newLogger(s); err != nil {
+	if s.logger, err = s.newLogger(); err != nil {
 		return err
 	}
 	if s.file != nil {
-		s.logger.gid.Store(s.file.Events)
+		s.logger.SetLast(s.file.Events)
 	}
 	return s.observe(&s.houseLog, s.house)
 }
@@ -174,7 +174,7 @@ func (s *Server) openLogger() error {
 // observe has a thread tell what it does with its handle.
 func (s *Server) observe(l *eventLog, h *cache.Handle) (err error) {
 	if s.logger != nil {
-		l.ring, err = s.logger.newRing()
+		l.ring, err = s.logger.NewRing()
 		h.Observe(l)
 	}
 	return err
@@ -280,7 +280,7 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 		s.threads = append(s.threads, thread{role: sandbox.UDP, name: fmt.Sprintf("udp-%d", i), run: u.run, prepare: u.detach})
 	}
 	if s.logger != nil {
-		s.threads = append(s.threads, thread{role: sandbox.Logger, name: "logger", run: s.logger.run})
+		s.threads = append(s.threads, thread{role: sandbox.Logger, name: "logger", run: s.runLogger})
 	}
 	if s.auth != nil {
 		s.threads = append(s.threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: s.auth.settle})

@@ -3,6 +3,7 @@ package server
 import (
 	"gomcd/cache"
 	"gomcd/protocol"
+	"gomcd/server/internal/events"
 )
 
 // reply answers a classic command, unless it said noreply.
@@ -217,7 +218,7 @@ func (w *worker) delete(o *op, _ *staged, c *conn) {
 		return
 	}
 	w.h.C.DeleteHits[v.ClassID()]++
-	w.log.deleted(v, o.key, deletedClassic)
+	w.log.deleted(v, o.key, events.DeletedClassic)
 	v.Unlink()
 	v.Release()
 	w.reply(o, "DELETED")

@@ -3,6 +3,7 @@ package server
 import (
 	"gomcd/cache"
 	"gomcd/protocol"
+	"gomcd/server/internal/events"
 )
 
 // The meta commands. Their flags are answered in the order of the request;
@@ -316,7 +317,7 @@ func (w *worker) metaDelete(o *op, _ *staged, c *conn) {
 			v.SetCAS(w.casOf(m))
 		default:
 			counters.DeleteHits[v.ClassID()]++
-			w.log.deleted(v, o.key, deletedMeta)
+			w.log.deleted(v, o.key, events.DeletedMeta)
 			if !m.Flags.Has('x') {
 				v.Unlink()
 			}

@@ -6,6 +6,7 @@ import (
 	"gomcd/cache"
 	"gomcd/cache/offheap"
 	"gomcd/protocol"
+	"gomcd/server/internal/sys"
 )
 
 // prefixes is what `stats detail` tells: how often keys with each prefix, up
@@ -14,7 +15,7 @@ import (
 // those that count have an executor of their own (command.counted). As in
 // memcached, meta commands, incr, decr and touch do not count.
 type prefixes struct {
-	lock  spin
+	lock  sys.Spin
 	slots []prefix // found by hash, then in the next slots
 	used  int
 	epoch uint32 // a slot of an earlier one is free: reset is one addition
@@ -51,14 +52,14 @@ func (p *prefixes) note(key []byte, delim byte, store *cache.Store, more keyCoun
 		return
 	}
 	hash := store.Hash(key[:n])
-	p.lock.lock()
+	p.lock.Lock()
 	if e := p.find(key[:n], hash); e != nil {
 		e.gets += more.gets
 		e.hits += more.hits
 		e.sets += more.sets
 		e.deletes += more.deletes
 	}
-	p.lock.unlock()
+	p.lock.Unlock()
 }
 
 // find returns a prefix's slot, a new one if need be, or nil if there are too
@@ -82,15 +83,15 @@ func (p *prefixes) find(text []byte, hash uint64) *prefix {
 }
 
 func (p *prefixes) reset() {
-	p.lock.lock()
+	p.lock.Lock()
 	p.epoch++
 	p.used = 0
-	p.lock.unlock()
+	p.lock.Unlock()
 }
 
 // append appends the line of the prefix in a slot, if there is one.
 func (p *prefixes) append(dst []byte, slot int) []byte {
-	p.lock.lock()
+	p.lock.Lock()
 	e := &p.slots[slot]
 	if e.epoch == p.epoch {
 		dst = append(dst, "PREFIX "...)
@@ -108,7 +109,7 @@ func (p *prefixes) append(dst []byte, slot int) []byte {
 		dst = append(dst, " del "...)
 		dst = protocol.AppendUintLine(dst, e.deletes)
 	}
-	p.lock.unlock()
+	p.lock.Unlock()
 	return dst
 }
 

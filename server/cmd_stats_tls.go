@@ -51,9 +51,9 @@ func (t *tls) resetCounts() {
 		return
 	}
 	c := t.counts()
-	t.lock.lock()
+	t.lock.Lock()
 	t.base = c
-	t.lock.unlock()
+	t.lock.Unlock()
 }
 
 // withTLS is a stat that there is with TLS alone.
@@ -63,9 +63,9 @@ func withTLS(st stat) stat { return only(func(s *Server) bool { return s.tls != 
 func sslStat(name string, f func(c *sslCounts) uint64) stat {
 	return withTLS(num(name, func(w *worker, _ *snapshot) uint64 {
 		t := w.srv.tls
-		t.lock.lock()
+		t.lock.Lock()
 		c := t.counts().minus(&t.base)
-		t.lock.unlock()
+		t.lock.Unlock()
 		return f(&c)
 	}))
 }

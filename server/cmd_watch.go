@@ -5,13 +5,14 @@ import (
 
 	"gomcd/cache"
 	"gomcd/protocol"
+	"gomcd/server/internal/events"
 
 	"golang.org/x/sys/unix"
 )
 
 // eventLog is where one thread tells what watchers want to know.
 type eventLog struct {
-	ring  *logRing
+	ring  *events.Ring
 	store *cache.Store
 	w     *worker // nil for a thread that serves nobody
 }
@@ -26,42 +27,42 @@ func (l *eventLog) fd() int32 {
 
 // Fetched tells of a look-up (cache.Observer).
 func (l *eventLog) Fetched(key []byte, found cache.Found, class uint8, length int) {
-	e := logEntry{kind: logGet, status: uint8(found), class: class, fd: l.fd(), size: uint32(length)}
-	l.ring.put(&e, key)
+	e := events.Entry{Kind: events.Get, Status: uint8(found), Class: class, FD: l.fd(), Size: uint32(length)}
+	l.ring.Put(&e, key)
 }
 
 // Stored tells of what was stored, or was not (cache.Observer).
 func (l *eventLog) Stored(key []byte, mode cache.Mode, result cache.Result, class uint8, length int, exptime uint32) {
-	e := logEntry{kind: logStore, status: uint8(result), cmd: uint8(mode), class: class, fd: l.fd(), size: uint32(length)}
+	e := events.Entry{Kind: events.Store, Status: uint8(result), Cmd: uint8(mode), Class: class, FD: l.fd(), Size: uint32(length)}
 	if exptime != 0 {
-		e.ttl = exptime - l.store.Now()
+		e.TTL = exptime - l.store.Now()
 	}
-	l.ring.put(&e, key)
+	l.ring.Put(&e, key)
 }
 
 // Evicted tells of an eviction (cache.Observer).
 func (l *eventLog) Evicted(key []byte, class uint8, length int, exptime, accessed uint32, fetched bool) {
 	now := l.store.Now()
-	e := logEntry{kind: logEviction, class: class, size: uint32(length), fetched: fetched, la: now - accessed}
-	e.expires, e.ttl = exptime != 0, exptime-now
-	l.ring.put(&e, key)
+	e := events.Entry{Kind: events.Eviction, Class: class, Size: uint32(length), Fetched: fetched, LastAccess: now - accessed}
+	e.Expires, e.TTL = exptime != 0, exptime-now
+	l.ring.Put(&e, key)
 }
 
 // Crawled tells of a walk of the crawler (cache.Observer).
 func (l *eventLog) Crawled(walk cache.CrawlReport) {
-	e := logEntry{kind: logCrawl, class: walk.Class, la: walk.Since, ttl: walk.Next, size: walk.Elapsed}
+	e := events.Entry{Kind: events.Crawl, Class: walk.Class, LastAccess: walk.Since, TTL: walk.Next, Size: walk.Elapsed}
 	var numbers [32]byte
 	for i, n := range [...]uint64{walk.LowMark, walk.Expected, walk.Examined, walk.Reclaimed} {
 		binary.LittleEndian.PutUint64(numbers[8*i:], n)
 	}
-	l.ring.put(&e, numbers[:])
+	l.ring.Put(&e, numbers[:])
 }
 
 // automoved tells of a page that the automover has had moved, or would have.
 func (l *eventLog) automoved(src, dst int, ok bool) {
 	if l.store.Watched(cache.Crawls) {
-		e := logEntry{kind: logSlabMove, status: uint8(b2u(!ok)), class: uint8(src), cmd: uint8(dst)}
-		l.ring.put(&e, nil)
+		e := events.Entry{Kind: events.SlabMove, Status: uint8(b2u(!ok)), Class: uint8(src), Cmd: uint8(dst)}
+		l.ring.Put(&e, nil)
 	}
 }
 
@@ -71,11 +72,11 @@ func (l *eventLog) refused(key []byte, mode cache.Mode, err error) {
 	if !l.store.Watched(cache.Stores) {
 		return
 	}
-	e := logEntry{kind: logStore, status: statusNoMemory, cmd: uint8(mode), fd: l.fd()}
+	e := events.Entry{Kind: events.Store, Status: events.NoMemory, Cmd: uint8(mode), FD: l.fd()}
 	if err == cache.ErrTooLarge {
-		e.status = statusTooLarge
+		e.Status = events.TooLarge
 	}
-	l.ring.put(&e, key)
+	l.ring.Put(&e, key)
 }
 
 // lookup tells of a look-up that memcached makes to store an item, and the
@@ -99,48 +100,50 @@ func (l *eventLog) created(v *cache.View, key []byte, mode cache.Mode) {
 
 // deleted tells of an item that a client deletes.
 func (l *eventLog) deleted(v *cache.View, key []byte, cmd uint8) {
-	if l.store.Watched(deletions) {
-		e := logEntry{kind: logDelete, cmd: cmd, class: v.ClassID(), size: uint32(v.Len())}
-		l.ring.put(&e, key)
+	if l.store.Watched(events.Deletions) {
+		e := events.Entry{Kind: events.Delete, Cmd: cmd, Class: v.ClassID(), Size: uint32(v.Len())}
+		l.ring.Put(&e, key)
 	}
 }
 
 // closeReason is why a connection is closed.
-type closeReason uint8
+type closeReason = events.Reason
 
 const (
-	closeError closeReason = iota
-	closeNormal
-	closeIdle
-	closeShutdown
-	closeLogin
+	closeError    = events.CloseError
+	closeNormal   = events.CloseNormal
+	closeIdle     = events.CloseIdle
+	closeShutdown = events.CloseShutdown
+	closeLogin    = events.CloseLogin
 )
 
 // connected tells of a new connection, and closed of its end.
-func (w *worker) connected(fd int32) { w.noteConn(logConnNew, fd, 0) }
+func (w *worker) connected(fd int32) { w.noteConn(events.ConnNew, fd, 0) }
 
-func (w *worker) closed(fd int32, reason closeReason) { w.noteConn(logConnClose, fd, uint8(reason)) }
+func (w *worker) closed(fd int32, reason closeReason) {
+	w.noteConn(events.ConnClose, fd, uint8(reason))
+}
 
-func (w *worker) noteConn(kind logKind, fd int32, reason uint8) {
-	if !w.store.Watched(connEvents) {
+func (w *worker) noteConn(kind events.Kind, fd int32, reason uint8) {
+	if !w.store.Watched(events.Connections) {
 		return
 	}
 	p := &w.srv.peers[fd]
-	e := logEntry{kind: kind, status: reason, fd: fd, family: uint8(p.family), port: p.port}
-	if kind == logConnNew && p.sealed {
+	e := events.Entry{Kind: kind, Status: reason, FD: fd, Family: uint8(p.family), Port: p.port}
+	if kind == events.ConnNew && p.sealed {
 		key := append(w.scratch[:0], p.addr[:]...)
 		name := &w.srv.tls.names[fd]
-		w.log.ring.put(&e, append(key, name.Bytes()...))
+		w.log.ring.Put(&e, append(key, name.Bytes()...))
 		return
 	}
-	w.log.ring.put(&e, p.addr[:])
+	w.log.ring.Put(&e, p.addr[:])
 }
 
 // brokeTLS tells of a client that broke TLS, or said that the server did.
 func (w *worker) brokeTLS(fd int32, what string) {
-	if w.store.Watched(connEvents) {
-		e := logEntry{kind: logTLSError, fd: fd}
-		w.log.ring.put(&e, append(w.scratch[:0], what...))
+	if w.store.Watched(events.Connections) {
+		e := events.Entry{Kind: events.TLSError, FD: fd}
+		w.log.ring.Put(&e, append(w.scratch[:0], what...))
 	}
 }
 
@@ -159,7 +162,7 @@ func (w *worker) watch(o *op, st *staged, c *conn) {
 		w.reply(o, "ERROR cannot pipeline other commands before watch")
 		return
 	}
-	events, ok := watchedBy(o.cmd)
+	asked, ok := watchedBy(o.cmd)
 	if !ok {
 		w.reply(o, "ERROR")
 		return
@@ -171,7 +174,7 @@ func (w *worker) watch(o *op, st *staged, c *conn) {
 		}
 		return
 	}
-	if !w.srv.logger.add(w.id, c.fd, events, c.ended, c.carrier == sealed) {
+	if !w.srv.logger.Add(w.id, c.fd, asked, c.ended, c.carrier == sealed) {
 		w.reply(o, "WATCHER_TOO_MANY log watcher limit reached")
 		return
 	}
@@ -182,15 +185,15 @@ func (w *worker) watch(o *op, st *staged, c *conn) {
 }
 
 // watchedBy is what the words of a watch command ask for.
-func watchedBy(cmd *protocol.Command) (events cache.Events, ok bool) {
+func watchedBy(cmd *protocol.Command) (asked cache.Events, ok bool) {
 	if cmd.Args() < 2 {
 		return cache.Fetches, true
 	}
 	for i := 1; i < cmd.Args(); i++ {
 		known := false
-		for _, s := range streams {
-			if abbreviates(cmd.Arg(i), s.name) {
-				events |= s.events
+		for _, s := range events.Streams {
+			if abbreviates(cmd.Arg(i), s.Name) {
+				asked |= s.Events
 				known = true
 				break
 			}
@@ -199,15 +202,15 @@ func watchedBy(cmd *protocol.Command) (events cache.Events, ok bool) {
 			return 0, false
 		}
 	}
-	return events, true
+	return asked, true
 }
 
 // watcherEvent deals with what epoll says of a watcher: the end of it.
-func (w *worker) watcherEvent(c *conn, events uint32) {
-	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.ended {
+func (w *worker) watcherEvent(c *conn, what uint32) {
+	if what&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.ended {
 		c.ended = true
 		w.leaving++
-		w.srv.logger.end(c.fd)
+		w.srv.logger.End(c.fd)
 	}
 }
 
@@ -215,15 +218,14 @@ func (w *worker) watcherEvent(c *conn, events uint32) {
 // of, and tells it when there is much to read.
 func (w *worker) attendWatchers() {
 	for w.leaving > 0 {
-		fd := w.srv.logger.leaver(w.id)
+		fd := w.srv.logger.Returned(w.id)
 		if fd < 0 {
 			break
 		}
 		w.leaving--
 		w.close(&w.conns[fd])
 	}
-	if r := w.log.ring; r != nil && r.full {
-		r.full = false
-		w.srv.logger.nudge()
+	if r := w.log.ring; r != nil && r.Filled() {
+		w.srv.logger.Nudge()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"gomcd/cache/offheap"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +23,7 @@ type logins struct {
 	conns   []login // by descriptor, as Server.conns
 	timeout uint32  // in which a client must log in, in seconds; 0: any
 
-	lock spin
+	lock sys.Spin
 	// guesses is found by a hash of the address. Addresses that have the same
 	// place are delayed together: so no number of addresses is a way around, and
 	// nothing is kept that could be full.
@@ -95,8 +96,8 @@ func (l *logins) place(hash uint64, now uint32) *guesses {
 // guess counts a password, and returns how long the client is to wait until it
 // is looked at, in milliseconds.
 func (l *logins) guess(hash uint64, now uint32) uint32 {
-	l.lock.lock()
-	defer l.lock.unlock()
+	l.lock.Lock()
+	defer l.lock.Unlock()
 	g := l.place(hash, now)
 	before := g.n
 	g.n++
@@ -109,8 +110,8 @@ func (l *logins) guess(hash uint64, now uint32) uint32 {
 
 // right takes a password back that was counted.
 func (l *logins) right(hash uint64, now uint32) {
-	l.lock.lock()
-	defer l.lock.unlock()
+	l.lock.Lock()
+	defer l.lock.Unlock()
 	if g := l.place(hash, now); g.n > 0 {
 		g.n--
 	}

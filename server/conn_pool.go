@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"gomcd/cache/offheap"
+	"gomcd/server/internal/sys"
 )
 
 // bufSize is the size of a buffer of the pool, and with that the longest
@@ -15,7 +16,7 @@ const bufSize = 16 << 10
 // have none: they use their worker's. All of it is mapped at start and costs
 // memory only once used; what was given back last is lent first.
 type pool struct {
-	lock  spin
+	lock  sys.Spin
 	size  int
 	mem   []byte
 	next  []uint32 // list of free buffers, by index+1
@@ -38,7 +39,7 @@ func newPool(buffers, size int) (*pool, error) {
 
 // get lends a buffer and returns its number, 0 if there is none left.
 func (p *pool) get() uint32 {
-	p.lock.lock()
+	p.lock.Lock()
 	id := p.free
 	switch {
 	case id != 0:
@@ -47,7 +48,7 @@ func (p *pool) get() uint32 {
 		p.fresh++
 		id = p.fresh
 	}
-	p.lock.unlock()
+	p.lock.Unlock()
 	if id == 0 {
 		p.oom.Add(1)
 	} else {
@@ -58,10 +59,10 @@ func (p *pool) get() uint32 {
 
 func (p *pool) put(id uint32) {
 	p.used.Add(-1)
-	p.lock.lock()
+	p.lock.Lock()
 	p.next[id-1] = p.free
 	p.free = id
-	p.lock.unlock()
+	p.lock.Unlock()
 }
 
 // buf returns the memory of buffer id.
@@ -71,8 +72,8 @@ func (p *pool) buf(id uint32) []byte {
 
 // touched is how many buffers were ever used: the memory the pool takes.
 func (p *pool) touched() int64 {
-	p.lock.lock()
-	defer p.lock.unlock()
+	p.lock.Lock()
+	defer p.lock.Unlock()
 	return int64(p.fresh)
 }
 

@@ -359,3 +359,9 @@ func (s *session) wiped() bool {
 	s.opened, s.openEnd, s.from, s.to, s.over = 0, 0, 0, 0, false
 	return true
 }
+
+// sealOne makes a record of the first bytes of plain for a watcher, whose writer is the
+// logger's meanwhile.
+func (t *tls) sealOne(fd int32, dst, plain []byte) (n, size int) {
+	return t.sessions[fd].writer.Seal(t.ciphers[fd].seal, dst, plain[:min(len(plain), record.MaxPlaintext)])
+}

@@ -11,7 +11,7 @@
 //     sends the replies (worker_output.go).
 //   - udp.go serves one UDP socket, with a worker of its own for each datagram.
 //   - housekeeper.go sets the clock, keeps the LRUs in shape and moves pages.
-//   - event_logger.go sends events to clients that watch (event_*.go).
+//   - watchers.go sends events to clients that watch (internal/events).
 //   - reloader.go reads the authentication file again.
 //   - stderr.go writes the lines of all others to stderr.
 //

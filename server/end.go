@@ -59,7 +59,7 @@ func (s *Server) end() {
 	s.stopping.Store(true)
 	unix.Close(s.wakeEnd)
 	if s.logger != nil {
-		s.logger.wake()
+		s.logger.Wake()
 	}
 	within(endBudget, func() bool { return s.ended(sandbox.Worker, sandbox.Logger) && s.udpAnswered() })
 }

@@ -69,7 +69,7 @@ func (s *Server) saveMemoryFile() {
 	err := errors.New("threads did not end in time")
 	if within(saveBudget, func() bool { return s.ended(storeRoles...) && s.udpAnswered() }) {
 		if s.logger != nil {
-			s.file.Events = s.logger.gid.Load()
+			s.file.Events = s.logger.Last()
 		}
 		err = s.store.Save(time.Now().Unix())
 	}

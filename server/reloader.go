@@ -20,7 +20,7 @@ import (
 // files of one directory and read them; its table of descriptors is its own
 // (see sandbox/reloader.go).
 type auth struct {
-	lock    spin
+	lock    sys.Spin
 	format  *passwd.Format
 	table   *passwd.Table
 	fresh   *passwd.Table // what the file is read into
@@ -85,9 +85,9 @@ func newAuth(path string, format *passwd.Format, verbose *atomic.Int32, lines *l
 
 // allows says whether a user may log in.
 func (a *auth) allows(user, pass []byte) bool {
-	a.lock.lock()
+	a.lock.Lock()
 	ok := a.table.Has(user, pass)
-	a.lock.unlock()
+	a.lock.Unlock()
 	return ok
 }
 
@@ -228,9 +228,9 @@ func (a *auth) reload() {
 		a.refuse("", wrong, line)
 		return
 	}
-	a.lock.lock()
+	a.lock.Lock()
 	a.table, a.fresh = a.fresh, a.table
-	a.lock.unlock()
+	a.lock.Unlock()
 	a.fresh.Clear()
 	if a.verbose.Load() > 0 {
 		b := append(a.text[:0], "gomcd: authentication file "...)

@@ -2,12 +2,13 @@ package server
 
 import (
 	"fmt"
-	"gomcd/server/internal/sys"
 	"sync/atomic"
 	"time"
 
 	"gomcd/cache"
 	"gomcd/sandbox"
+	"gomcd/server/internal/events"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,7 +27,7 @@ type Server struct {
 	serving bool      // of main: lines go there
 
 	prefixes *prefixes
-	logger   *logger // nil with -W
+	logger   *events.Logger // nil with -W
 
 	listeners   []listener
 	conns       []conn // by descriptor
@@ -42,7 +43,7 @@ type Server struct {
 	houseLog    eventLog
 	roused      atomic.Uint32 // a futex: the housekeeper has been told of work
 	collector   collector
-	turnsLock   spin        // of turnsBase
+	turnsLock   sys.Spin    // of turnsBase
 	turnsBase   turnTimes   // which `stats reset` subtracts
 	resting     atomic.Bool // the housekeeper waits until a worker takes a turn
 
@@ -91,7 +92,9 @@ func (s *Server) ownerOf(fd int32) int { return int(s.owners[fd].Load()) - 1 }
 
 // resetStats zeroes what `stats reset` zeroes besides the store's counters.
 func (s *Server) resetStats() {
-	s.resetLogCounts()
+	if s.logger != nil {
+		s.logger.ResetCounts()
+	}
 	s.base.totalConns.Store(s.totalConns.Load())
 	s.base.rejectedConns.Store(s.rejectedConns.Load())
 	s.base.listenDisabled.Store(s.listenDisabled.Load())

@@ -7,6 +7,7 @@ import (
 	"gomcd/cache/offheap"
 	"gomcd/protocol"
 	"gomcd/sandbox"
+	"gomcd/server/internal/ring"
 	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
@@ -51,7 +52,7 @@ const (
 type lineRing struct {
 	to      *stderr
 	dropped atomic.Uint64
-	ring
+	ring.Ring
 	// Of the thread that reads: what it has read of the next line.
 	next lineHeader
 }
@@ -68,11 +69,11 @@ const lineHeaderSize = 11
 
 func newStderr() (*stderr, error) {
 	e := &stderr{}
-	var memory ring
-	if err := memory.open(offheap.Lines, stderrOut+longestText); err != nil {
+	memory, err := offheap.Slice[byte](offheap.Lines, stderrOut+longestText)
+	if err != nil {
 		return nil, err
 	}
-	e.text, e.out = memory.buf[:longestText], memory.buf[longestText:][:0]
+	e.text, e.out = memory[:longestText], memory[longestText:][:0]
 	return e, nil
 }
 
@@ -80,7 +81,7 @@ func newStderr() (*stderr, error) {
 func (e *stderr) newRing() (*lineRing, error) {
 	r := &lineRing{to: e}
 	e.rings = append(e.rings, r)
-	return r, r.open(offheap.Lines, lineRingSize)
+	return r, r.Open(offheap.Lines, lineRingSize)
 }
 
 // say has a line written, which has no end of its own. Bytes that are not
@@ -88,7 +89,7 @@ func (e *stderr) newRing() (*lineRing, error) {
 func (r *lineRing) say(p Priority, text []byte) {
 	text = text[:min(len(text), longestText)]
 	need := lineHeaderSize + len(text)
-	if r.used()+need > len(r.buf) {
+	if r.Used()+need > r.Size() {
 		r.dropped.Add(1)
 		return
 	}
@@ -96,9 +97,9 @@ func (r *lineRing) say(p Priority, text []byte) {
 	binary.LittleEndian.PutUint64(b[:], r.to.ticket.Add(1))
 	binary.LittleEndian.PutUint16(b[8:], uint16(len(text)))
 	b[10] = byte(p)
-	r.write(b[:])
-	r.write(text)
-	r.publish(need)
+	r.Write(b[:])
+	r.Write(text)
+	r.Publish(need)
 	if e := r.to; e.asleep.Load() == 1 && e.asleep.CompareAndSwap(1, 0) {
 		sys.FutexWake(&e.asleep)
 	}
@@ -125,7 +126,7 @@ func (e *stderr) run() {
 // waiting says whether there are lines.
 func (e *stderr) waiting() bool {
 	for _, r := range e.rings {
-		if r.head.Load() != r.tail.Load() {
+		if r.Released() != r.Published() {
 			return true
 		}
 	}
@@ -182,11 +183,11 @@ func (e *stderr) first() (first *lineRing) {
 // readHeader reads what precedes the next line. It returns false if there is no
 // line.
 func (r *lineRing) readHeader() bool {
-	if r.head.Load() == r.tail.Load() {
+	if r.Released() == r.Published() {
 		return false
 	}
 	var b [lineHeaderSize]byte
-	r.read(b[:])
+	r.Read(b[:])
 	r.next = lineHeader{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint16(b[8:]), Priority(b[10])}
 	return true
 }
@@ -194,8 +195,8 @@ func (r *lineRing) readHeader() bool {
 // appendLine appends the line whose header was read. text has room for it.
 func (r *lineRing) appendLine(dst, text []byte) []byte {
 	text = text[:r.next.length]
-	r.read(text)
-	r.release(lineHeaderSize + len(text))
+	r.Read(text)
+	r.Release(lineHeaderSize + len(text))
 	dst = append(dst, r.next.priority.Prefix()...)
 	r.next = lineHeader{}
 	return append(appendEscaped(dst, text), '\n')

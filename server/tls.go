@@ -6,6 +6,7 @@ import (
 	"gomcd/cache/offheap"
 	"gomcd/server/internal/front"
 	"gomcd/server/internal/handover"
+	"gomcd/server/internal/sys"
 )
 
 // tls is what serving connections with TLS takes. Their handshakes are the front's,
@@ -27,7 +28,7 @@ type tls struct {
 	suites []uint16        // by descriptor, for `stats conns`
 
 	protoErrors atomic.Uint64 // of connections after their handshake
-	lock        spin
+	lock        sys.Spin
 	base        sslCounts // what `stats reset` subtracts
 }
 

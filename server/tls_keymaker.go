@@ -14,7 +14,7 @@ type keymaker struct {
 	srv   *Server
 	asked atomic.Uint32 // a futex
 
-	lock  spin
+	lock  sys.Spin
 	queue []int32 // connections whose session is stale, each once
 }
 
@@ -30,9 +30,9 @@ func (k *keymaker) ask(s *session, fd int32, stale uint32) {
 	if s.stale.Or(stale) != 0 {
 		return // it is listed
 	}
-	k.lock.lock()
+	k.lock.Lock()
 	k.queue = append(k.queue, fd)
-	k.lock.unlock()
+	k.lock.Unlock()
 	k.asked.Add(1)
 	sys.FutexWake(&k.asked)
 }
@@ -53,12 +53,12 @@ func (k *keymaker) run() {
 // next is the next connection, or -1.
 func (k *keymaker) next() (fd int32) {
 	fd = -1
-	k.lock.lock()
+	k.lock.Lock()
 	if n := len(k.queue); n > 0 {
 		fd = k.queue[n-1]
 		k.queue = k.queue[:n-1]
 	}
-	k.lock.unlock()
+	k.lock.Unlock()
 	return fd
 }
 

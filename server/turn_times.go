@@ -29,10 +29,10 @@ func (t *turnTimes) record(nanoseconds int64, commands int) {
 // take sums up the turns of all threads since `stats reset`.
 func (t *turnTimes) take(s *Server) {
 	t.sum(s)
-	s.turnsLock.lock()
+	s.turnsLock.Lock()
 	t.length.Sub(&s.turnsBase.length)
 	t.commands.Sub(&s.turnsBase.commands)
-	s.turnsLock.unlock()
+	s.turnsLock.Unlock()
 }
 
 func (t *turnTimes) sum(s *Server) {
@@ -51,11 +51,11 @@ func (t *turnTimes) sum(s *Server) {
 
 // reset has later summaries begin from now. scratch is overwritten.
 func (s *Server) resetTurns(scratch *turnTimes) {
-	s.turnsLock.lock()
+	s.turnsLock.Lock()
 	scratch.sum(s)
 	s.turnsBase.length.Store(&scratch.length)
 	s.turnsBase.commands.Store(&scratch.commands)
-	s.turnsLock.unlock()
+	s.turnsLock.Unlock()
 }
 
 // turnStats are the lines of `stats` on turns: values that 50, 1 and 0.1 percent of the

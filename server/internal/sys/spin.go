@@ -1,4 +1,4 @@
-package server
+package sys
 
 import (
 	"sync/atomic"
@@ -6,18 +6,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spin is a lock for what is done in a few instructions. A waiter yields in a
+// Spin is a lock for what is done in a few instructions. A waiter yields in a
 // function with a prologue, so that it does not keep the world from stopping
 // (see cache's lock).
-type spin struct{ word atomic.Uint32 }
+type Spin struct{ word atomic.Uint32 }
 
-func (l *spin) lock() {
+// Lock waits for the lock and takes it.
+func (l *Spin) Lock() {
 	for !l.word.CompareAndSwap(0, 1) {
 		relax()
 	}
 }
 
-func (l *spin) unlock() { l.word.Store(0) }
+// Unlock gives it back.
+func (l *Spin) Unlock() { l.word.Store(0) }
 
 //go:noinline
 func relax() { unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

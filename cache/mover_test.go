@@ -346,11 +346,14 @@ func FuzzMover(f *testing.F) {
 		var stop atomic.Bool
 		var wg sync.WaitGroup
 		var failed atomic.Pointer[string]
-		for i := range threads {
-			h, err := s.NewHandle()
-			if err != nil {
+		var handles [threads]*Handle // before any of them is used
+		for i := range handles {
+			var err error
+			if handles[i], err = s.NewHandle(); err != nil {
 				t.Fatal(err)
 			}
+		}
+		for i, h := range handles {
 			w := &moverLoad{h: h, r: rand.New(rand.NewPCG(seed, uint64(i))), name: string(rune('a' + i)), model: map[string]int{}}
 			wg.Go(func() {
 				defer w.end()

@@ -11,7 +11,7 @@ import (
 )
 
 // One line says that the server serves, and how; another says what it has done
-// when it ends. They are written where somebody reads: on a terminal, to the
+// when it ends. They are written where they are read: on a terminal, to the
 // journal, and with -v.
 
 // announces says whether they are written.

@@ -21,7 +21,7 @@ import (
 
 // Run serves until a signal ends it. The error, if any, may be an *ExitError.
 func Run(cfg Config) error {
-	// Signals that -A sends are for the main thread; nobody else may have it.
+	// Signals that -A sends are for the main thread, which must be this goroutine's alone.
 	runtime.LockOSThread()
 	sandbox.QuietHeap()
 	s := &Server{cfg: cfg, clock: newClock(), pid: os.Getpid(), mainTID: unix.Gettid()}
@@ -213,8 +213,8 @@ const repliesInBuffer = 13
 
 // limitTurns sets how many commands a connection may have carried out in a
 // turn, and how many of them, or keys of one of them, may be answered: with
-// read_buf_mem_limit, what memcached has memory for. Nothing is kept of a reply
-// here but its bytes; but who sets a limit wants it kept.
+// read_buf_mem_limit, what memcached has memory for. Here only the
+// bytes of a reply are kept; but an operator who sets a limit wants it respected.
 func (s *Server) limitTurns() {
 	s.turnLimit, s.replyLimit = math.MaxInt, math.MaxInt
 	if limit := s.cfg.ReadBufMemLimit; limit > 0 {
@@ -229,7 +229,7 @@ func (s *Server) limitTurns() {
 }
 
 // openWake makes the pipe that wakes every thread when the server stops: its
-// writing end is closed then. Nobody needs to be allowed to write for that.
+// writing end is closed then. No thread needs write(2) for that.
 func (s *Server) openWake() error {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
@@ -323,8 +323,8 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	if err := gate.allConfined(); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
-	// Whoever waits for the server is told before main is confined for good, too,
-	// for it may not send after. Clients that connect already wait for the gate.
+	// Processes that wait for the server are notified before main is confined for good,
+	// too: afterwards it may not send. Clients that connect already wait for the gate.
 	begin := func() error {
 		if s.cfg.Check {
 			Say(Notice, "would start: "+s.readiness("threads"))
@@ -355,8 +355,8 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 // processors is how many processors the Go scheduler has: one for every thread in
 // a role and two for the runtime's own. With fewer, a thread that returns from
 // epoll_wait has to wait for one. More cost as much as they bring, so the logger,
-// which has nothing to do while nobody watches, takes one of those two when
-// somebody does. (Go 1.25 would follow the cgroup's CPU limit.)
+// which has nothing to do without watchers, takes one of those two when there are
+// some. (Go 1.25 would follow the cgroup's CPU limit.)
 func (s *Server) processors() int {
 	n := s.cfg.Threads + len(s.udps) + 4
 	if s.tls != nil {
@@ -380,7 +380,7 @@ func (t *thread) main(i int, box *sandbox.Sandbox, prep *sandbox.Preparation, ga
 	gate.enter(i, err, func() error { return box.EnterRole(t.role, t.name) })
 	t.run()
 	t.ended.Store(true)
-	// A locked goroutine that ends takes its thread with it, which nobody here
+	// A locked goroutine that ends takes its thread with it, which no thread
 	// is allowed to clean up after.
 	select {}
 }
@@ -398,7 +398,7 @@ func (s *Server) wait(signals <-chan os.Signal) error {
 		case <-s.reloaded:
 			s.reportReload()
 		case <-s.frontLost():
-			// Nobody has stopped the server, so what a memory file has is kept.
+			// It was not stopped by an operator, so what a memory file has is kept.
 			ending, graceful = true, true
 			err = s.frontEnded()
 		}

@@ -104,8 +104,7 @@ func (s *Server) warnings() (texts []string) {
 	return texts
 }
 
-// openSyslog connects to the system log, which a daemon's violations are told
-// to. Without one, the exit status has to do.
+// openSyslog connects to the system log, where a daemon's violations are reported. Without one, the exit status has to do.
 func openSyslog() int {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {

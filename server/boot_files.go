@@ -8,7 +8,7 @@ import (
 )
 
 // The pid file and the file of ports are for others to read. They are written
-// aside and renamed, so that nobody finds one empty, and by the user that serves.
+// aside and renamed, so that none is ever empty, and by the user that serves.
 // That they cannot be written is no reason not to serve, as with memcached.
 
 // writePorts writes which ports were bound to the file that

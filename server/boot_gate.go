@@ -13,7 +13,7 @@ import (
 // Until the baseline is in force they wait as goroutines do, so that the garbage
 // that the boot left behind is collected at once. A thread in its role waits on a
 // futex: for a channel the Go runtime may need memory, which it cannot get then.
-// Nobody keeps a processor of the scheduler meanwhile, for there are not enough.
+// No thread keeps a processor of the scheduler meanwhile: there are not enough.
 type gate struct {
 	prepared sync.WaitGroup // threads that are not prepared
 	confine  chan struct{}  // closed: the baseline is in force

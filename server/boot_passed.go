@@ -25,7 +25,7 @@ type Passed struct {
 const firstPassed = 3
 
 // Inherit takes n sockets that were passed, with what the service manager calls
-// them as far as there are names, and has `stats settings` tell of them. The
+// them as far as there are names, and has `stats settings` show them. The
 // error, which names the first that cannot be served, is an *ExitError.
 func (c *Config) Inherit(n int, names []string) error {
 	udp := c.UDPPort != 0
@@ -121,8 +121,8 @@ func (p *Passed) describe(c *Config) {
 	}
 }
 
-// listenPassed serves what was passed. A socket's file, its backlog and who may
-// connect are the business of who opened it.
+// listenPassed serves the sockets that were passed. Their files, backlogs and
+// permissions are up to the process that opened them.
 func (s *Server) listenPassed() error {
 	for _, p := range s.cfg.Passed {
 		l := listener{fd: p.FD, name: p.name(), addr: p.Addr, proto: protoNamed(s.cfg.Protocol)}
@@ -167,7 +167,7 @@ func (u *udp) takeOver() error {
 	if err := unix.SetNonblock(u.fd, false); err != nil {
 		return err
 	}
-	// systemd sets it: nobody else is to bind to the port from now on.
+	// systemd sets it: no other process is to bind to the port from now on.
 	if err := unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
 		return err
 	}

@@ -11,16 +11,16 @@ import (
 
 // What takes privileges comes first: limits, ports below 1024. Then the server
 // becomes the user of -u, and opens all else with that user's rights: files, the
-// unix socket. Nothing that this user, or who writes to the same directories, can
-// put in the way is ever opened by root; and what the server creates it can open
+// unix socket. Nothing that this user, or others who may write to the same
+// directories, can put in the way is ever opened by root; and what the server creates it can open
 // again the next time.
 
 // becomesUser says whether the server becomes another user than it is.
 func (s *Server) becomesUser() bool { return s.cfg.UID > 0 && os.Geteuid() == 0 }
 
 // takeWithPrivileges does what takes privileges, and gives them up if the server
-// becomes another user. Who stays who they are keeps them until [Server.newSandbox],
-// for files that they are needed for.
+// becomes another user. A server that keeps its user keeps them until
+// [Server.newSandbox], for files that need them.
 func (s *Server) takeWithPrivileges() error {
 	if err := s.allowCores(); err != nil {
 		return err

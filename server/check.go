@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A check (--check) is a boot that nobody else notices. All that concerns this
+// A check (--check) is a boot that no other process notices. All that concerns this
 // process alone is done: limits, the user, memory, locks and every thread's filters.
 // Addresses are bound, so that nothing listens there, but not listened on; files are
 // looked at and not written. It ends where the server would be ready.

@@ -51,8 +51,8 @@ func (c *clock) at(nanos int64) uint32 {
 	return uint32(nanos/int64(time.Second) + c.lead + c.delta.Load())
 }
 
-// resume has the clock go on from a time, that of a memory file. Nobody may use
-// it yet.
+// resume has the clock go on from a time, that of a memory file. It must not be
+// in use yet.
 func (c *clock) resume(now uint32) {
 	c.lead = int64(now) - int64(time.Since(c.started)/time.Second)
 	c.epoch = c.started.Unix() - c.lead

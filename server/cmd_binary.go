@@ -260,7 +260,7 @@ func (w *worker) binaryStore(o *op, p protocol.Packet) {
 	w.binaryCommit(&d, p, o.hash)
 }
 
-// memoryRanOut is told when there is no memory for all of a value.
+// memoryRanOut is the error when there is no memory for all of a value.
 const memoryRanOut = "Out of memory during read"
 
 // binaryDraft takes memory for a storage command's item, or says why not.

@@ -102,7 +102,7 @@ func (w *worker) endDump(c *conn) {
 	c.dump = dump{}
 }
 
-// packDump turns a part of a dump into packets. Prefixes are told as text, in
+// packDump turns a part of a dump into packets. Prefixes are text, in
 // one packet as in memcached, or in several if they are longer than a part.
 func (w *worker) packDump(from int, kind dumpKind, opaque uint32, done bool) {
 	if kind != dumpPrefixes {

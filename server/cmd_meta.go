@@ -7,7 +7,7 @@ import (
 )
 
 // The meta commands. Their flags are answered in the order of the request;
-// errors are told even in quiet mode (doc/protocol.txt, "Meta Commands").
+// errors are sent even in quiet mode (doc/protocol.txt, "Meta Commands").
 
 // flagsFrom is the first word of a meta command that is a flag.
 func flagsFrom(cmd *protocol.Command) int {

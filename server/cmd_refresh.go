@@ -14,7 +14,7 @@ const refreshPatience = 10
 var wordToFront = []byte{0}
 
 // refresh_certs has the front load the certificates again. The reply is the front's
-// answer: until there is one the connection is held, and nobody else notices.
+// answer: until there is one the connection is held, and no other client waits.
 func (w *worker) refreshCerts(o *op, st *staged, c *conn) {
 	c.lastCmd = w.store.Now()
 	t := w.srv.tls

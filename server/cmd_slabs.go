@@ -20,7 +20,7 @@ func (w *worker) slabs(o *op, _ *staged, c *conn) {
 	}
 }
 
-// moveReplies is what a client is told of the move that it asks for.
+// moveReplies are the replies to `slabs reassign`.
 var moveReplies = [...]string{
 	cache.MoveStarted:  "OK",
 	cache.MoveBusy:     "BUSY currently processing reassign request",
@@ -146,9 +146,9 @@ func (a *automoves) start(s *Server, src, dst int) bool {
 	return ok
 }
 
-// debugitem lock|unlock|ref|unref <key>, for tests of the page mover: holds the
-// lock that guards the key, until whoever lets go of it, or its value as if it
-// was being sent. A value that is too short to be held so has no need of it.
+// debugitem lock|unlock|ref|unref <key>, for tests of the page mover: lock holds
+// the lock that guards the key until unlock; ref holds the value as if it was being sent
+// until unref. A value too short to be pinned is not held.
 func (w *worker) debugItem(o *op, st *staged, c *conn) {
 	if !w.srv.cfg.TestPrivileges {
 		w.unknown(o, st, c)

@@ -117,7 +117,7 @@ var generalStats = append([]stat{
 	num("uptime", func(w *worker, _ *snapshot) uint64 { return w.srv.uptime() }),
 	num("time", func(w *worker, _ *snapshot) uint64 { return uint64(int64(w.store.Now()) + w.srv.clock.epoch) }),
 	text("version", func(w *worker, dst []byte) []byte { return append(dst, w.srv.cfg.Version...) }),
-	// There is no libevent; the line is there for who reads it.
+	// There is no libevent; the line is there for programs that read it.
 	always("libevent", "none"),
 	num("pointer_size", func(*worker, *snapshot) uint64 { return 32 << (^uint(0) >> 63) }),
 	text("rusage_user", func(w *worker, dst []byte) []byte { return appendMicros(dst, w.srv.userTime.Load()) }),

@@ -9,9 +9,9 @@ import (
 	"gomcd/server/internal/sys"
 )
 
-// prefixes is what `stats detail` tells: how often keys with each prefix, up
-// to the delimiter, were read, found, stored and deleted. As long as nobody
-// asks for it, nothing is counted, and commands are not even tested for it:
+// prefixes is what `stats detail` shows: how often keys with each prefix, up
+// to the delimiter, were read, found, stored and deleted. Until a client turns it
+// on, nothing is counted, and commands are not even tested for it:
 // those that count have an executor of their own (command.counted). As in
 // memcached, meta commands, incr, decr and touch do not count.
 type prefixes struct {
@@ -114,7 +114,7 @@ func (p *prefixes) append(dst []byte, slot int) []byte {
 }
 
 // dumpPrefixes appends the next prefix. Slots with none are no steps of their
-// own: a dump that fits a piece is told in one, and in one packet.
+// own: a dump that fits a piece is in one, and in one packet.
 func (w *worker) dumpPrefixes(c *conn) {
 	for from := len(w.out); len(w.out) == from; c.dump.pos++ {
 		if c.dump.pos == prefixSlots {

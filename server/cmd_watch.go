@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// eventLog is where one thread tells what watchers want to know.
+// eventLog is where one thread reports what watchers asked for.
 type eventLog struct {
 	ring  *events.Ring
 	store *cache.Store
-	w     *worker // nil for a thread that serves nobody
+	w     *worker // nil for a thread that serves no clients
 }
 
 // fd is the connection that is being served.
@@ -25,13 +25,13 @@ func (l *eventLog) fd() int32 {
 	return l.w.staged[l.w.cur].fd
 }
 
-// Fetched tells of a look-up (cache.Observer).
+// Fetched reports a look-up (cache.Observer).
 func (l *eventLog) Fetched(key []byte, found cache.Found, class uint8, length int) {
 	e := events.Entry{Kind: events.Get, Status: uint8(found), Class: class, FD: l.fd(), Size: uint32(length)}
 	l.ring.Put(&e, key)
 }
 
-// Stored tells of what was stored, or was not (cache.Observer).
+// Stored reports what was stored, or was not (cache.Observer).
 func (l *eventLog) Stored(key []byte, mode cache.Mode, result cache.Result, class uint8, length int, exptime uint32) {
 	e := events.Entry{Kind: events.Store, Status: uint8(result), Cmd: uint8(mode), Class: class, FD: l.fd(), Size: uint32(length)}
 	if exptime != 0 {
@@ -40,7 +40,7 @@ func (l *eventLog) Stored(key []byte, mode cache.Mode, result cache.Result, clas
 	l.ring.Put(&e, key)
 }
 
-// Evicted tells of an eviction (cache.Observer).
+// Evicted reports an eviction (cache.Observer).
 func (l *eventLog) Evicted(key []byte, class uint8, length int, exptime, accessed uint32, fetched bool) {
 	now := l.store.Now()
 	e := events.Entry{Kind: events.Eviction, Class: class, Size: uint32(length), Fetched: fetched, LastAccess: now - accessed}
@@ -48,7 +48,7 @@ func (l *eventLog) Evicted(key []byte, class uint8, length int, exptime, accesse
 	l.ring.Put(&e, key)
 }
 
-// Crawled tells of a walk of the crawler (cache.Observer).
+// Crawled reports a walk of the crawler (cache.Observer).
 func (l *eventLog) Crawled(walk cache.CrawlReport) {
 	e := events.Entry{Kind: events.Crawl, Class: walk.Class, LastAccess: walk.Since, TTL: walk.Next, Size: walk.Elapsed}
 	var numbers [32]byte
@@ -58,7 +58,7 @@ func (l *eventLog) Crawled(walk cache.CrawlReport) {
 	l.ring.Put(&e, numbers[:])
 }
 
-// automoved tells of a page that the automover has had moved, or would have.
+// automoved reports a page that the automover has had moved, or would have.
 func (l *eventLog) automoved(src, dst int, ok bool) {
 	if l.store.Watched(cache.Crawls) {
 		e := events.Entry{Kind: events.SlabMove, Status: uint8(b2u(!ok)), Class: uint8(src), Cmd: uint8(dst)}
@@ -66,7 +66,7 @@ func (l *eventLog) automoved(src, dst int, ok bool) {
 	}
 }
 
-// refused tells of what was not stored because it is too large or there is no
+// refused reports what was not stored because it is too large or there is no
 // memory for it.
 func (l *eventLog) refused(key []byte, mode cache.Mode, err error) {
 	if !l.store.Watched(cache.Stores) {
@@ -79,8 +79,8 @@ func (l *eventLog) refused(key []byte, mode cache.Mode, err error) {
 	l.ring.Put(&e, key)
 }
 
-// lookup tells of a look-up that memcached makes to store an item, and the
-// store has no need of.
+// lookup reports a look-up that memcached makes to store an item, and this store does
+// without.
 func (l *eventLog) lookup(v *cache.View, key []byte) {
 	switch {
 	case !l.store.Watched(cache.Fetches):
@@ -91,14 +91,14 @@ func (l *eventLog) lookup(v *cache.View, key []byte) {
 	}
 }
 
-// created tells of an item that a command other than those that store has made.
+// created reports an item made by a command other than those that store.
 func (l *eventLog) created(v *cache.View, key []byte, mode cache.Mode) {
 	if l.store.Watched(cache.Stores) {
 		l.Stored(key, mode, cache.Stored, v.ClassID(), v.Len(), v.Exptime())
 	}
 }
 
-// deleted tells of an item that a client deletes.
+// deleted reports an item that a client deletes.
 func (l *eventLog) deleted(v *cache.View, key []byte, cmd uint8) {
 	if l.store.Watched(events.Deletions) {
 		e := events.Entry{Kind: events.Delete, Cmd: cmd, Class: v.ClassID(), Size: uint32(v.Len())}
@@ -117,7 +117,7 @@ const (
 	closeLogin    = events.CloseLogin
 )
 
-// connected tells of a new connection, and closed of its end.
+// connected reports a new connection, and closed its end.
 func (w *worker) connected(fd int32) { w.noteConn(events.ConnNew, fd, 0) }
 
 func (w *worker) closed(fd int32, reason closeReason) {
@@ -139,7 +139,7 @@ func (w *worker) noteConn(kind events.Kind, fd int32, reason uint8) {
 	w.log.ring.Put(&e, p.addr[:])
 }
 
-// brokeTLS tells of a client that broke TLS, or said that the server did.
+// brokeTLS reports a client that broke TLS, or said that the server did.
 func (w *worker) brokeTLS(fd int32, what string) {
 	if w.store.Watched(events.Connections) {
 		e := events.Entry{Kind: events.TLSError, FD: fd}
@@ -214,8 +214,8 @@ func (w *worker) watcherEvent(c *conn, what uint32) {
 	}
 }
 
-// attendWatchers closes the connections of watchers that the logger has let go
-// of, and tells it when there is much to read.
+// attendWatchers closes the connections of watchers that the logger has given back, and
+// wakes it when there is much to read.
 func (w *worker) attendWatchers() {
 	for w.leaving > 0 {
 		fd := w.srv.logger.Returned(w.id)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Config is everything the server is told at start. It is filled by
+// Config is everything that is configured at start. It is filled by
 // cmd/gomcd from flags named as memcached names them, handed down by value
 // and never written again; what operators may change at run time lives in
 // tunables (tunables.go).
@@ -99,7 +99,7 @@ type Config struct {
 	PIDFile    string    // -P
 	Daemon     bool      // -d: this process is the daemonised one
 	CoreDumps  bool      // -r
-	Waiters    []*Waiter // who waits for the server to be ready
+	Waiters    []*Waiter // processes that wait for the server to be ready
 	Check      bool      // --check: a boot up to there, which changes nothing
 
 	// The sandbox.
@@ -159,7 +159,7 @@ type ListenAddr struct {
 	// Host tells hosts apart: of several addresses of one, which follow each other,
 	// one that can be listened on is enough.
 	Host int
-	// Implicit says that nobody asked for this address by name: where the
+	// Implicit says that the address was not given by name: where the
 	// system does not have its family, it is left out.
 	Implicit bool
 }

@@ -13,10 +13,10 @@ import (
 // logins bounds what clients that have not logged in can do, whatever the
 // protocol they log in by: how long they take, and how many passwords they try.
 //
-// A password is looked at only when the client has waited, and how long depends
+// A password is checked only when the client has waited, and how long depends
 // on how many guesses came from its address lately. Those that are right are
-// taken back, so that many clients may log in at once; those that nobody waits
-// for the answer of count too. The wait is the connection's alone and never
+// taken back, so that many clients may log in at once; those whose client did not wait
+// for the answer count too. The wait is the connection's alone and never
 // longer than longestWait, so that a client behind the same address as an attacker
 // can still log in.
 type logins struct {
@@ -117,8 +117,8 @@ func (l *logins) right(hash uint64, now uint32) {
 	}
 }
 
-// origin is what of a peer's address stands for whoever has it: of IPv6 the
-// network, for a customer gets one whole. Users of a unix socket are one.
+// origin is the part of a peer's address that guesses are counted by: of IPv6 the
+// network, because a customer has a whole one. All users of a unix socket are one.
 func (p *peer) origin() []byte {
 	v6 := p.addr[:]
 	switch {
@@ -133,7 +133,7 @@ func (p *peer) origin() []byte {
 }
 
 // mayGuess says whether a connection's password can be looked at now. Otherwise
-// it is held until then: it is not served, and nobody else notices.
+// it is held until then: it is not served, and no other client waits.
 func (w *worker) mayGuess(c *conn) bool {
 	l, clock := w.srv.logins, w.srv.clock
 	login := &l.conns[c.fd]

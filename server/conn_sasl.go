@@ -81,7 +81,7 @@ func (w *worker) refuseSASL(c *conn, p protocol.Packet) {
 }
 
 // allowsPlain says whether a message of PLAIN lets a user in: whom they act as, which
-// must be nobody else, NUL, the user, NUL, and the password.
+// must be the user itself, NUL, the user, NUL, and the password.
 func (a *auth) allowsPlain(message []byte) bool {
 	as, rest, _ := bytes.Cut(message, []byte{0})
 	user, pass, two := bytes.Cut(rest, []byte{0})

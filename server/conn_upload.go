@@ -13,7 +13,7 @@ type upload struct {
 	draft  cache.Draft // the item, while it is held
 	end    int8        // bytes of the line end received so far
 	badEnd bool        // they are not a line end
-	failed bool        // memory ran out: the client is told when skip is 0
+	failed bool        // memory ran out: the client gets the error when skip is 0
 }
 
 // busy says whether there is such a data block.

@@ -8,7 +8,7 @@ import (
 
 // housekeeper does the work on the store that no request waits for: it keeps the
 // LRUs in shape, reclaims what expired and moves pages between slab classes. While
-// nobody takes turns and there is no such work, it rests.
+// no worker takes turns and there is no such work, it rests.
 func (s *Server) housekeeper() {
 	h := s.house
 	var last uint32
@@ -85,7 +85,7 @@ func (s *Server) rest(roused uint32, q *quiet) bool {
 	return true
 }
 
-// quiet is for how long nobody has taken a turn.
+// quiet is for how long no worker has taken a turn.
 type quiet struct {
 	turns   uint64
 	since   uint32

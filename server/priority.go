@@ -47,8 +47,8 @@ var priorityPrefixes = func() (all [Debug + 1]string) {
 func (p Priority) Prefix() string { return priorityPrefixes[p] }
 
 // Say writes a line to stderr as the operator should read it, at once. If the
-// text has several lines, all have the priority. It is for the start, when nobody
-// is served yet: it may wait for who reads stderr.
+// text has several lines, all have the priority. It is for the start, when no client
+// is served yet: it may wait for the reader of stderr.
 func Say(p Priority, text string) {
 	var b strings.Builder
 	for i, line := range strings.Split("gomcd: "+text, "\n") {
@@ -59,8 +59,7 @@ func Say(p Priority, text string) {
 		b.WriteString(line)
 	}
 	b.WriteByte('\n')
-	// Not by os.Stderr: who has gone from the other end of a pipe would end the
-	// process.
+	// Not by os.Stderr: with it, a pipe whose reader has gone ends the process.
 	for rest := []byte(b.String()); len(rest) > 0; {
 		n, err := unix.Write(stderrFD, rest)
 		switch err {

@@ -16,7 +16,7 @@ import (
 )
 
 // auth is the authentication file: the table that is in force, and the thread
-// that reads the file again when main is told SIGHUP. That thread may open
+// that reads the file again when main gets SIGHUP. That thread may open
 // files of one directory and read them; its table of descriptors is its own
 // (see sandbox/reloader.go).
 type auth struct {
@@ -59,7 +59,7 @@ func newAuth(path string, format *passwd.Format, verbose *atomic.Int32, lines *l
 	if err != nil {
 		return nil, fail(ExitFailure, "Could not open authfile [%s] for reading, error %w", path, err)
 	}
-	// The reloader's descriptors are to be two that nobody else has.
+	// The reloader's descriptors are to be two that no other thread has.
 	if a.file, err = unix.FcntlInt(uintptr(a.dir), unix.F_DUPFD_CLOEXEC, a.dir+1); err != nil {
 		return nil, fail(ExitOSErr, "duplicating a descriptor: %w", err)
 	}
@@ -120,8 +120,8 @@ func (a *auth) readAll(fd int) (int, syscall.Errno) {
 	return n, 0
 }
 
-// Who may write the file lets in whom they like, and so does who may put another
-// in its place. In a directory with the sticky bit nobody may but the owner.
+// A user who may write to the file, or put another in its place, decides who can log
+// in. In a directory with the sticky bit only the owner of a file may replace it.
 const (
 	wideFile      = "its group or others may write to it: chmod go-w"
 	wideDirectory = "its directory may be written by its group or others, who could replace it: chmod go-w, or +t"

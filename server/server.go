@@ -41,7 +41,7 @@ type Server struct {
 	udps        []*udp
 	house       *cache.Handle
 	houseLog    eventLog
-	roused      atomic.Uint32 // a futex: the housekeeper has been told of work
+	roused      atomic.Uint32 // a futex: there is work for the housekeeper
 	collector   collector
 	turnsLock   sys.Spin    // of turnsBase
 	turnsBase   turnTimes   // which `stats reset` subtracts
@@ -60,7 +60,7 @@ type Server struct {
 	tls          *tls             // nil: no listener has TLS
 	reload       uint64           // main's request to load certificates again
 	reloaded     <-chan time.Time // when to look whether it is answered
-	logins       *logins          // nil: nobody logs in
+	logins       *logins          // nil: without logins
 	sandboxed    bool
 	box          *sandbox.Sandbox
 	modes        sandbox.Modes

@@ -13,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stderr is the thread that writes to descriptor 2 what the others have to say
-// once the server serves. Who reads stderr may be slow or have gone, and clients
-// can have lines written (verbosity): so no thread that serves writes there. Each
+// stderr is the thread that writes the lines of all others to descriptor 2 once the
+// server serves. The reader of stderr may be slow or gone, and clients can have lines
+// written (verbosity): so no thread that serves writes there. Each
 // has a ring, puts its lines there, and goes on; a line that does not fit is
 // dropped and counted. This thread may wait. It waits on a futex while there is
 // nothing to write, and only then does a line cost the thread that has it a system
 // call.
 //
-// What has to get out even so is written directly: the line about a violation, by
+// What must be written even so is written directly: the line about a violation, by
 // the reporter, and the Go runtime's when it crashes.
 type stderr struct {
 	rings  []*lineRing
@@ -31,11 +31,11 @@ type stderr struct {
 	out  []byte // lines on their way
 	text []byte // the one that is read
 	lost atomic.Uint64
-	told uint64 // how many left out lines were told of
+	told uint64 // how many left out lines were reported
 }
 
 const (
-	// lineRingSize is how far a thread can be ahead of who reads stderr: some
+	// lineRingSize is how far a thread can be ahead of the reader of stderr: some
 	// 3,000 lines of -vv.
 	lineRingSize = 128 << 10
 	// longestText is where a line is cut.
@@ -225,7 +225,7 @@ func (e *stderr) write(b []byte) bool {
 		switch {
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN || errno == unix.ENOMEM || errno == unix.ENOBUFS:
-			sys.Nap(stderrNap) // somebody else has made the descriptor one that does not wait
+			sys.Nap(stderrNap) // another process has made the descriptor one that does not wait
 		case errno != 0:
 			return false
 		default:

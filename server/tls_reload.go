@@ -18,7 +18,7 @@ func (s *Server) askToReload() {
 	s.reload, s.reloaded = request, time.After(reloadLook)
 }
 
-// reportReload logs what has become of main's request, or looks again later.
+// reportReload logs the result of main's request, or looks again later.
 func (s *Server) reportReload() {
 	shared := s.tls.front.Shared
 	text, ok, again := shared.AppendAnswer(nil)

@@ -101,7 +101,7 @@ func (u *udp) run() {
 		switch errno {
 		case 0:
 			if u.w.srv.stopping.Load() {
-				break // nobody waits for this thread any more
+				break // the end does not wait for this thread
 			}
 			began := u.w.srv.clock.tick(u.w.store)
 			u.serve(n)

@@ -56,8 +56,8 @@ func (u *usher) handOver(fd int32, with peer, refuse bool) {
 }
 
 // introduce notes who is at a new connection, and which worker has it. It returns the
-// connection's number, by which the worker tells it from the last one with the same
-// descriptor.
+// connection's number, by which the worker distinguishes it from the last one with the
+// same descriptor.
 func (u *usher) introduce(fd int32, with peer, worker int) uint32 {
 	s := u.srv
 	gen := (s.gens[fd] + 1) &^ genRefused

@@ -31,7 +31,7 @@ type worker struct {
 
 	lines   *lineRing // for stderr
 	log     eventLog  // where it tells what watchers want to know
-	leaving int       // watchers that the logger is to let go of
+	leaving int       // watchers that the logger is to give back
 
 	turn
 	batch
@@ -39,11 +39,11 @@ type worker struct {
 
 	dead    int32  // connections closed in this turn: the first one's descriptor and 1, see reap
 	scratch []byte // a line that is put together
-	discard []byte // where input goes that nobody wants
+	discard []byte // where refused input goes
 
 	// handed counts the connections that the acceptor registered here. The
-	// kernel sees to it that what the acceptor wrote of one is there when epoll
-	// tells of it; Go's memory model knows nothing of epoll, but of this word.
+	// kernel guarantees that what the acceptor wrote of one is visible when epoll
+	// reports it; Go's memory model does not know epoll, but it knows this word.
 	handed atomic.Uint32
 
 	times    *turnTimes

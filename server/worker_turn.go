@@ -39,7 +39,7 @@ type staged struct {
 	outcome outcome
 }
 
-// outcome is what has become of a connection's part in a turn. It only goes up.
+// outcome is the state of a connection's part in a turn. It only goes up.
 type outcome uint8
 
 const (

@@ -16,7 +16,7 @@ import (
 // A Go process cannot fork: its other threads would not be there in the child.
 // So -d starts the program anew, in a session of its own, and waits until that
 // one serves or says why it cannot. (memcached's parent does not wait: what
-// goes wrong after the fork is told to nobody.)
+// goes wrong after the fork is not reported.)
 
 // daemonFD is the descriptor by which the daemon reaches its parent.
 const daemonFD = 3
@@ -25,7 +25,7 @@ const daemonFD = 3
 const daemonMark = "GOMCD_DAEMON_FD"
 
 // daemonize starts the daemon and returns the status to exit with, or the
-// error to tell of.
+// error to report.
 func daemonize(c *command) (status int, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -79,7 +79,7 @@ func start(c *command, parent parent) error {
 		return err
 	}
 	if parent.there() {
-		// The parent told of what was found by parsing.
+		// The parent has shown the warnings of parsing.
 		c.warnings = c.warnings[parsed:]
 	}
 	c.tellWarnings()

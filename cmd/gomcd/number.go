@@ -10,7 +10,7 @@ import (
 // memcached reads most of its numbers with atoi, strtol and atof, which take
 // what a text begins with and 0 if that is no number: `-m 64m` has always
 // meant 64. Flags that people have in their unit files must go on meaning the
-// same, so these functions do it too; but the operator is told.
+// same, so these functions do it too, and the operator gets a warning.
 
 // spaces are what C's isspace calls so.
 const spaces = " \t\n\v\f\r"

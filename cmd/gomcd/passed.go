@@ -19,8 +19,8 @@ type passed struct {
 	names []string // what the manager calls them
 }
 
-// passedTo reads what was passed to a process. What is another's is nobody's
-// business here: it was left over in the environment.
+// passedTo reads what was passed to a process. What was passed to
+// another process is ignored: it was left over in the environment.
 func passedTo(pid int, getenv func(string) string) (p passed, err error) {
 	count := getenv("LISTEN_FDS")
 	if getenv("LISTEN_PID") != strconv.Itoa(pid) || count == "" {

@@ -11,9 +11,9 @@ import (
 )
 
 // Two may wait for the server to be ready: the process that started it with
-// -d, and the service manager (sd_notify(3)). Both are told over sockets that
+// -d, and the service manager (sd_notify(3)). Both are notified over sockets that
 // are open before the sandbox closes. The server sends to them and closes them
-// before it serves anybody.
+// before it serves a client.
 
 // parent is the process that started this one as a daemon, if one did.
 type parent struct{ *server.Waiter }
@@ -45,7 +45,7 @@ func (p parent) failed(status int, err error) bool {
 	return unix.Sendto(p.FD, word{byte(status), err.Error()}.packet(), unix.MSG_NOSIGNAL, nil) == nil
 }
 
-// waiters lists who waits for the server to be ready.
+// waiters lists the processes that wait for the server to be ready.
 func waiters(p parent, notifySocket string) ([]*server.Waiter, error) {
 	var all []*server.Waiter
 	if p.there() {

@@ -99,8 +99,8 @@ func (p *Process) launch(theirs int, exe string, argv, env []string, config Conf
 	return r.Warnings, nil
 }
 
-// Stop ends the front, and with it whoever receives from the channel, and waits until
-// it has. The channel is the caller's to close, when nobody uses it any more.
+// Stop ends the front, and with it the thread that receives from the channel, and waits
+// until it has ended. The caller closes the channel, when no thread uses it any more.
 func (p *Process) Stop() (unix.WaitStatus, error) {
 	_ = unix.Shutdown(p.Channel, unix.SHUT_RDWR)
 	var status unix.WaitStatus

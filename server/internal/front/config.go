@@ -41,7 +41,7 @@ const (
 	DER Format = 2
 )
 
-// Verify is what becomes of client certificates: memcached's ssl_verify_mode.
+// Verify is how client certificates are verified: memcached's ssl_verify_mode.
 type Verify int
 
 const (

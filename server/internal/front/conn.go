@@ -76,7 +76,7 @@ func (c *conn) address() (a address) {
 }
 
 // refuse ends a connection on which an alert was sent. If it were closed at once with
-// input that nobody has read, the kernel would discard the alert.
+// unread input, the kernel would discard the alert.
 func (c *conn) refuse() {
 	_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
 	b := make([]byte, 4096)

@@ -169,7 +169,7 @@ func (f *Front) end(err error) {
 	f.once.Do(func() {
 		f.err = err
 		close(f.done)
-		// Who waits for them goes on. They are closed by the end of the process.
+		// Goroutines that wait on them go on. The end of the process closes them.
 		_ = f.channel.SetDeadline(time.Now())
 		for _, l := range f.listeners {
 			_ = l.SetDeadline(time.Now())

@@ -46,7 +46,7 @@ const (
 const MaxText = 512
 
 // NewShared makes the memory, and returns the descriptor to send to the front, which
-// the caller closes. Nobody can change its size, so reading it cannot fail.
+// the caller closes. Its size cannot change, so reading it cannot fail.
 func NewShared() (*Shared, int, error) {
 	fd, err := unix.MemfdCreate("gomcd-front", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {

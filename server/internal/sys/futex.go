@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Nap sleeps for some microseconds. It waits on a futex that nobody wakes,
+// Nap sleeps for some microseconds. It waits on a futex that is never woken,
 // because the runtime needs futex anyway and nanosleep would be one more call
 // to allow; Go's own timers would bring a poller into the process.
 func Nap(us uint32) {
@@ -34,8 +34,8 @@ func DozeOnce(word *atomic.Uint32, value, us uint32) {
 	FutexRest(word, value, us)
 }
 
-// FutexWaitFor is FutexWait for at most some microseconds. The Go runtime is told of
-// the wait.
+// FutexWaitFor is FutexWait for at most some microseconds. The wait is
+// announced to the Go runtime.
 func FutexWaitFor(word *atomic.Uint32, value, us uint32) {
 	ts := unix.NsecToTimespec(int64(us) * 1000)
 	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value),

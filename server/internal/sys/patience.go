@@ -18,8 +18,8 @@ var patience = Patience
 // announced says that every wait is announced to the runtime, however short.
 var announced atomic.Bool
 
-// Announce has the Go runtime told of every wait that begins from now on, or only
-// of those longer than Patience. Who is about to stop the world sets it, and gives
+// Announce has every wait that begins from now on announced to the Go runtime, or only
+// those longer than Patience. A thread that is about to stop the world sets it, and gives
 // the waits that have begun the time to end: then no thread is in a wait that the
-// runtime does not know of.
+// runtime does not know.
 func Announce(on bool) { announced.Store(on) }

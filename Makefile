@@ -115,6 +115,9 @@ DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache python3
 # and a proxy.
 DEB_UNPACK := memcached nutcracker
 TOOLS := bin/tools
+# Clients for node, and the file that says that they are there.
+NPM := memjs@1.3.2 memcache-client@1.0.5
+NPM_DONE := $(TOOLS)/.npm-$(subst @,-,$(lastword $(NPM)))
 
 # Where `make install` puts things, by the conventions of the GNU coding standards
 # (7.2.5, "Variables for Installation Directories"). DESTDIR comes before all.
@@ -163,7 +166,7 @@ endef
 deps:
 	$(call install,$(DEB_BUILD),[ -n "$(CERTIFICATES)$$SSL_CERT_FILE$$SSL_CERT_DIR" ] && pkg-config --exists libseccomp && cc --version >/dev/null)
 
-deps-test: deps $(TOOLS)/.unpacked $(TOOLS)/.npm
+deps-test: deps $(TOOLS)/.unpacked $(NPM_DONE)
 	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache; import bmemcached' && php -m | grep -q memcached && ruby -e 'require "dalli"')
 
 $(TOOLS)/.unpacked:
@@ -175,10 +178,10 @@ $(TOOLS)/.unpacked:
 		echo "Missing here: what the Debian packages $(DEB_UNPACK) have" >&2; exit 1; \
 	fi; touch ../.unpacked
 
-# A client for node, where there is npm.
-$(TOOLS)/.npm:
+# Clients for node, where there is npm.
+$(NPM_DONE):
 	@mkdir -p $(TOOLS); command -v npm >/dev/null || { touch $@; exit 0; }; \
-	$(call quietly,npm install --no-save --no-audit --no-fund --prefix $(TOOLS) memjs@1.3.2); \
+	$(call quietly,npm install --no-save --no-audit --no-fund --prefix $(TOOLS) $(NPM)); \
 	touch $@
 
 test: deps-test check build unit drift race libc cross fuzz-short ## runs everything that CI runs: about a quarter of an hour

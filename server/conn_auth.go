@@ -168,7 +168,7 @@ func (s *Server) passwordListeners() (all []listener) {
 		return nil
 	}
 	for _, l := range s.listeners {
-		if l.addr.IsValid() && !l.addr.Addr().Unmap().IsLoopback() {
+		if l.tls == NoTLS && l.addr.IsValid() && !l.addr.Addr().Unmap().IsLoopback() {
 			all = append(all, l)
 		}
 	}

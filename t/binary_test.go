@@ -101,7 +101,7 @@ func withKey(p harness.Packet, key string) harness.Packet {
 
 // eachKind runs a test on a server of each kind.
 func eachKind(t *testing.T, flags []string, test func(t *testing.T, s *harness.Server)) {
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			test(t, harness.Start(t, k, flags...))

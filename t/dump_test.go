@@ -27,8 +27,15 @@ func fill(t *testing.T, c *harness.Conn, n int) map[string]int {
 
 // TestDumpOfManyItems reads a dump that is far longer than what sockets take,
 // while others store items and one client does not read its own at all.
-func TestDumpOfManyItems(t *testing.T) {
-	s := harness.Start(t, harness.Production(), "-t", "1", "-m", "256")
+func TestDumpOfManyItems(t *testing.T) { dumpManyItems(t, harness.Production()) }
+
+func TestDumpOfManyItemsTLS(t *testing.T) {
+	dumpManyItems(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")))
+}
+
+func dumpManyItems(t *testing.T, k harness.Kind) {
+	t.Helper()
+	s := harness.Start(t, k, "-t", "1", "-m", "256")
 	c := s.Dial(t)
 	keys := fill(t, c, 200_000)
 	stuck := s.Dial(t)

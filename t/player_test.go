@@ -1,6 +1,7 @@
 package t
 
 import (
+	"crypto/tls"
 	"syscall"
 	"testing"
 	"time"
@@ -132,7 +133,11 @@ func (p *player) flush() {
 // server has had a turn since.
 func (p *player) arrive() {
 	p.t.Helper()
-	raw, err := p.cur.Conn.(interface {
+	nc := p.cur.Conn
+	if over, ok := nc.(*tls.Conn); ok {
+		nc = over.NetConn()
+	}
+	raw, err := nc.(interface {
 		SyscallConn() (syscall.RawConn, error)
 	}).SyscallConn()
 	if err != nil {

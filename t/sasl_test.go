@@ -100,7 +100,7 @@ func TestSASL(t *testing.T) {
 	out := exchange{noop, bAuthFailure}  // not, and closed
 	gone := exchange{}                   // closed
 	right := saslLogin("\x00ann\x00one") // after which all is well
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			s := startSASL(t, k, usersFile(t, saslUsers(t)))
@@ -412,9 +412,12 @@ func TestPasswordsOnTheNetwork(t *testing.T) {
 		"-Y": func(addr string) *harness.Server {
 			return harness.Start(t, harness.Production(), "-Y", users, "-l", addr)
 		},
+		"-S with TLS": func(addr string) *harness.Server {
+			return startSASL(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), users, "-l", addr)
+		},
 		"neither": func(addr string) *harness.Server { return harness.Start(t, harness.Production(), "-l", addr) },
 	} {
-		for addr, warned := range map[string]bool{"0.0.0.0": name != "neither", "127.0.0.1": false} {
+		for addr, warned := range map[string]bool{"0.0.0.0": name == "-S" || name == "-Y", "127.0.0.1": false} {
 			s := start(addr)
 			s.SaysMore = true
 			if got := strings.Contains(s.Stderr(), "passwords are sent unencrypted"); got != warned || got && !strings.Contains(s.Stderr(), warning) {

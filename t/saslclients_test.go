@@ -38,7 +38,7 @@ func TestDalliSASL(t *testing.T) {
 }
 
 func TestMemJSSASL(t *testing.T) {
-	module := memJS(t)
+	module := nodeModule(t, "memjs")
 	s := saslClientServer(t)
 	if out := command(t, "node", "-e", memjsSession, module, s.Addr, `{"username": "ann", "password": "so secret"}`); out != "done" {
 		t.Error(out)

@@ -107,7 +107,7 @@ func transcripts(t *testing.T) []transcript {
 // TestTranscripts plays them all against servers of each kind.
 func TestTranscripts(t *testing.T) {
 	all := transcripts(t)
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		// gomcd takes longer to start than to flush: sessions that leave
 		// nothing behind share a server.
 		shared := map[string][]transcript{}

@@ -176,7 +176,7 @@ func sameLine(got, want, fd string) bool {
 
 // TestWatchLines has everything told that happens, in the words of memcached.
 func TestWatchLines(t *testing.T) {
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.Start(t, k, "-t", "1")
@@ -221,7 +221,7 @@ func TestWatchLines(t *testing.T) {
 
 // TestWatchStreams has watchers told what they ask for and nothing else.
 func TestWatchStreams(t *testing.T) {
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.Start(t, k)
@@ -258,7 +258,7 @@ func TestWatchStreams(t *testing.T) {
 // TestWatchRefusals has every watch that is none, and what watchers say is
 // ignored.
 func TestWatchRefusals(t *testing.T) {
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.Start(t, k)
@@ -303,7 +303,7 @@ func TestWatchRefusals(t *testing.T) {
 // TestWatchEvictions watches items being evicted.
 func TestWatchEvictions(t *testing.T) {
 	line := regexp.MustCompile(`^type=eviction key=key-(\d+) fetch=(yes|no) ttl=(-1|\d+) la=\d clsid=\d+ size=10000$`)
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.Start(t, k, "-m", "8", "-t", "1")
@@ -343,7 +343,7 @@ func TestWatchEvictions(t *testing.T) {
 
 // TestWatchConnections watches connections begin and end in every way.
 func TestWatchConnections(t *testing.T) {
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.Start(t, k)
@@ -352,7 +352,7 @@ func TestWatchConnections(t *testing.T) {
 			for reason, end := range map[string]func(c *harness.Conn){
 				"normal":     func(c *harness.Conn) { c.Close() },
 				" normal":    func(c *harness.Conn) { c.Send("quit\n") },
-				"  normal":   func(c *harness.Conn) { c.Conn.(*net.TCPConn).CloseWrite() },
+				"  normal":   func(c *harness.Conn) { c.Conn.(interface{ CloseWrite() error }).CloseWrite() },
 				"   normal":  func(c *harness.Conn) { c.Send("set a 0 0 100\nabc"); c.Close() },
 				"    normal": func(c *harness.Conn) { c.SendBytes(harness.Packet{Op: 0x07}.Bytes()) },
 				"error":      func(c *harness.Conn) { c.Send("GET / HTTP/1.1\n") },
@@ -429,7 +429,7 @@ func TestWatchWhatIsTooLarge(t *testing.T) {
 
 // TestWatchStatuses tells how an item that is not there has gone.
 func TestWatchStatuses(t *testing.T) {
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.Start(t, k, "-o", "no_lru_crawler,no_lru_maintainer")
@@ -455,7 +455,7 @@ func TestWatchStatuses(t *testing.T) {
 
 // TestTooManyWatchers fills all places, and sees that they are given free.
 func TestTooManyWatchers(t *testing.T) {
-	for _, k := range harness.Kinds() {
+	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.Start(t, k)

@@ -235,7 +235,7 @@ func (f *tlsFiles) make() error {
 // manyHandshakes makes handshakes in a row, by another process, and looks at what
 // memory they leave behind and at how a client without TLS fares meanwhile.
 func manyHandshakes(o *options, r *running, p *plan) (map[string]float64, error) {
-	const first, many = 2_000, 20_000
+	const first, many = 10_000, 20_000
 	plain := p.over(nil)
 	if err := plain.preload(r.plain, nil); err != nil {
 		return nil, err

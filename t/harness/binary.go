@@ -88,7 +88,7 @@ type BinaryConn struct {
 // ends.
 func (s *Server) DialBinary(t testing.TB) *BinaryConn {
 	t.Helper()
-	nc, err := net.Dial(s.network(), s.Addr)
+	nc, err := s.dial()
 	if err != nil {
 		t.Fatalf("connecting: %v", err)
 	}

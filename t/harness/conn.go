@@ -44,8 +44,7 @@ func (s *Server) conn(t testing.TB, nc net.Conn) *Conn {
 // DialFrom opens a connection from a local address, closed when the test ends.
 func (s *Server) DialFrom(t testing.TB, ip string) *Conn {
 	t.Helper()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
-	nc, err := d.Dial("tcp", s.Addr)
+	nc, err := s.dialBy(&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}})
 	if err != nil {
 		t.Fatalf("connecting from %s: %v", ip, err)
 	}

@@ -87,12 +87,25 @@ func (k Kind) WithTLS(c *Certificates) Kind {
 // TLS says whether servers of the kind have it.
 func (k Kind) TLS() bool { return k.client != nil }
 
+// Carriers lists the kinds there are, and gomcd over TLS.
+func Carriers(t testing.TB) []Kind {
+	return append(Kinds(), Production().WithTLS(NewCertificates(t, "ECDSA")))
+}
+
 // dial connects as clients of the server do.
-func (s *Server) dial() (net.Conn, error) {
+func (s *Server) dial() (net.Conn, error) { return s.dialBy(&net.Dialer{}) }
+
+func (s *Server) dialBy(d *net.Dialer) (net.Conn, error) {
 	if s.Kind.client != nil && !s.unix {
-		return tls.Dial(s.network(), s.Addr, s.Kind.client)
+		return tls.DialWithDialer(d, s.network(), s.Addr, s.Kind.client)
 	}
-	return net.Dial(s.network(), s.Addr)
+	return d.Dial(s.network(), s.Addr)
+}
+
+// Speaking is a kind whose clients have another configuration.
+func (k Kind) Speaking(client *tls.Config) Kind {
+	k.client = client
+	return k
 }
 
 // DialTLS connects with a configuration of the client's own, which must succeed.

@@ -30,6 +30,15 @@ func (s *Sandbox) EachViolation(f func(Violation)) {
 	}
 }
 
+// CallName is the name of a system call by its number; "" if it has none, or there is no
+// filter.
+func (s *Sandbox) CallName(nr int) string {
+	if nr < 0 || nr >= len(s.calls) {
+		return ""
+	}
+	return s.calls[nr]
+}
+
 // Violations lists them.
 func (s *Sandbox) Violations() []Violation {
 	var all []Violation

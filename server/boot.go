@@ -193,7 +193,7 @@ func (s *Server) openAuth() error {
 	if s.cfg.SASL {
 		format = passwd.Database
 	}
-	if s.auth, err = newAuth(s.cfg.AuthFile, format, &s.tune.verbose, lines); err != nil {
+	if s.auth, err = newAuth(s.cfg.path(s.cfg.AuthFile), format, &s.tune.verbose, lines); err != nil {
 		return err
 	}
 	if !s.cfg.SASL {

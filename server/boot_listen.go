@@ -24,6 +24,7 @@ type listener struct {
 	// proto is what its connections speak.
 	proto connProto
 	tls   TLSMode // with TLS, the front has it and fd is -1
+	was   int     // what its descriptor was then, for `stats conns`
 }
 
 // listen opens every socket of the network that the configuration asks for: for a

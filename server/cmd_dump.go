@@ -148,7 +148,7 @@ func (w *worker) dumpConns(c *conn) {
 	}
 	c.dump.pos++
 	for i := range w.srv.listeners {
-		if l := &w.srv.listeners[i]; l.fd == fd {
+		if l := &w.srv.listeners[i]; l.fd == fd || l.fd < 0 && l.was == fd {
 			w.connStat(fd, "addr")
 			w.out = protocol.AppendLine(w.out, l.name)
 			w.connStat(fd, "state")

@@ -284,6 +284,9 @@ func (w *worker) sandboxStats() {
 	if box := w.srv.box; box != nil {
 		w.out = box.AppendStats(w.out, "STAT ", "\r\n")
 	}
+	if t := w.srv.tls; t != nil && t.front != nil {
+		w.frontStats(t.front)
+	}
 }
 
 // allStats answers `stats`.

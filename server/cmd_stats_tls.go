@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"gomcd/protocol"
+	"gomcd/server/internal/front"
 	"gomcd/server/internal/handshake"
 	"gomcd/server/internal/record"
 )
@@ -97,4 +98,36 @@ func (w *worker) sealedStats(fd int) {
 		w.connStat(fd, "client_cert")
 		w.out = append(append(w.out, cn...), "\r\n"...)
 	}
+}
+
+// frontStats appends what `stats sandbox` says of the front.
+func (w *worker) frontStats(f *front.Process) {
+	number := func(name string, n uint64) {
+		w.out = append(append(w.out, "STAT front:"...), name...)
+		w.out = protocol.AppendUintLine(append(w.out, ' '), n)
+	}
+	number("pid", uint64(f.PID))
+	number("threads", uint64(f.Report.Threads))
+	number("threads_filtered", uint64(f.Report.Filtered))
+	for i := range f.Report.Locks {
+		l := &f.Report.Locks[i]
+		state := " unavailable"
+		if l.Closed {
+			state = " closed"
+		}
+		w.out = append(append(w.out, "STAT front:lock:"...), l.Key...)
+		w.out = append(append(w.out, state...), "\r\n"...)
+	}
+	total := uint64(0)
+	f.Shared.EachViolation(func(call int, n uint64) {
+		total += n
+		w.out = append(w.out, "STAT front:violation:"...)
+		if name := w.srv.box.CallName(call); name != "" {
+			w.out = append(w.out, name...)
+		} else {
+			w.out = protocol.AppendUint(w.out, uint64(call))
+		}
+		w.out = protocol.AppendUintLine(append(w.out, ' '), n)
+	})
+	number("violations", total)
 }

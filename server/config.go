@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/netip"
+	"path/filepath"
 	"time"
 )
 
@@ -98,6 +99,7 @@ type Config struct {
 	UID, GID   int       // and its numbers; UID 0: stay who we are
 	PIDFile    string    // -P
 	Daemon     bool      // -d: this process is the daemonised one
+	StartDir   string    // where a daemon was started; "": the working directory
 	CoreDumps  bool      // -r
 	Waiters    []*Waiter // processes that wait for the server to be ready
 	Check      bool      // --check: a boot up to there, which changes nothing
@@ -107,6 +109,15 @@ type Config struct {
 	SandboxAllow   []string // --sandbox-allow=ROLE:SYSCALL
 	TestPrivileges bool     // --test-privileges, -o relaxed_privileges
 	Malloced       int64    // $T_MEMD_INITIAL_MALLOC, with them: item memory that counts as taken
+}
+
+// path is a file's path as seen from where the server was started. memcached, too, reads
+// these files before a daemon changes to /.
+func (cfg *Config) path(name string) string {
+	if name == "" || cfg.StartDir == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(cfg.StartDir, name)
 }
 
 // leastMaxMemLimit is how far a small server's memory limit can be raised: twice

@@ -52,7 +52,7 @@ func (s *Server) launchFront() error {
 		return nil
 	}
 	c := &s.cfg.TLS
-	config.Chain, config.Key, config.CA = c.ChainCert, c.Key, c.CACert
+	config.Chain, config.Key, config.CA = s.cfg.path(c.ChainCert), s.cfg.path(c.Key), s.cfg.path(c.CACert)
 	config.KeyFormat, config.Verify = front.Format(c.KeyFormat), front.Verify(c.VerifyMode)
 	config.MinVersion, config.Ciphers, config.SessionCache = c.MinVersion, c.Ciphers, c.SessionCache
 	var err error
@@ -74,7 +74,7 @@ func (s *Server) launchFront() error {
 	for _, number := range s.tls.numbers {
 		l := &s.listeners[number]
 		unix.Close(l.fd)
-		l.fd = -1
+		l.was, l.fd = l.fd, -1
 	}
 	return nil
 }

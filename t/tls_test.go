@@ -12,7 +12,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -384,5 +386,68 @@ func TestTLSFrontCrashes(t *testing.T) {
 	code := s.Wait().ExitCode()
 	if code != 2 || !strings.Contains(s.Stderr(), "gomcd: the TLS front has ended with status 2: the server ends\n") {
 		t.Errorf("status %d: %s", code, s.Stderr())
+	}
+}
+
+// TestTLSStatsSandbox has the server report both processes, and a front that is audited
+// its forbidden calls.
+func TestTLSStatsSandbox(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Production().WithTLS(certs))
+	c := s.Dial(t)
+	m := c.Stats("sandbox")
+	if m["front:pid"] != strconv.Itoa(s.Front()) || m["front:threads"] == "0" || m["front:threads"] != m["front:threads_filtered"] ||
+		m["front:lock:core_files"] != "closed" || m["front:violations"] != "0" {
+		t.Errorf("%v", m)
+	}
+	for _, name := range []string{"doorman", "doorman-keys"} {
+		found := false
+		for stat, filters := range m {
+			found = found || strings.HasPrefix(stat, "thread:"+name+":") && filters == "2"
+		}
+		if !found {
+			t.Errorf("no thread %s has 2 filters: %v", name, m)
+		}
+	}
+	// Every thread of the front, those born since among them.
+	for range 50 {
+		s.DialTLS(t, certs.Client()).Ask("mn", "MN")
+	}
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", s.Front()))
+	if err != nil || len(tasks) == 0 {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if err == nil && (!strings.Contains(string(b), "\nSeccomp:\t2\n") || !strings.Contains(string(b), "\nSeccomp_filters:\t2\n")) {
+			t.Errorf("%s: %s", task, b)
+		}
+	}
+}
+
+// TestTLSFrontAudited has a front that lacks a rule work under audit, and be counted.
+func TestTLSFrontAudited(t *testing.T) {
+	t.Parallel()
+	s := harness.StartApart(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), "--sandbox=enforce,front=audit", "-t", "1")
+	s.Says += "gomcd: the sandbox only AUDITS front: their forbidden system calls are counted (stats sandbox) and made\n"
+	c := s.Dial(t)
+	if m := c.Stats("sandbox"); m["sandbox:front"] != "audit" || m["front:violations"] != "0" {
+		t.Errorf("%v", m)
+	}
+}
+
+// TestTLSDaemonFindsFiles names files as they are from where a daemon was started.
+func TestTLSDaemonFindsFiles(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	relative := *certs
+	relative.Chain, relative.Key = filepath.Base(certs.Chain), filepath.Base(certs.Key)
+	k, _ := harness.Daemonized(t, harness.Production().WithTLS(&relative))
+	s := harness.Start(t, harness.WithEnv(k, "GOMCD_DAEMON_DIR="+filepath.Dir(certs.Chain)))
+	c := s.Dial(t)
+	c.Ask("refresh_certs", "OK")
+	if got := c.Stats("settings")["ssl_chain_cert"]; got != relative.Chain {
+		t.Errorf("ssl_chain_cert is %q", got)
 	}
 }

@@ -24,6 +24,9 @@ const daemonFD = 3
 // daemonMark is the environment variable that says so to the daemon.
 const daemonMark = "GOMCD_DAEMON_FD"
 
+// daemonDir is the one that says where its parent was started.
+const daemonDir = "GOMCD_DAEMON_DIR"
+
 // daemonize starts the daemon and returns the status to exit with, or the
 // error to report.
 func daemonize(c *command) (status int, err error) {
@@ -51,6 +54,9 @@ func daemonize(c *command) (status int, err error) {
 	}
 	// Core files are written to the directory where it was started.
 	if !c.cfg.CoreDumps {
+		if dir, err := os.Getwd(); err == nil {
+			child.Env = append(child.Env, daemonDir+"="+dir)
+		}
 		child.Dir = "/"
 	}
 	err = child.Start()

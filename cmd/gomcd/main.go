@@ -91,6 +91,10 @@ func start(c *command, parent parent) error {
 		return err
 	}
 	c.cfg.Daemon = c.daemon
+	if parent.there() {
+		c.cfg.StartDir = os.Getenv(daemonDir)
+		os.Unsetenv(daemonDir)
+	}
 	return serve(c.cfg)
 }
 

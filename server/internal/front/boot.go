@@ -15,6 +15,7 @@ import (
 // reply is the front's answer to its Config, and all that it says but for handovers.
 type reply struct {
 	Warnings []string
+	Report   Report
 	Failed   string `json:",omitempty"` // why it does not serve
 	Usage    bool   // the Config is wrong, as opposed to the system
 }
@@ -29,6 +30,20 @@ type Process struct {
 	// blocks. Once it is closed the front ends.
 	Channel int
 	Shared  *Shared
+	Report  Report
+}
+
+// Report is what the front says of its sandbox when it begins to serve.
+type Report struct {
+	Threads  int // there are; those to come inherit their filters
+	Filtered int // of them that the kernel says have filters
+	Locks    []Lock
+}
+
+// Lock is a lock besides the filters, and whether it could be closed.
+type Lock struct {
+	Key    string
+	Closed bool
 }
 
 // UsageError is why the front refuses its Config. Its text is one line.
@@ -96,6 +111,7 @@ func (p *Process) launch(theirs int, exe string, argv, env []string, config Conf
 	case r.Failed != "":
 		return nil, errors.New(r.Failed)
 	}
+	p.Report = r.Report
 	return r.Warnings, nil
 }
 
@@ -152,6 +168,12 @@ func Main(channel int) int {
 		return 1
 	}
 	f, r := start(channel)
+	return serve(channel, f, r)
+}
+
+// serve answers the other process, and serves if there is a Front. It returns the exit
+// status.
+func serve(channel int, f *Front, r reply) int {
 	text, err := json.Marshal(r)
 	if err == nil {
 		err = unix.Sendmsg(channel, text, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
@@ -180,8 +202,9 @@ func start(channel int) (*Front, reply) {
 	f, warnings, err := Open(config, fds[1:], channel, shared)
 	if err == nil {
 		var more []string
-		if more, err = f.confine(); err == nil {
-			return f, reply{Warnings: append(warnings, more...)}
+		var report Report
+		if report, more, err = f.confine(); err == nil {
+			return f, reply{Warnings: append(warnings, more...), Report: report}
 		}
 	}
 	var usage *ConfigError

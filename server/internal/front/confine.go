@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+	"time"
 
 	"gomcd/sandbox"
 
@@ -24,8 +25,8 @@ type Confinement struct {
 }
 
 // confine closes the process around the Front: every thread, and those to come. It
-// returns what is worth a warning.
-func (f *Front) confine() (warnings []string, err error) {
+// returns what is worth a warning as well.
+func (f *Front) confine() (report Report, warnings []string, err error) {
 	// The thread that reads back its own filters is this one.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -39,19 +40,22 @@ func (f *Front) confine() (warnings []string, err error) {
 		c.Modes = sandbox.Enforce.String()
 	}
 	if p.Modes, err = sandbox.ParseModes(c.Modes); err != nil {
-		return nil, err
+		return report, nil, err
 	}
 	locks, err := sandbox.DropPrivileges(c.UID, c.GID)
 	if err != nil {
-		return nil, err
+		return report, nil, err
 	}
 	if p.StatusFD, err = sandbox.OpenStatus(); err != nil {
-		return nil, err
+		return report, nil, err
 	}
 	if err := f.descriptors(&p); err != nil {
-		return nil, err
+		return report, nil, err
 	}
 	locks = append(locks, sandbox.Locks(sandbox.LockParams{Readable: f.config.directories(), CoreDumps: c.CoreDumps})...)
+	for _, l := range locks {
+		report.Locks = append(report.Locks, Lock{l.Key, l.Err == nil})
+	}
 	if lacks := sandbox.Unavailable(locks); lacks != "" {
 		warnings = append(warnings, "all filters are in force; this kernel does not support these locks of the TLS front besides: "+lacks)
 	}
@@ -73,10 +77,41 @@ func (f *Front) confine() (warnings []string, err error) {
 	if err == nil {
 		err = box.InstallBaseline()
 	}
+	var threads []sandbox.Proof
 	if err == nil {
-		_, err = box.Seal(nil)
+		threads, err = box.Seal(nil)
 	}
-	return warnings, err
+	report.Threads = len(threads)
+	for _, t := range threads {
+		if t.Filters > t.Inherited {
+			report.Filtered++
+		}
+	}
+	if err == nil && len(box.Audited()) > 0 {
+		f.box = box
+	}
+	return report, warnings, err
+}
+
+// auditEvery is how often the front counts the forbidden calls that audit let through.
+const auditEvery = 200 * time.Millisecond
+
+// audit has the other process see the forbidden calls that audit let through.
+func (f *Front) audit() {
+	t := time.NewTicker(auditEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			var counts [maxCalls]uint64
+			f.box.EachViolation(func(v sandbox.Violation) { counts[min(v.Call, maxCalls-1)] += v.Count })
+			for nr, n := range counts {
+				f.shared.w[wCalls+nr].Store(n)
+			}
+		case <-f.done:
+			return
+		}
+	}
 }
 
 // descriptors finds those that the filters name, and has all others come after them.

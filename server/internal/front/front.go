@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"gomcd/sandbox"
 	"gomcd/server/internal/handshake"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +29,8 @@ type Front struct {
 	toChannel syscall.RawConn
 	listeners []*listener
 	places    *places
-	waiting   chan struct{} // one value for each connection that waits for the channel
+	box       *sandbox.Sandbox // if it audits, nil otherwise
+	waiting   chan struct{}    // one value for each connection that waits for the channel
 
 	servers atomic.Pointer[servers]
 	mu      sync.Mutex // of what servers are made of
@@ -159,6 +161,9 @@ func (f *Front) Run() error {
 		running.Go(func() { f.accept(l) })
 	}
 	running.Go(f.rotate)
+	if f.box != nil {
+		running.Go(f.audit)
+	}
 	f.end(f.listen())
 	running.Wait()
 	return f.err

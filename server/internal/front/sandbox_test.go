@@ -94,6 +94,9 @@ func attacked(call string) int {
 	}()
 	<-done
 	fmt.Fprintln(os.Stderr, "the call was made")
+	if f.config.Confinement.Modes == sandbox.Audit.String() {
+		return serve(3, f, r)
+	}
 	return 1
 }
 
@@ -125,6 +128,28 @@ func TestSandbox(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A front that is audited makes them, and the other process sees which.
+func TestAuditIsSeen(t *testing.T) {
+	t.Parallel()
+	config := configOf(t, pki.NewAuthority(t, "CA"), "ECDSA")
+	config.Confinement.Modes = sandbox.Audit.String()
+	p, _, _, err := launchAs(config, "attack:getdents64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{Process: p, TB: t}
+	seen := map[int]uint64{}
+	f.until("the call is counted", func() bool {
+		p.Shared.EachViolation(func(call int, n uint64) { seen[call] = n })
+		return len(seen) > 0
+	})
+	if len(seen) != 1 || seen[unix.SYS_GETDENTS64] != 1 {
+		t.Errorf("%v", seen)
+	}
+	f.stop()
+	unix.Close(p.Channel)
 }
 
 // The front serves in every mode.

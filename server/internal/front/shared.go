@@ -36,11 +36,25 @@ const (
 	wFailed   // 1 if nothing was loaded
 	wTextLen  // bytes of what is said about it
 	wText
-	wErrors = wText + MaxText/8 // by handshake.Kind
-	nWords  = wErrors + int(handshake.Malformed) + 1
+	wErrors = wText + MaxText/8                      // by handshake.Kind
+	wCalls  = wErrors + int(handshake.Malformed) + 1 // forbidden calls that audit let through, by number
+	nWords  = wCalls + maxCalls
 
 	wordsLen = 8 * nWords
 )
+
+// maxCalls is above the number of every system call.
+const maxCalls = 512
+
+// EachViolation calls do for every system call, by its number, that the front's filters
+// forbid and that audit let through, with how many there were.
+func (s *Shared) EachViolation(do func(call int, n uint64)) {
+	for nr := range maxCalls {
+		if n := s.w[wCalls+nr].Load(); n > 0 {
+			do(nr, n)
+		}
+	}
+}
 
 // MaxText bounds what is said about a reload, in bytes.
 const MaxText = 512

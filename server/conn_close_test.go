@@ -22,8 +22,8 @@ func TestDescriptorsAreGivenBackLate(t *testing.T) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
 		t.Errorf("after the turn, the descriptor is not given back: %v", err)
 	}
-	if len(b.w.next) > 0 || b.s.ownerOf(fd) != -1 {
-		t.Errorf("the worker goes on with it: %v, owner %d", b.w.next, b.s.ownerOf(fd))
+	if b.w.deep.waiting() > 0 || b.s.ownerOf(fd) != -1 {
+		t.Errorf("the worker goes on with it: %v, owner %d", b.w.deep.queue, b.s.ownerOf(fd))
 	}
 	b.connect()
 	b.expect("get a\n", "END\n")

@@ -21,7 +21,7 @@ const (
 	// largeBudget is how many bytes of large values one turn sends before all
 	// others get theirs: sockets take megabytes at once, and those of clients
 	// that do not read would take a turn's every millisecond.
-	largeBudget = 1 << 20
+	largeBudget = deepBytes
 )
 
 // valueTail is what follows the value of a line's last key. Of other values it
@@ -70,6 +70,7 @@ func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 		w.copyValue(&pin, tail)
 		w.sendCopied(st, c, &pin, from, tail)
 	default:
+		w.flushOthers()
 		w.flushOne(st, true)
 		if c.state != connOpen {
 			w.h.Unpin(&pin)

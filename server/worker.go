@@ -131,7 +131,7 @@ func (w *worker) patience() int {
 		}
 	}
 	switch {
-	case len(w.next) > 0:
+	case w.deep.waiting() > 0:
 		return 0
 	case w.leaving > 0 || len(w.rekeying) > 0 || w.dead != 0:
 		return 1
@@ -253,7 +253,7 @@ func (w *worker) reap() {
 		w.dead, c.dead = c.dead, 0
 		if c.queued {
 			c.queued = false
-			w.next = slices.DeleteFunc(w.next, func(listed int32) bool { return listed == fd })
+			w.deep.drop(fd)
 		}
 		if c.carrier == sealed && !w.srv.tls.sessions[fd].wiped() {
 			c.dead, kept = kept, fd+1 // until the next turn

@@ -66,6 +66,14 @@ func (w *worker) flush() {
 	}
 }
 
+// flushOthers sends the output that was collected for connections before the one that
+// output is being collected for: what that one sends now takes a while.
+func (w *worker) flushOthers() {
+	for ; w.sent < w.cur; w.sent++ {
+		w.deliver(&w.staged[w.sent], false)
+	}
+}
+
 // flushOne sends what was collected for the connection that output is being
 // collected for. With more, a value follows at once.
 func (w *worker) flushOne(st *staged, more bool) {

@@ -93,7 +93,7 @@ func (w *worker) parse(i int) {
 			w.overflow(st, c)
 			return
 		}
-		if done == w.srv.turnLimit && !c.keys.open() && st.parsed < st.end {
+		if st.parsed < st.end && (done == w.srv.turnLimit && !c.keys.open() || w.deep.serving && w.spent()) {
 			w.h.C.ConnYields++
 			st.reach(yielded)
 			return

@@ -93,7 +93,7 @@ func (b *bench) later(d time.Duration) { b.s.clock.started = b.s.clock.started.A
 func (b *bench) turns() {
 	for {
 		n, _ := sys.Poll(b.w.epfd, b.events, 0)
-		if n <= 0 && len(b.w.next) == 0 {
+		if n <= 0 && b.w.deep.waiting() == 0 {
 			return
 		}
 		b.w.serveTurn(b.events[:max(n, 0)])

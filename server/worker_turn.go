@@ -9,24 +9,33 @@ import (
 
 // turn is what a worker serves at a time: connections, and the input that they
 // have brought.
+//
+// Short requests come first. A connection that has an event is received from; if that is
+// little input, it is carried out and answered, together with all others like it. Then
+// come, within a budget, those that brought much, and those that have had a turn and have
+// more to do: they stand in a queue (turn_deep.go).
 type turn struct {
 	events []sys.PollEvent
-	next   []int32 // connections that still have input, for the next turn
-	now    []int32 // those of this turn
+	fresh  []int32 // connections that have events
+	deep   deepLane
 
 	in     []byte // the staging buffer
 	inUsed int
 	staged []staged
-	large  int // bytes of large values that this turn may still send
+	late   []staged // much input, which is carried out after that of all others
+	large  int      // bytes of large values that this turn may still send
 
 	carriedOut int // operations of this turn
 }
 
 const (
-	// maxEvents is how many connections one turn serves at most.
+	// maxEvents is how many connections one turn takes events of at most.
 	maxEvents = 256
 	// stagingSize holds a turn's input; a turn that brings more is cut up.
 	stagingSize = 1 << 20
+	// shortInput is how much input is carried out before that of connections that
+	// bring more, in bytes: some 150 short keys.
+	shortInput = 4 << 10
 )
 
 // staged is a connection's part in a turn.
@@ -64,15 +73,12 @@ func (t *turn) init(descriptors int) (err error) {
 	if t.events, err = offheap.Slice[sys.PollEvent](offheap.Workers, maxEvents); err != nil {
 		return err
 	}
-	if t.next, err = offheap.Slice[int32](offheap.Workers, descriptors); err != nil {
+	if t.fresh, err = offheap.Slice[int32](offheap.Workers, maxEvents); err != nil {
 		return err
 	}
-	if t.now, err = offheap.Slice[int32](offheap.Workers, descriptors); err != nil {
-		return err
-	}
-	t.next, t.now = t.next[:0], t.now[:0]
-	t.staged = make([]staged, 0, maxEvents)
-	return nil
+	t.fresh = t.fresh[:0]
+	t.staged, t.late = make([]staged, 0, maxEvents), make([]staged, 0, stagingSize/shortInput)
+	return t.deep.init(descriptors)
 }
 
 // fits says whether there is room for the input of one more connection.
@@ -89,30 +95,28 @@ func (w *worker) serveTurn(events []sys.PollEvent) {
 	if len(w.rekeying) > 0 {
 		w.resumeSessions()
 	}
-	w.now, w.next = w.next, w.now[:0]
-	if len(w.now) > maxEvents {
-		// The rest waits for the next turn.
-		w.next = append(w.next, w.now[maxEvents:]...)
-		w.now = w.now[:maxEvents]
-	}
-	if w.large <= 0 && len(w.now) > 0 {
-		// Some had to wait for others' large values: they come first now.
-		first := w.now[0]
-		copy(w.now, w.now[1:])
-		w.now[len(w.now)-1] = first
-	}
 	w.large = largeBudget
+	w.fresh = w.fresh[:0]
 	for i := range events {
 		w.event(&events[i])
 	}
-	for _, fd := range w.now {
-		if c := &w.conns[fd]; c.state == connOpen || c.state == connClosing {
-			w.serve(c)
-		}
+	for _, fd := range w.fresh {
+		w.serveListed(fd)
 	}
 	w.finish()
+	w.serveLate()
+	w.serveDeep()
 	w.attendWatchers()
 	w.reap()
+}
+
+// serveListed serves a connection that is taken off a list.
+func (w *worker) serveListed(fd int32) {
+	c := &w.conns[fd]
+	c.queued = false
+	if c.state == connOpen || c.state == connClosing {
+		w.serve(c)
+	}
 }
 
 // event notes what epoll says of a connection, and takes over a new one.
@@ -146,32 +150,30 @@ func (w *worker) event(ev *sys.PollEvent) {
 	}
 	if c.blocked && ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.blocked = false
-		w.enqueueNow(c)
+		w.again(c)
 		return
 	}
-	if c.ready {
-		w.enqueueNow(c)
-	}
-}
-
-func (t *turn) enqueueNow(c *conn) {
-	if !c.queued {
+	switch {
+	case !c.ready || c.queued:
+	case c.owes() || c.upload.busy() || c.dump.kind != dumpNone:
+		w.again(c)
+	default:
 		c.queued = true
-		t.now = append(t.now, c.fd)
+		w.fresh = append(w.fresh, c.fd)
 	}
 }
 
-// again lists a connection for the next turn.
+// again has a connection served again, after those that wait for the same already.
 func (t *turn) again(c *conn) {
 	if !c.queued {
 		c.queued = true
-		t.next = append(t.next, c.fd)
+		t.deep.add(c.fd)
 	}
 }
 
 // serve receives for one connection and makes operations of what came.
 func (w *worker) serve(c *conn) {
-	c.queued, c.strained = false, false
+	c.strained = false
 	if c.blocked {
 		return
 	}
@@ -216,7 +218,7 @@ func (w *worker) fate(c *conn) {
 // asked, and parses.
 func (w *worker) stage(c *conn, receive bool) {
 	if !w.turn.fits() {
-		w.finish()
+		w.makeRoom()
 	}
 	start := w.inUsed
 	n := 0
@@ -232,7 +234,12 @@ func (w *worker) stage(c *conn, receive bool) {
 		n += got
 	}
 	w.inUsed = start + (n+63)&^63
-	w.staged = append(w.staged, staged{fd: c.fd, parsed: start, end: start + n})
+	st := staged{fd: c.fd, parsed: start, end: start + n}
+	if n > shortInput && !w.deep.serving {
+		w.late = append(w.late, st)
+		return
+	}
+	w.staged = append(w.staged, st)
 	w.parse(len(w.staged) - 1)
 }
 
@@ -285,5 +292,8 @@ func (w *worker) finish() {
 		}
 		w.fate(c)
 	}
-	w.staged, w.sent, w.inUsed = w.staged[:0], 0, 0
+	w.staged, w.sent = w.staged[:0], 0
+	if len(w.late) == 0 {
+		w.inUsed = 0
+	}
 }

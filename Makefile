@@ -110,11 +110,12 @@ CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs
 	/etc/pki/tls/cacert.pem /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem /etc/ssl/cert.pem)
 DEB_BUILD += $(if $(CERTIFICATES)$(SSL_CERT_FILE)$(SSL_CERT_DIR),,ca-certificates)
 # What the tests use besides: real clients.
-DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache python3-binary-memcached php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl openssl strace systemd apparmor
-# And of packages that would start a daemon only what is in them: memcached-tool
-# and a proxy.
-DEB_UNPACK := memcached nutcracker
+DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache python3-binary-memcached python3-prometheus-client php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl openssl strace systemd apparmor
+# And of packages that would start a daemon only what is in them: memcached-tool,
+# a proxy, and promtool.
+DEB_UNPACK := memcached nutcracker prometheus
 TOOLS := bin/tools
+UNPACKED := $(TOOLS)/.unpacked-$(lastword $(DEB_UNPACK))
 # Clients for node, and the file that says that they are there.
 NPM := memjs@1.3.2 memcache-client@1.0.5
 NPM_DONE := $(TOOLS)/.npm-$(subst @,-,$(lastword $(NPM)))
@@ -166,17 +167,17 @@ endef
 deps:
 	$(call install,$(DEB_BUILD),[ -n "$(CERTIFICATES)$$SSL_CERT_FILE$$SSL_CERT_DIR" ] && pkg-config --exists libseccomp && cc --version >/dev/null)
 
-deps-test: deps $(TOOLS)/.unpacked $(NPM_DONE)
-	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache; import bmemcached' && php -m | grep -q memcached && ruby -e 'require "dalli"')
+deps-test: deps $(UNPACKED) $(NPM_DONE)
+	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache; import bmemcached; import prometheus_client' && php -m | grep -q memcached && ruby -e 'require "dalli"')
 
-$(TOOLS)/.unpacked:
+$(UNPACKED):
 	@rm -rf $(TOOLS)/deb && mkdir -p $(TOOLS)/deb && cd $(TOOLS)/deb; \
 	if command -v apt-get >/dev/null; then \
 		$(call quietly,apt-get download $(DEB_UNPACK) || { apt-get update && apt-get download $(DEB_UNPACK); }); \
 		for p in *.deb; do dpkg-deb -x $$p ..; done; \
-	elif command -v memcached-tool nutcracker >/dev/null; then :; else \
+	elif command -v memcached-tool nutcracker promtool >/dev/null; then :; else \
 		echo "Missing here: what the Debian packages $(DEB_UNPACK) have" >&2; exit 1; \
-	fi; touch ../.unpacked
+	fi; touch $(CURDIR)/$(UNPACKED)
 
 # Clients for node, where there is npm.
 $(NPM_DONE):

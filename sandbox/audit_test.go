@@ -90,8 +90,8 @@ func TestStatsTellWhoIsAudited(t *testing.T) {
 	for modes, want := range map[string]string{
 		"enforce":                           "",
 		"enforce,housekeeper=audit":         "STAT audited housekeeper\n",
-		"audit":                             "STAT audited process,runtime,acceptor,worker,housekeeper,udp,logger,stderr,reloader,doorman\n",
-		"audit,process=enforce,worker=kill": "STAT audited acceptor,housekeeper,udp,logger,stderr,reloader,doorman\n",
+		"audit":                             "STAT audited process,runtime,acceptor,worker,housekeeper,udp,logger,stderr,metrics,reloader,doorman\n",
+		"audit,process=enforce,worker=kill": "STAT audited acceptor,housekeeper,udp,logger,stderr,metrics,reloader,doorman\n",
 	} {
 		r := run(t, "call", options{Modes: modes, Role: string(Housekeeper), Nr: unix.SYS_SCHED_YIELD})
 		r.check(t, 0, want)

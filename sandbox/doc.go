@@ -4,7 +4,7 @@
 // A [Profile] is data: a table with one [Rule] a row, each with the call, the
 // conditions on its arguments, and the reason why it is there. The tables of
 // this server's roles are in acceptor.go, worker.go, housekeeper.go, udp.go,
-// logger.go, stderr.go, reloader.go, reporter.go, runtime.go and baseline.go,
+// logger.go, stderr.go, metrics.go, reloader.go, reporter.go, runtime.go and baseline.go,
 // those of TLS in front.go and doorman.go, what every thread with a role needs
 // besides in common.go, and what only some builds and options add in greentea.go,
 // overlay_race.go and overlay_test_privileges.go; reviewing the sandbox means reading those files.

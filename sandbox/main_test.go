@@ -160,7 +160,7 @@ func testParams(o options) Params {
 		PID: os.Getpid(), MainTID: unix.Gettid(),
 		Shutdown: o.Shutdown, TestPrivileges: o.TestPrivileges, AsyncPreempt: o.AsyncPreempt, GreenTea: o.GreenTea,
 		StatusFD: testStatus, WakeFD: testWake, ChannelFD: testChannel, FrontPID: os.Getpid(),
-		PIDDirFD: -1, SyslogFD: -1, Allow: o.Allow, Watch: true,
+		PIDDirFD: -1, SyslogFD: -1, Allow: o.Allow, Watch: true, Metrics: true,
 	}
 	if o.Syslog {
 		p.SyslogFD = 3
@@ -291,6 +291,8 @@ func boot(o options) *process {
 				err = errors.Join(err, OwnDescriptors(testUDP))
 			case Stderr:
 				err = errors.Join(err, OwnDescriptors(-1))
+			case Metrics:
+				err = errors.Join(err, OwnScrapers(testListener))
 			}
 			prep.Thread()
 			ready <- err

@@ -25,13 +25,14 @@ const (
 	Logger      Role = "logger" // unless -W
 	Stderr      Role = "stderr"
 	Reporter    Role = "reporter"
+	Metrics     Role = "metrics"  // only with --metrics
 	Reloader    Role = "reloader" // with -Y only
 	Doorman     Role = "doorman"  // with -Z only
 	Front       Role = "front"    // with -Z only: all threads of another process, see [FrontProfiles]
 )
 
 // Roles lists the roles of a server, the baseline first.
-var Roles = []Role{Process, Runtime, Acceptor, Worker, Housekeeper, UDP, Logger, Stderr, Reporter, Reloader, Doorman, Front}
+var Roles = []Role{Process, Runtime, Acceptor, Worker, Housekeeper, UDP, Logger, Stderr, Metrics, Reporter, Reloader, Doorman, Front}
 
 // Mode is what happens on a call that no rule allows.
 type Mode uint8

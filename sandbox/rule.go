@@ -129,6 +129,7 @@ type Params struct {
 	StatusFD, WakeFD int
 	Shutdown         bool // -A: workers may interrupt the main thread
 	Watch            bool // there is a logger
+	Metrics          bool // there is a thread that answers scrapes
 	// PIDDirFD is the directory of a pid file that is removed at exit, or -1, and
 	// PIDNameAt where its name is (see [PinName]).
 	PIDDirFD, PIDNameAt int
@@ -172,6 +173,9 @@ func roles(p Params) []Profile {
 	}
 	if p.Watch {
 		profiles = append(profiles, logger(p))
+	}
+	if p.Metrics {
+		profiles = append(profiles, metrics())
 	}
 	if p.ReloadDirFD > 0 {
 		profiles = append(profiles, reloader(p))

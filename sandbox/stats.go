@@ -46,6 +46,37 @@ func (s *Sandbox) Violations() []Violation {
 	return all
 }
 
+// EachThread calls f for every thread that entered a role.
+func (s *Sandbox) EachThread(f func(role Role, tid int)) {
+	for i := range s.threads {
+		if t := &s.threads[i]; t.tid != 0 {
+			f(t.role, t.tid)
+		}
+	}
+}
+
+// ViolationsOf is how many forbidden calls of a role's threads were counted in audit
+// mode.
+func (s *Sandbox) ViolationsOf(role Role) (total uint64) {
+	if s.off {
+		return 0
+	}
+	for i, t := range s.threads {
+		for nr := range maxCalls {
+			if t.role == role {
+				total += counted(i, nr)
+			}
+		}
+	}
+	return total
+}
+
+// HasRole says whether there is a profile of a role.
+func (s *Sandbox) HasRole(role Role) bool {
+	_, has := s.profiles[role]
+	return has
+}
+
 // Report is what the sandbox is like.
 type Report struct {
 	Modes      Modes

@@ -50,6 +50,9 @@ func (s *Server) listening() []string {
 	for _, u := range s.udps {
 		names = append(names, u.name)
 	}
+	if s.metrics != nil {
+		names = append(names, "metrics:"+s.metrics.name)
+	}
 	if s.cfg.Check && s.cfg.UnixSocket != "" && len(s.cfg.Passed) == 0 {
 		names = append(names, "unix:"+s.cfg.UnixSocket)
 	}
@@ -69,6 +72,9 @@ func (s *Server) exposed() []string {
 		}
 	}
 	beyond := len(s.udpsBeyond()) > 0
+	if s.metrics != nil && !s.metrics.listener.addr.Addr().IsLoopback() {
+		beyond = true
+	}
 	for _, l := range s.listeners {
 		beyond = beyond || l.addr.IsValid() && !l.addr.Addr().IsLoopback()
 	}
@@ -95,6 +101,7 @@ func (s *Server) udpsBeyond() (all []*udp) {
 // summary is the line about what the server has done. Counts are those of `stats`:
 // since the last `stats reset`.
 func (s *Server) summary() string {
+	s.clock.tick(s.store)
 	after := "stopped after " + (time.Duration(s.uptime()) * time.Second).String()
 	if !s.ended(sandbox.Worker, sandbox.Logger) {
 		return after + "; threads did not end in time" // and may hold locks that counting takes

@@ -133,6 +133,9 @@ func (s *Server) open() error {
 	if err := s.openLogger(); err != nil {
 		return fail(ExitFailure, "the logger: %w", err)
 	}
+	if err := s.metrics.open(); err != nil {
+		return fail(ExitFailure, "metrics: %w", err)
+	}
 	for i, epfd := range epfds {
 		h, err := s.store.NewHandle()
 		if err != nil {
@@ -293,6 +296,9 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	if s.tls != nil {
 		go s.collector.run()
 	}
+	if s.metrics != nil {
+		s.threads = append(s.threads, thread{role: sandbox.Metrics, name: "metrics", run: s.metrics.run, prepare: s.metrics.detach})
+	}
 	gate := newGate(len(s.threads))
 	prep := sandbox.Prepare(s.processors(), len(s.threads))
 	for i := range s.threads {
@@ -304,6 +310,9 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	}
 	for _, u := range s.udps {
 		unix.Close(u.fd) // its thread has it
+	}
+	if s.metrics != nil {
+		unix.Close(s.metrics.fd)
 	}
 	if s.auth != nil {
 		s.auth.leave()
@@ -359,6 +368,9 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 // some. (Go 1.25 would follow the cgroup's CPU limit.)
 func (s *Server) processors() int {
 	n := s.cfg.Threads + len(s.udps) + 4
+	if s.metrics != nil {
+		n++
+	}
 	if s.tls != nil {
 		n++ // the doorman, when connections are many; the keymaker has next to nothing to do
 	}

@@ -37,6 +37,7 @@ func params(cfg *Config, d descriptors) (sandbox.Params, error) {
 
 		Shutdown:       cfg.EnableShutdown,
 		Watch:          cfg.WatchEnabled,
+		Metrics:        cfg.Metrics != nil,
 		TestPrivileges: cfg.TestPrivileges,
 		AsyncPreempt:   sandbox.AsyncPreempt(),
 		GreenTea:       sandbox.GreenTea,

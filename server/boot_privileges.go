@@ -31,6 +31,9 @@ func (s *Server) takeWithPrivileges() error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	if err := s.listenMetrics(); err != nil {
+		return err
+	}
 	if s.becomesUser() {
 		s.raiseLimits()
 	}

@@ -93,16 +93,17 @@ type Config struct {
 	ReadBufMemLimit int64 // -o read_buf_mem_limit (given in MiB); 0: unlimited
 
 	// The process.
-	Version    string    // what `version` and `stats` answer: that of memcached
-	OwnVersion string    // gomcd's, `gomcd_version` of `stats`
-	User       string    // -u: user to become when started as root
-	UID, GID   int       // and its numbers; UID 0: stay who we are
-	PIDFile    string    // -P
-	Daemon     bool      // -d: this process is the daemonised one
-	StartDir   string    // where a daemon was started; "": the working directory
-	CoreDumps  bool      // -r
-	Waiters    []*Waiter // processes that wait for the server to be ready
-	Check      bool      // --check: a boot up to there, which changes nothing
+	Version    string      // what `version` and `stats` answer: that of memcached
+	OwnVersion string      // gomcd's, `gomcd_version` of `stats`
+	User       string      // -u: user to become when started as root
+	UID, GID   int         // and its numbers; UID 0: stay who we are
+	PIDFile    string      // -P
+	Daemon     bool        // -d: this process is the daemonised one
+	StartDir   string      // where a daemon was started; "": the working directory
+	CoreDumps  bool        // -r
+	Metrics    *ListenAddr // --metrics; nil: off
+	Waiters    []*Waiter   // processes that wait for the server to be ready
+	Check      bool        // --check: a boot up to there, which changes nothing
 
 	// The sandbox.
 	Sandbox        string   // --sandbox: "enforce", "kill", "audit" or "off", or ROLE=MODE pairs after a comma

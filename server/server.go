@@ -28,6 +28,7 @@ type Server struct {
 
 	prefixes *prefixes
 	logger   *events.Logger // nil with -W
+	metrics  *metrics       // nil without --metrics
 
 	listeners   []listener
 	conns       []conn // by descriptor

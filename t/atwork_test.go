@@ -25,6 +25,7 @@ func TestRulesAtWork(t *testing.T) {
 		"violation":        violate,
 		"shutdown":         shutDown,
 		"UDP":              serveUDP,
+		"metrics":          serveMetrics,
 		"authentication":   reloadUsers,
 		"pid file":         removePIDFile,
 		"memory file":      saveMemory,
@@ -101,6 +102,13 @@ func serveUDP(t *testing.T) {
 	}
 	s := harness.Start(t, harness.Production(), "-U", "-1", "-l", "127.0.0.1,::1")
 	dialUDP6(t, s).ask("set a 0 0 1\r\n6\r\n", "STORED\r\n")
+}
+
+func serveMetrics(t *testing.T) {
+	_, addr := startMetrics(t, harness.Production())
+	for range 2 {
+		scrape(t, addr, openMetrics)
+	}
 }
 
 func reloadUsers(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -81,7 +82,7 @@ func TestDescriptorsOfThreads(t *testing.T) {
 	have := map[string]map[string]bool{}
 	for _, s := range []*harness.Server{
 		startOn(t, daemon, filepath.Join(dir, "memory"), "-t", "1", "-U", "-1", "-P", filepath.Join(dir, "pid")),
-		harness.Start(t, harness.Production(), "-t", "1", "-Y", users),
+		harness.Start(t, harness.Production(), "-t", "1", "-Y", users, "--metrics", strconv.Itoa(harness.FreePort(t))),
 		harness.Start(t, harness.Production(), "-t", "1", "-s", filepath.Join(dir, "sock")),
 		harness.Start(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), "-t", "1"),
 	} {
@@ -117,6 +118,8 @@ func TestDescriptorsOfThreads(t *testing.T) {
 					what = "the cgroup's limits (to read)"
 				case strings.HasPrefix(to, "pipe:["):
 					what = "the wake pipe"
+				case isSocket && row == "metrics" && listens(t, s.PID(), inode):
+					what = "its listener"
 				case isSocket && row == "udp":
 					what = "its UDP socket"
 				case isSocket && row == "reporter":

@@ -19,10 +19,11 @@ const (
 	Logins                  // passwords, and the guesses at them
 	Prefixes                // `stats detail`
 	Sessions                // of connections with TLS
+	Scrapes                 // replies to scrapers (--metrics)
 	Purposes                // how many there are
 )
 
-var names = [Purposes]string{"items", "hash", "pages", "counters", "uploads", "buffers", "workers", "events", "lines", "logins", "prefixes", "sessions"}
+var names = [Purposes]string{"items", "hash", "pages", "counters", "uploads", "buffers", "workers", "events", "lines", "logins", "prefixes", "sessions", "scrapes"}
 
 // String is the purpose's name in `stats memory`.
 func (p Purpose) String() string { return names[p] }

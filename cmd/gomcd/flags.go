@@ -32,7 +32,8 @@ type command struct {
 	saslFile  string   // $MEMCACHED_SASL_PWDB
 
 	portGiven, udpGiven, listenGiven, protocolGiven bool
-	listenDefault                                   string // -l, if it is not given
+	listenDefault                                   string     // -l, if it is not given
+	metrics                                         listenSpec // --metrics
 	slabSizesGiven, chunkMaxGiven                   bool
 
 	at   string   // the flag that is being read, for warnings
@@ -113,6 +114,9 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 // and the addresses of host names. The sandbox allows neither later.
 func (c *command) complete(root bool) error {
 	if err := c.identity(root); err != nil {
+		return err
+	}
+	if err := c.metricsAddr(); err != nil {
 		return err
 	}
 	if c.passed.count > 0 {

@@ -196,3 +196,32 @@ func (l listenSpec) lookUp(list *[]server.ListenAddr) error {
 	}
 	return nil
 }
+
+// setMetrics reads --metrics: an address and a port, or a port alone.
+func (c *command) setMetrics(v string) error {
+	if _, ok := strictUint(v); ok || strings.HasPrefix(v, ":") {
+		v = "127.0.0.1:" + strings.TrimPrefix(v, ":")
+	}
+	l := listenSpec{}
+	if err := l.parseAddr(v); err != nil {
+		return err
+	}
+	if l.port == 0 {
+		return usageError(server.ExitUsage, "a port is missing: it is <port> or <addr>:<port>")
+	}
+	c.metrics = l
+	return nil
+}
+
+// metricsAddr finds the address of --metrics.
+func (c *command) metricsAddr() error {
+	if c.metrics.port == 0 {
+		return nil
+	}
+	var addrs []server.ListenAddr
+	if err := c.metrics.lookUp(&addrs); err != nil {
+		return usageError(server.ExitOSErr, "--metrics %s: %w", c.metrics.host, err)
+	}
+	c.cfg.Metrics = &addrs[0]
+	return nil
+}

@@ -59,6 +59,7 @@ const (
 )
 
 var misuses = []misuse{
+	alone(bad(64, "--metrics", "127.0.0.1")), alone(bad(71, "--metrics", "127.0.0.1:99999")), alone(bad(71, "--metrics", "127.0.0.1:x")),
 	bad(1, "--bogus"), bad(1, "-z"), bad(1, "-vz"), bad(1, "--port"), bad(1, "-b"),
 	bad(1, "--mem=64"), bad(1, "--daemon=x"), bad(1, "-v=3"), bad(64, "-m=64"),
 	bad(64, "-m", "0"), bad(64, "-m", "1"), bad(64, "-m", "abc"),

@@ -144,6 +144,9 @@ var flags = []flag{
 	{long: "check", ours: true, help: "say whether the server would start like this, and what would differ\n" +
 		"from memcached, and exit; nothing is served or written",
 		set: sets(func(cfg *server.Config) { cfg.Check = true })},
+	{long: "metrics", arg: "<addr>", ours: true, help: "serve metrics for Prometheus (OpenMetrics) at http://<addr>/metrics;\n" +
+		"a port alone is one of 127.0.0.1",
+		set: (*command).setMetrics},
 	{long: "sandbox", arg: "<mode>", ours: true, help: "what happens on a forbidden system call: enforce (default) says\n" +
 		"who did it and ends the process, kill has the kernel end it,\n" +
 		"audit counts it and makes it; off has no filters at all.\n" +

@@ -20,6 +20,7 @@ var subjects = map[sandbox.Role][2]string{
 	sandbox.UDP:         {"udp-N (-U)", "serves one UDP socket"},
 	sandbox.Logger:      {"logger (unless -W)", "sends events to watchers"},
 	sandbox.Housekeeper: {"housekeeper", "clock, LRUs, page mover"},
+	sandbox.Metrics:     {"metrics (--metrics)", "answers scrapes"},
 	sandbox.Reloader:    {"reloader (-Y)", "reads the password file"},
 	sandbox.Doorman:     {"doorman (-Z)", "takes connections with TLS"},
 	sandbox.Front:       {"front (-Z)", "a process: shakes hands"},

@@ -44,6 +44,15 @@ func SendTo(fd int, b []byte, to *unix.RawSockaddrAny, size uint32) syscall.Errn
 	return errno
 }
 
+// AcceptWait takes a connection of a listening socket, and waits for as long as the
+// socket's options say.
+func AcceptWait(fd int, addr *unix.RawSockaddrAny) (int32, syscall.Errno) {
+	size := uint32(unix.SizeofSockaddrAny)
+	n, _, errno := syscall.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(addr)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	return int32(n), errno
+}
+
 // Accept takes a connection of a listening socket that does not block.
 func Accept(fd int, addr *unix.RawSockaddrAny) (int32, syscall.Errno) {
 	size := uint32(unix.SizeofSockaddrAny)

@@ -1,0 +1,55 @@
+package sandbox
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// The descriptors of the thread that answers scrapes, in its own table: its listener,
+// and the few clients that it has at a time. Their number is a power of two.
+const (
+	MetricsListener = 3
+	FirstScraper    = 4
+	EndScraper      = 8
+)
+
+// metrics answers scrapes of --metrics. Its thread has left the shared descriptor table:
+// no other thread has its listener or its clients, and this one has nothing else. It
+// waits by accepting, so that it needs no epoll.
+func metrics() Profile {
+	client := Cond{Mask: ^uint64(FirstScraper - 1), Value: FirstScraper, Text: fmt.Sprintf("%d..%d", FirstScraper, EndScraper-1)}
+	rules := []Rule{
+		AllowIf("accept4", "takes a connection of a scraper, and waits for one", Is(0, MetricsListener, "its listener 3"),
+			Is(3, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, "SOCK_NONBLOCK|SOCK_CLOEXEC")),
+		AllowIf("recvfrom", "receives a scraper's request; never waits", client, Is(3, unix.MSG_DONTWAIT, "MSG_DONTWAIT"), Is(4, 0, "no address")),
+		AllowIf("sendto", "sends metrics to a scraper; never waits, never says to whom", client,
+			Is(3, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, "MSG_DONTWAIT|MSG_NOSIGNAL"), Is(4, 0, "no address"), Is(5, 0, "of no length")),
+		AllowIf("close", "ends a scraper's connection", client),
+		Allow("clock_gettime", "reads for how long the threads of each role have run"),
+	}
+	for i := range rules {
+		rules[i].Feature = "--metrics"
+	}
+	return Profile{Role: Metrics, Rules: append(rules, threadRules()...)}
+}
+
+// OwnScrapers gives the calling thread, which is locked to its goroutine and stays so
+// for ever, a descriptor table of its own, with stderr and the listener in it, so that
+// its clients get the descriptors from [FirstScraper] on. It does not inherit to others.
+func OwnScrapers(listener int) error {
+	if err := LeaveDescriptors(); err != nil {
+		return err
+	}
+	// Below the clients' there is nothing that could be used in place of the listener.
+	for _, fd := range []int{0, 1, MetricsListener} {
+		if fd == listener {
+			continue
+		}
+		if err := unix.Dup3(listener, fd, unix.O_CLOEXEC); err != nil {
+			return fmt.Errorf("sandbox: descriptor %d: %w", fd, err)
+		}
+	}
+	closeRange(MetricsListener+1, lastDescriptor)
+	return nil
+}

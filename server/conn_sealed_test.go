@@ -228,3 +228,238 @@ func TestSealedHotPathDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// sealed makes one record.
+func (c *tlsClient) record(plain string) []byte {
+	b := make([]byte, c.w.Sealed(max(len(plain), 1)))
+	if plain == "" { // which Seal makes nothing of
+		b = make([]byte, c.w.Head()+c.w.Tail())
+		c.w.SealInPlace(c.seal, b)
+		return b
+	}
+	_, n := c.w.Seal(c.seal, b, []byte(plain))
+	return b[:n]
+}
+
+// send sends bytes as they are, and has the worker serve. It returns what came back as
+// plaintext until the connection was closed, and whether it was.
+func (c *tlsClient) send(b []byte) (got string, alert record.Record, closed bool) {
+	sys.Send(int32(c.client), b, false)
+	c.turns()
+	for {
+		m, errno := sys.Recv(int32(c.client), c.in[len(c.in):cap(c.in)])
+		if errno != 0 {
+			return got, alert, false
+		}
+		if m <= 0 {
+			return got, alert, true
+		}
+		c.in = c.in[:len(c.in)+m]
+		for at := 0; ; {
+			rec := c.r.Open(c.open, c.in[at:])
+			if rec.Status == record.Data {
+				got += string(c.in[at+rec.From : at+rec.To])
+			}
+			if rec.Status == record.Closed || rec.Status == record.Aborted {
+				alert = rec
+			}
+			if rec.Status != record.Data {
+				c.in = c.in[:copy(c.in, c.in[at:])]
+				break
+			}
+			at += rec.N
+		}
+	}
+}
+
+// counter is what the item n has.
+func (c *tlsClient) counter() string {
+	c.t.Helper()
+	c.begin(0x1301)
+	return strings.TrimSpace(string(c.ask([]byte("incr n 0\r\n"))))
+}
+
+// Nothing of a record is carried out that was changed, repeated, left out or
+// exchanged with another on its way, and the connection ends with bad_record_mac.
+func TestSealedForgeries(t *testing.T) {
+	c := newTLSBench(t, 0x1301)
+	c.ask([]byte("set n 0 0 1\r\n0\r\n"))
+	const add = "incr n 1\r\n"
+	for name, suite := range tlsSuites {
+		honest := func() []byte { c.begin(suite); return c.record(add) }
+		length := len(honest())
+		for i := range length {
+			b := honest()
+			if i < record.HeaderLen {
+				continue // what a header says is another test's
+			}
+			b[i] ^= 1 << (i % 8)
+			if got, alert, closed := c.send(b); got != "" || !closed || alert.Alert != record.BadRecordMAC {
+				t.Fatalf("%s, byte %d changed: %q, %v, closed: %v", name, i, got, alert.Alert, closed)
+			}
+		}
+		first, second := honest(), c.record(add)
+		for what, forged := range map[string][]byte{
+			"repeated":  append(append([]byte{}, first...), first...),
+			"left out":  second,
+			"exchanged": append(append([]byte{}, second...), first...),
+		} {
+			want := ""
+			if honest(); what == "repeated" {
+				want = "1\r\n"
+			}
+			got, alert, closed := c.send(forged)
+			if len(got) > len(want) && want == "" || !closed || alert.Alert != record.BadRecordMAC {
+				t.Errorf("%s, %s: %q, %v, closed: %v", name, what, got, alert.Alert, closed)
+			}
+			if what == "repeated" {
+				if n := c.counter(); n != "1" {
+					t.Errorf("%s, %s: the counter is %s", name, what, n)
+				}
+				c.ask([]byte("decr n 1\r\n"))
+			}
+		}
+		if n := c.counter(); n != "0" {
+			t.Fatalf("%s: the counter is %s", name, n)
+		}
+	}
+	c.verify()
+}
+
+// Headers that are not of a record, and records that are too long, end the connection.
+func TestSealedHeaders(t *testing.T) {
+	c := newTLSBench(t, 0x1301)
+	for name, header := range map[string][]byte{
+		"text": []byte("get a\r\n"), "handshake": {22, 3, 3, 0, 1, 1}, "version": {23, 3, 1, 0, 1, 1}, "too long": {23, 3, 3, 0x48, 0},
+		"nothing": {23, 3, 3, 0, 0},
+	} {
+		c.begin(0x1301)
+		if got, alert, closed := c.send(header); got != "" || !closed || alert.Status != record.Aborted {
+			t.Errorf("%s: %q, %v, closed: %v", name, got, alert, closed)
+		}
+	}
+	if used := c.s.tls.buffers.used.Load(); used != 0 {
+		t.Errorf("%d buffers are lost", used)
+	}
+}
+
+// A client's end by close_notify is answered by the server's, once what came before is
+// carried out; one without it ends the connection, and half a command is not stored.
+func TestSealedEnds(t *testing.T) {
+	c := newTLSBench(t, 0x1301)
+	notify := func() []byte {
+		b := make([]byte, record.MaxControl)
+		return b[:c.w.SealAlert(c.seal, b, record.CloseNotify)]
+	}
+	b := append(c.record("set a 0 0 1\r\nx\r\nget a\r\nget"), notify()...)
+	if got, alert, closed := c.send(b); got != "STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n" || alert.Status != record.Closed || !closed {
+		t.Errorf("%q, %+v, closed: %v", got, alert, closed)
+	}
+	c.begin(0x1301)
+	whole := c.record("set a 0 0 1\r\ny\r\n")
+	sys.Send(int32(c.client), whole[:len(whole)-1], false)
+	c.turns()
+	unix.Shutdown(c.client, unix.SHUT_WR)
+	if got, _, closed := c.send(nil); got != "" || !closed {
+		t.Errorf("%q, closed: %v", got, closed)
+	}
+	c.begin(0x1301)
+	if got := string(c.ask([]byte("get a\r\n"))); got != "VALUE a 0 1\r\nx\r\nEND\r\n" {
+		t.Errorf("%q", got)
+	}
+	if used := c.s.tls.buffers.used.Load(); used != 0 {
+		t.Errorf("%d buffers are lost", used)
+	}
+}
+
+// Records of one byte and empty ones are served, as long as there are not many of these
+// in a row.
+func TestSealedSmallRecords(t *testing.T) {
+	c := newTLSBench(t, 0x1301)
+	var b []byte
+	for _, one := range "set a 0 0 5\r\nhello\r\nget a\r\n" {
+		b = append(append(b, c.record(string(one))...), c.record("")...)
+	}
+	if got := string(c.pass(b)); got != "STORED\r\nVALUE a 0 5\r\nhello\r\nEND\r\n" {
+		t.Errorf("%q", got)
+	}
+	b = nil
+	for range 17 {
+		b = append(b, c.record("")...)
+	}
+	if got, alert, closed := c.send(b); got != "" || !closed || alert.Alert != record.UnexpectedMessage {
+		t.Errorf("%q, %+v, closed: %v", got, alert, closed)
+	}
+}
+
+// A connection closed in every state leaves nothing.
+func TestSealedLeavesNothing(t *testing.T) {
+	c := newTLSBench(t, 0x1302)
+	value := strings.Repeat("x", 900_000)
+	c.ask([]byte("set big 0 0 900000\r\n" + value + "\r\n"))
+	for name, half := range map[string]string{
+		"half a line": "get bi", "half a value": "set a 0 0 100\r\nabc", "half an upload": "set a 0 0 900000\r\n" + value[:100_000],
+		"half a skip": "set a 0 0 2000000\r\n" + value[:100_000], "replies not read": strings.Repeat("get big\r\n", 100),
+	} {
+		for _, cut := range []int{0, 1, 3, 1000} {
+			c.begin(0x1302)
+			b := c.record(half[:min(len(half), 16_000)])
+			if len(half) > 16_000 {
+				b = append(b, c.record(half[16_000:min(len(half), 32_000)])...)
+			}
+			sys.Send(int32(c.client), b[:max(len(b)-cut, 0)], false)
+			c.turns()
+			if cut == 3 {
+				b := make([]byte, record.MaxControl)
+				sys.Send(int32(c.client), b[:c.w.SealKeyUpdate(c.seal, b, true)], false)
+				c.turns()
+			}
+			c.connect()
+			c.makeKeys()
+			c.bench.w.serveTurn(nil)
+			if used, records := c.s.pool.used.Load(), c.s.tls.buffers.used.Load(); used != 0 || records != 0 {
+				t.Errorf("%s, cut by %d: %d buffers and %d of records are lost", name, cut, used, records)
+			}
+		}
+	}
+	c.verify()
+	if n := c.s.currConns.Load(); n != 1 {
+		t.Errorf("%d connections are counted, not 1", n)
+	}
+}
+
+// FuzzSealed has a client with the right keys send records of any type and length, and
+// after them bytes that are none.
+func FuzzSealed(f *testing.F) {
+	f.Add([]byte("set a 0 0 1\r\nx\r\nget a\r\n"), uint16(7), uint8(1), []byte{})
+	f.Add([]byte("get a\r\nmn\r\n"), uint16(1), uint8(3), []byte{23, 3, 3, 0, 17})
+	f.Add([]byte{24, 0, 0, 1, 1}, uint16(5), uint8(8), []byte{22, 3, 3})
+	c := newTLSBench(f, 0x1301)
+	f.Fuzz(func(t *testing.T, data []byte, cut uint16, kinds uint8, rest []byte) {
+		c.t = t
+		c.begin(0x1301)
+		var b []byte
+		for i := 0; len(data) > 0; i++ {
+			n := min(1+int(cut)%20_000, len(data), record.MaxPlaintext)
+			one := c.record(string(data[:n]))
+			if kinds>>(i%8)&1 == 0 && n == 2 {
+				// An alert, with what it says.
+				one = make([]byte, record.MaxControl)
+				one = one[:c.w.SealAlert(c.seal, one, record.Alert(data[1]))]
+			}
+			b, data = append(b, one...), data[n:]
+		}
+		for b = append(b, rest...); len(b) > 0; {
+			n := min(1+int(cut), len(b))
+			sys.Send(int32(c.client), b[:n], false)
+			c.turns()
+			c.makeKeys()
+			b = b[n:]
+		}
+		c.connect()
+		if used, records := c.s.pool.used.Load(), c.s.tls.buffers.used.Load(); used != 0 || records != 0 {
+			t.Fatalf("%d buffers and %d of records are lost", used, records)
+		}
+		c.verify()
+	})
+}

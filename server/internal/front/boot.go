@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"gomcd/sandbox"
 
@@ -163,6 +164,9 @@ func Main(channel int) int {
 	// What is sent to a group of processes, as by a terminal or a service manager, is
 	// for the other process: when that ends, so does this.
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
+	// crypto/x509 says in local time why a client's certificate is not valid, for which
+	// package time would open the time zone's file.
+	time.Local = time.UTC
 	unix.CloseOnExec(channel)
 	if _, err := sandbox.CloseInherited(); err != nil {
 		return 1

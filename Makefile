@@ -25,7 +25,7 @@ export GOFLAGS := -buildvcs=false
 # where anything is; that nothing but data is writable is up to sandbox/trap.go.
 PIE := -buildmode=pie
 
-.PHONY: help build bench-build deb deb-test rpm package install uninstall static run test deps deps-test check unit bench soak storm linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
+.PHONY: help build bench-build deb deb-test rpm package install uninstall static run test deps deps-test check unit bench soak storm handshakes linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 # Targets with a word about them after ##.
 help:
@@ -234,6 +234,12 @@ storm: export STORM := $(or $(STORM),100000)
 storm: export GOMCD_LDFLAGS := $(LDFLAGS)
 storm: deps ## STORM (100000) clients that connect and leave in every way
 	$(GO) test -count=1 -timeout 0 -run TestConnectionStorm -v ./t
+
+# TLS handshakes in a row, HANDSHAKES of them, which leave memory as it is.
+handshakes: export HANDSHAKES := $(or $(HANDSHAKES),100000)
+handshakes: export GOMCD_LDFLAGS := $(LDFLAGS)
+handshakes: deps ## HANDSHAKES (100000) TLS handshakes in a row
+	$(GO) test -count=1 -timeout 0 -run TestHandshakesInARow -v ./t
 
 # Looks for an order of what many connections did to the same keys that explains
 # every reply, for as long as asked.

@@ -316,9 +316,15 @@ func (s *Server) Wait() *os.ProcessState {
 // RSS returns the server's resident memory in bytes.
 func (s *Server) RSS() int {
 	s.t.Helper()
-	kb, err := strconv.Atoi(strings.TrimSuffix(s.Status()["VmRSS"], " kB"))
+	return ResidentOf(s.t, s.PID())
+}
+
+// ResidentOf returns a process's resident memory in bytes.
+func ResidentOf(t testing.TB, pid int) int {
+	t.Helper()
+	kb, err := strconv.Atoi(strings.TrimSuffix(statusOf(t, pid)["VmRSS"], " kB"))
 	if err != nil {
-		s.t.Fatalf("VmRSS: %v", err)
+		t.Fatalf("VmRSS: %v", err)
 	}
 	return kb << 10
 }
@@ -326,9 +332,14 @@ func (s *Server) RSS() int {
 // Status returns the lines of the server's status in /proc.
 func (s *Server) Status() map[string]string {
 	s.t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
+	return statusOf(s.t, s.PID())
+}
+
+func statusOf(t testing.TB, pid int) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	m := map[string]string{}
 	for line := range strings.Lines(string(b)) {

@@ -108,6 +108,16 @@ func (k Kind) Speaking(client *tls.Config) Kind {
 	return k
 }
 
+// DialPlain connects to an address of the server's without TLS.
+func (s *Server) DialPlain(t testing.TB, addr string) *Conn {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatalf("connecting: %v", err)
+	}
+	return s.conn(t, nc)
+}
+
 // DialTLS connects with a configuration of the client's own, which must succeed.
 func (s *Server) DialTLS(t testing.TB, config *tls.Config) *Conn {
 	t.Helper()

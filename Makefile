@@ -25,7 +25,7 @@ export GOFLAGS := -buildvcs=false
 # where anything is; that nothing but data is writable is up to sandbox/trap.go.
 PIE := -buildmode=pie
 
-.PHONY: help build bench-build deb deb-test rpm package install uninstall static run test deps deps-test check unit bench soak storm handshakes linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
+.PHONY: help build bench-build top-build deb deb-test rpm package install uninstall static run test deps deps-test check unit bench soak storm handshakes linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 # Targets with a word about them after ##.
 help:
@@ -45,10 +45,13 @@ static: deps ## builds bin/gomcd-static, which needs no other file
 bench-build: deps ## builds bin/gomcd-bench, the load generator
 	$(GO) build -trimpath -o bin/gomcd-bench ./cmd/gomcd-bench
 
-install: build bench-build ## installs programs, manual pages, completions and units below PREFIX (/usr/local) and DESTDIR
+top-build: deps ## builds bin/gomcd-top, which shows what a server is doing
+	$(GO) build -trimpath $(PIE) -o bin/gomcd-top ./cmd/gomcd-top
+
+install: build bench-build top-build ## installs programs, manual pages, completions and units below PREFIX (/usr/local) and DESTDIR
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(sort $(dir $(INSTALLED))))
-	$(INSTALL) -m 755 bin/gomcd bin/gomcd-bench $(DESTDIR)$(BINDIR)
-	@for p in gomcd gomcd-bench; do \
+	$(INSTALL) -m 755 $(addprefix bin/,$(PROGRAMS)) $(DESTDIR)$(BINDIR)
+	@for p in $(PROGRAMS); do \
 		bin/$$p --print-man >$(DESTDIR)$(MANDIR)/man1/$$p.1; \
 		bin/$$p --print-completion=bash >$(DESTDIR)$(DATADIR)/bash-completion/completions/$$p; \
 		bin/$$p --print-completion=zsh >$(DESTDIR)$(DATADIR)/zsh/site-functions/_$$p; \
@@ -77,7 +80,7 @@ deb: PACKAGED := deb
 deb: package ## makes a Debian package, bin/package/gomcd_*.deb
 rpm: PACKAGED := rpm
 rpm: package ## makes an RPM package, bin/package/gomcd-*.rpm
-package: build bench-build
+package: build bench-build top-build
 	@rm -rf $(ROOT) && mkdir -p $(ROOT)
 	@$(MAKE) --no-print-directory install DESTDIR=$(ROOT) PREFIX=/usr SYSCONFDIR=/etc UNITDIR=/usr/lib/systemd/system >/dev/null
 	@cd $(ROOT)/usr; strip --strip-unneeded bin/*; gzip -9n share/man/man1/*; \
@@ -110,7 +113,7 @@ CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs
 	/etc/pki/tls/cacert.pem /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem /etc/ssl/cert.pem)
 DEB_BUILD += $(if $(CERTIFICATES)$(SSL_CERT_FILE)$(SSL_CERT_DIR),,ca-certificates)
 # What the tests use besides: real clients.
-DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache python3-binary-memcached python3-prometheus-client php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl openssl strace systemd apparmor
+DEB_TEST := man-db zsh fish procps libmemcached-tools python3-pymemcache python3-binary-memcached python3-prometheus-client php-cli php-memcached ruby-dalli ruby libyaml-0-2 perl openssl strace systemd apparmor tmux
 # And of packages that would start a daemon only what is in them: memcached-tool,
 # a proxy, and promtool.
 DEB_UNPACK := memcached nutcracker prometheus
@@ -137,9 +140,10 @@ INSTANCE := sed -e 's,^Description=.*,& (%i),' -e 's, --config=.* \$$OPTIONS, --
 	-e 's,^RuntimeDirectory=.*,&-%i,' -e '/^\# Flags are in/,/^\# drop-in/s,.*,\#,' -e '/^\# With gomcd.socket/d' -e '/^\#$$/d'
 
 # What is installed, for uninstall.
-INSTALLED = $(BINDIR)/gomcd $(BINDIR)/gomcd-bench $(MANDIR)/man1/gomcd.1 $(MANDIR)/man1/gomcd-bench.1 \
+PROGRAMS := gomcd gomcd-bench gomcd-top
+INSTALLED = $(addprefix $(BINDIR)/,$(PROGRAMS)) $(addprefix $(MANDIR)/man1/,$(addsuffix .1,$(PROGRAMS))) \
 	$(addprefix $(UNITDIR)/,gomcd.service gomcd@.service gomcd.socket) $(SYSCONFDIR)/apparmor.d/gomcd $(addprefix $(DOCDIR)/,LICENSE README.md gomcd.conf) \
-	$(foreach p,gomcd gomcd-bench,$(DATADIR)/bash-completion/completions/$(p) $(DATADIR)/zsh/site-functions/_$(p) $(DATADIR)/fish/vendor_completions.d/$(p).fish)
+	$(foreach p,$(PROGRAMS),$(DATADIR)/bash-completion/completions/$(p) $(DATADIR)/zsh/site-functions/_$(p) $(DATADIR)/fish/vendor_completions.d/$(p).fish)
 
 # The memcached to compare with, by path or by name.
 MEMCACHED ?= memcached

@@ -55,17 +55,22 @@ func TestInstall(t *testing.T) {
 		"-rw-r--r-- /opt/gomcd/lib/systemd/system/gomcd@.service",
 		"-rw-r--r-- /opt/gomcd/share/bash-completion/completions/gomcd",
 		"-rw-r--r-- /opt/gomcd/share/bash-completion/completions/gomcd-bench",
+		"-rw-r--r-- /opt/gomcd/share/bash-completion/completions/gomcd-top",
 		"-rw-r--r-- /opt/gomcd/share/doc/gomcd/LICENSE",
 		"-rw-r--r-- /opt/gomcd/share/doc/gomcd/README.md",
 		"-rw-r--r-- /opt/gomcd/share/doc/gomcd/gomcd.conf",
 		"-rw-r--r-- /opt/gomcd/share/fish/vendor_completions.d/gomcd-bench.fish",
+		"-rw-r--r-- /opt/gomcd/share/fish/vendor_completions.d/gomcd-top.fish",
 		"-rw-r--r-- /opt/gomcd/share/fish/vendor_completions.d/gomcd.fish",
 		"-rw-r--r-- /opt/gomcd/share/man/man1/gomcd-bench.1",
+		"-rw-r--r-- /opt/gomcd/share/man/man1/gomcd-top.1",
 		"-rw-r--r-- /opt/gomcd/share/man/man1/gomcd.1",
 		"-rw-r--r-- /opt/gomcd/share/zsh/site-functions/_gomcd",
 		"-rw-r--r-- /opt/gomcd/share/zsh/site-functions/_gomcd-bench",
+		"-rw-r--r-- /opt/gomcd/share/zsh/site-functions/_gomcd-top",
 		"-rwxr-xr-x /opt/gomcd/bin/gomcd",
 		"-rwxr-xr-x /opt/gomcd/bin/gomcd-bench",
+		"-rwxr-xr-x /opt/gomcd/bin/gomcd-top",
 	}
 	if got := filesBelow(t, dir); !slices.Equal(got, want) {
 		t.Errorf("installed is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -88,7 +93,7 @@ func TestInstall(t *testing.T) {
 	if out, err := exec.Command(installed(t, "systemd-analyze"), "verify", unit).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("verify: %v\n%s", err, out)
 	}
-	for _, program := range []string{"gomcd", "gomcd-bench"} {
+	for _, program := range []string{"gomcd", "gomcd-bench", "gomcd-top"} {
 		if out, err := exec.Command(filepath.Join(dir, "opt/gomcd/bin", program), "-h").CombinedOutput(); err != nil {
 			t.Errorf("%s -h: %v\n%s", program, err, out)
 		}

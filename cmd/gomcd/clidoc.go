@@ -17,7 +17,7 @@ func program() clidoc.Program {
 		Name: "gomcd", Version: own,
 		Short: "a memcached server that runs every thread in its own sandbox",
 		Before: []clidoc.Section{
-			{Title: "SYNOPSIS", Text: []string{"gomcd [flags]"}},
+			{Title: "SYNOPSIS", Text: []string{"gomcd [flags]", "gomcd top [HOST:PORT]"}},
 			{Title: "DESCRIPTION", Text: []string{
 				"gomcd is a server that keeps values in memory for as long as there is room, and speaks the protocols of memcached " + compatible +
 					": the text protocol, classic and meta, and the binary one. It takes memcached's flags and answers its statistics.",
@@ -57,7 +57,7 @@ func program() clidoc.Program {
 				"What a worker thread may do, and why:",
 				"\tgomcd --print-profile=worker",
 			}},
-			{Title: "SEE ALSO", Text: []string{"gomcd-bench(1), memcached(1), seccomp(2), landlock(7)"}},
+			{Title: "SEE ALSO", Text: []string{"gomcd-top(1), gomcd-bench(1), memcached(1), seccomp(2), landlock(7)"}},
 		},
 	}
 	for i := range flags {

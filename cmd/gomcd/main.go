@@ -12,9 +12,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"gomcd/server"
 )
@@ -36,6 +40,11 @@ func main() {
 
 // run is main with a status.
 func run(args []string) int {
+	if len(args) > 0 && args[0] == "top" {
+		err := runBeside("gomcd-top", args[1:])
+		server.Say(server.Error, err.Error())
+		return server.ExitFailure
+	}
 	parent := takeParent()
 	c, err := parse(args, os.Getenv)
 	forgetPassed()
@@ -70,6 +79,17 @@ func run(args []string) int {
 		server.Say(server.Error, err.Error())
 	}
 	return status
+}
+
+// runBeside runs another program of the project, in the same directory, in place of this
+// one.
+func runBeside(name string, args []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(filepath.Dir(self), name)
+	return fmt.Errorf("%s: %w", path, unix.Exec(path, append([]string{name}, args...), os.Environ()))
 }
 
 // start serves until the server ends.

@@ -1,0 +1,158 @@
+// Command gomcd-top shows what a memcached server is doing, as top(1) shows what a
+// machine does. It asks by the ordinary text protocol (stats, and watch if prefixes are
+// asked for), so that it works with any memcached.
+//
+// It is a program of its own and not a part of gomcd, because a library for terminals
+// brings code that runs when a program starts, and a megabyte of it, into a process that
+// has as little of both as possible. `gomcd top` runs it.
+//
+// sample.go asks the server, rate.go compares two answers, view.go makes lines of them,
+// screen.go puts those on a terminal, prefix.go counts the prefixes of keys.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"gomcd/cmd/internal/clidoc"
+	"gomcd/cmd/internal/release"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+)
+
+type options struct {
+	server     string
+	interval   time.Duration
+	count      int
+	plain      bool
+	prefixes   bool
+	delimiter  string
+	man        bool
+	completion string
+}
+
+func flags(o *options) *pflag.FlagSet {
+	fs := pflag.NewFlagSet("gomcd-top", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.SetOutput(io.Discard)
+	fs.DurationVarP(&o.interval, "interval", "i", 2*time.Second, "how often to ask the server")
+	fs.IntVarP(&o.count, "count", "n", 0, "stop after so many lines or screens; 0: never")
+	fs.BoolVar(&o.plain, "plain", false, "write a line each time, also on a terminal")
+	fs.BoolVar(&o.prefixes, "prefixes", false, "show the hottest prefixes of keys, from watch: the server then sends a line for every get and set")
+	fs.StringVar(&o.delimiter, "delimiter", ":", "what ends a prefix")
+	fs.BoolVar(&o.man, "print-man", false, "print the manual page, gomcd-top(1), and exit")
+	fs.StringVar(&o.completion, "print-completion", "", "print completions for a `shell`: bash, zsh or fish, and exit")
+	return fs
+}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "gomcd-top:", err)
+		os.Exit(1)
+	}
+}
+
+// defaultServer is where memcached listens.
+const defaultServer = "127.0.0.1:11211"
+
+func run(args []string, out *os.File) error {
+	o := options{server: defaultServer}
+	fs := flags(&o)
+	switch err := fs.Parse(args); {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprintf(out, "%s\n\nusage: gomcd-top [flags] [HOST:PORT | PATH]\n\n%s", short, fs.FlagUsages())
+		return nil
+	case err != nil:
+		return err
+	case o.man:
+		return program(fs).Man(out)
+	case o.completion != "":
+		return program(fs).Complete(out, o.completion)
+	case fs.NArg() > 1:
+		return fmt.Errorf("one server at a time: %q", fs.Args())
+	case fs.NArg() == 1:
+		o.server = fs.Arg(0)
+	}
+	if o.interval <= 0 {
+		return errors.New("--interval must be above 0")
+	}
+	c, err := dial(o.server)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var hot *prefixes
+	if o.prefixes {
+		if hot, err = watchPrefixes(o.server, o.delimiter); err != nil {
+			return err
+		}
+	}
+	if o.plain || !isTerminal(out) {
+		return runPlain(out, c, hot, o)
+	}
+	return runScreen(c, hot, o)
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// headEvery is after how many lines the names of the columns are repeated.
+const headEvery = 20
+
+// runPlain writes a line each interval.
+func runPlain(out io.Writer, c *client, hot *prefixes, o options) error {
+	before, err := c.sample()
+	for n := 0; err == nil && (o.count == 0 || n < o.count); n++ {
+		time.Sleep(o.interval)
+		var now *sample
+		if now, err = c.sample(); err != nil {
+			break
+		}
+		if n%headEvery == 0 {
+			if _, err := fmt.Fprintln(out, plainHead(hot != nil)); err != nil {
+				return err
+			}
+		}
+		if _, err := fmt.Fprintln(out, plainLine(compare(before, now), hot)); err != nil {
+			return err
+		}
+		before = now
+	}
+	return err
+}
+
+const short = "show what a memcached server is doing"
+
+// program is the command line for the manual page and for shells.
+func program(fs *pflag.FlagSet) clidoc.Program {
+	p := clidoc.Program{
+		Name: "gomcd-top", Version: release.Version, Short: short,
+		Before: []clidoc.Section{
+			{Title: "SYNOPSIS", Text: []string{"gomcd-top [flags] [HOST:PORT | PATH]"}},
+			{Title: "DESCRIPTION", Text: []string{
+				"gomcd-top asks a server for its statistics again and again and shows what has changed: commands a second, the hit ratio, evictions, memory by slab class, connections. " +
+					"It works with gomcd and with memcached, on a port or a unix socket.",
+				"On a terminal it fills the screen until q is pressed; elsewhere it writes a line each time.",
+			}},
+		},
+		After: []clidoc.Section{{Title: "SEE ALSO", Text: []string{"gomcd(1), memcached(1)"}}},
+	}
+	fs.VisitAll(func(f *pflag.Flag) {
+		arg, usage := pflag.UnquoteUsage(f)
+		if f.DefValue != "" && f.DefValue != "false" {
+			usage += " (default: " + f.DefValue + ")"
+		}
+		d := clidoc.Flag{Long: f.Name, Short: f.Shorthand, Arg: arg, Optional: f.NoOptDefVal != "", Help: usage}
+		if f.Name == "print-completion" {
+			d.Values = clidoc.Shells
+		}
+		p.Flags = append(p.Flags, d)
+	})
+	return p
+}

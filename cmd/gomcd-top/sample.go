@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// patience is how long a server may take to answer.
+const patience = 10 * time.Second
+
+// client is a connection to the server.
+type client struct {
+	net.Conn
+	r    *bufio.Reader
+	addr string
+}
+
+// dial connects to HOST:PORT, or to the path of a unix socket.
+func dial(addr string) (*client, error) {
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	conn, err := net.DialTimeout(network, addr, patience)
+	if err != nil {
+		return nil, err
+	}
+	return &client{conn, bufio.NewReader(conn), addr}, nil
+}
+
+// stats asks for statistics, of the whole server or with what of a part of it.
+func (c *client) stats(what string) (map[string]string, error) {
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := fmt.Fprintf(c, "%s\r\n", strings.TrimSpace("stats "+what)); err != nil {
+		return nil, err
+	}
+	m := map[string]string{}
+	for {
+		line, err := c.r.ReadString('\n')
+		if err != nil {
+			return nil, fmt.Errorf("stats %s: %w", what, err)
+		}
+		line = strings.TrimRight(line, "\r\n")
+		word, rest, _ := strings.Cut(line, " ")
+		switch {
+		case word == "END":
+			return m, nil
+		case word == "STAT":
+			name, value, _ := strings.Cut(rest, " ")
+			m[name] = value
+		case line == "ERROR" && what == "sandbox":
+			return nil, nil // memcached, which has no such
+		default:
+			return nil, fmt.Errorf("stats %s is answered %q", what, line)
+		}
+	}
+}
+
+// sample is what the server says at one time.
+type sample struct {
+	at      time.Time
+	general map[string]string
+	sandbox map[string]string // nil: it has none
+	classes map[int]class
+}
+
+// class is a slab class in use.
+type class struct {
+	chunk, pages, items, evicted, age, hits float64
+}
+
+func (c *client) sample() (*sample, error) {
+	s := &sample{at: time.Now(), classes: map[int]class{}}
+	var err error
+	if s.general, err = c.stats(""); err != nil {
+		return nil, err
+	}
+	if s.sandbox, err = c.stats("sandbox"); err != nil {
+		return nil, err
+	}
+	slabs, err := c.stats("slabs")
+	if err != nil {
+		return nil, err
+	}
+	items, err := c.stats("items")
+	if err != nil {
+		return nil, err
+	}
+	s.fill(slabs, "")
+	s.fill(items, "items:")
+	return s, nil
+}
+
+// fill takes what is about a class from statistics with names like items:3:number.
+func (s *sample) fill(stats map[string]string, prefix string) {
+	for name, value := range stats {
+		name, ok := strings.CutPrefix(name, prefix)
+		id, field, found := strings.Cut(name, ":")
+		n, err := strconv.Atoi(id)
+		if !ok || !found || err != nil {
+			continue
+		}
+		v, _ := strconv.ParseFloat(value, 64)
+		c := s.classes[n]
+		switch field {
+		case "chunk_size":
+			c.chunk = v
+		case "total_pages":
+			c.pages = v
+		case "get_hits":
+			c.hits = v
+		case "number":
+			c.items = v
+		case "evicted":
+			c.evicted = v
+		case "age":
+			c.age = v
+		}
+		s.classes[n] = c
+	}
+}
+
+// number is a statistic of the whole server, 0 if there is none.
+func (s *sample) number(name string) float64 {
+	v, _ := strconv.ParseFloat(s.general[name], 64)
+	return v
+}

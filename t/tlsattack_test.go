@@ -473,3 +473,31 @@ func TestTLSTooManyConnections(t *testing.T) {
 		return l == "MN"
 	})
 }
+
+// TestTLSRefreshStorm has clients ask again and again for certificates to be loaded,
+// while others shake hands.
+func TestTLSRefreshStorm(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Production().WithTLS(certs), "-t", "2")
+	const clients, asks = 4, 300
+	var wg sync.WaitGroup
+	for range clients {
+		c := s.Dial(t)
+		wg.Go(func() {
+			io.WriteString(c, strings.Repeat("refresh_certs\r\nmn\r\n", asks))
+			for range asks {
+				for _, want := range []string{"OK", "MN"} {
+					if got, err := c.Next(); got != want || err != nil {
+						t.Errorf("%q instead of %q, %v", got, want, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	for range 100 {
+		s.DialTLS(t, certs.Client()).Ask("mn", "MN")
+	}
+	wg.Wait()
+}

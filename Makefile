@@ -25,7 +25,7 @@ export GOFLAGS := -buildvcs=false
 # where anything is; that nothing but data is writable is up to sandbox/trap.go.
 PIE := -buildmode=pie
 
-.PHONY: help build bench-build top-build deb deb-test rpm package install uninstall static run test deps deps-test check unit bench soak storm handshakes linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
+.PHONY: help build bench-build top-build deb deb-test rpm package install uninstall static run run-tls test deps deps-test check unit bench soak storm handshakes linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 # Targets with a word about them after ##.
 help:
@@ -104,6 +104,15 @@ deb-test: deb ## tries the Debian package in a fresh root (debootstrap, lintian)
 # As root an unprivileged user is needed: the server drops root at once.
 run: build ## builds, and serves on ADDR:PORT (127.0.0.1:11211) with FLAGS, in the sandbox
 	exec ./bin/gomcd -l $(ADDR) -p $(PORT) $$( [ $$(id -u) = 0 ] && echo -u nobody ) $(FLAGS)
+
+# With a certificate that is made on the spot by a program that comes with Go.
+TLS := bin/tls
+run-tls: build ## serves TLS on ADDR:PORT, with a throw-away certificate in bin/tls
+	@mkdir -p $(TLS); [ -e $(TLS)/key.pem ] || { cd $(TLS); \
+		$(call quietly,$(GO) run "$$($(GO) env GOROOT)/src/crypto/tls/generate_cert.go" --ecdsa-curve P256 --duration 720h --host localhost,127.0.0.1,::1); }
+	@[ $$(id -u) != 0 ] || chown nobody $(TLS)/*.pem
+	@echo "try: openssl s_client -quiet -CAfile $(TLS)/cert.pem -connect $(ADDR):$(PORT)"
+	exec ./bin/gomcd -l $(ADDR) -p $(PORT) -Z -o ssl_chain_cert=$(TLS)/cert.pem,ssl_key=$(TLS)/key.pem $$( [ $$(id -u) = 0 ] && echo -u nobody ) $(FLAGS)
 
 # What building takes.
 DEB_BUILD := libseccomp-dev pkg-config gcc libc6-dev
@@ -273,7 +282,7 @@ differential-record: deps ## writes MEMCACHED's replies down, for tests without 
 	RECORD=400 MEMCACHED="$(call which,$(MEMCACHED))" $(GO) test -count=1 -run 'TestRecord$$' -v ./t/differential
 
 # memcached's own test suite, of a checkout of it that was built, against gomcd.
-# UPSTREAM_TESTS='lru.t stats.t' runs only those.
+# UPSTREAM_TESTS='lru.t stats.t' runs only those. With SSL_TEST=1 they use TLS.
 MEMCACHED_SRC ?=
 UPSTREAM_TESTS ?=
 upstream-suite: build ## runs memcached's own tests, of MEMCACHED_SRC

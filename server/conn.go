@@ -19,7 +19,7 @@ const (
 // conn is one connection, found by its descriptor. It holds no pointers and
 // next to nothing while it is idle: buffers belong to the worker, and the pool
 // lends one for input that is not a whole command yet or output that the
-// client does not take.
+// client does not take. It is four cache lines.
 type conn struct {
 	fd    int32
 	gen   uint32 // which of the connections that had this descriptor
@@ -37,7 +37,6 @@ type conn struct {
 	blocked bool // it has output that the socket does not take
 
 	strained bool // the kernel had no memory for output
-	sealed   bool // records wait in its session for the socket
 	reason   closeReason
 	dead     int32 // of one that is closed: the next in its worker's list of them
 
@@ -48,6 +47,8 @@ type conn struct {
 	inLen  int32
 	inBody bool // it is all of a command but the end of its data block
 	vain   bool // which is refused already
+
+	sealed bool // records wait in its session for the socket
 
 	// Output that is owed: first the buffers, then the pinned value from an
 	// offset on, which goes on into what follows the value.
@@ -61,8 +62,6 @@ type conn struct {
 	upload upload
 
 	dump dump
-
-	_ [8]byte // a connection is four cache lines
 }
 
 // keyLine is the line of keys that a connection is in the middle of: the rest of

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"reflect"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -27,4 +28,11 @@ func TestDescriptorsAreGivenBackLate(t *testing.T) {
 	}
 	b.connect()
 	b.expect("get a\n", "END\n")
+}
+
+// A connection is four cache lines.
+func TestConnSize(t *testing.T) {
+	if n := reflect.TypeFor[conn]().Size(); n != 256 {
+		t.Errorf("a connection has %d bytes", n)
+	}
 }

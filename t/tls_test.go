@@ -451,3 +451,64 @@ func TestTLSDaemonFindsFiles(t *testing.T) {
 		t.Errorf("ssl_chain_cert is %q", got)
 	}
 }
+
+// TestTLSSecretIsExchanged renews a certificate as Kubernetes does: the files are links
+// through a link to a directory, which is exchanged.
+func TestTLSSecretIsExchanged(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	secret := harness.TempDir(t)
+	mounted := *certs
+	mounted.Chain, mounted.Key = filepath.Join(secret, "tls.crt"), filepath.Join(secret, "tls.key")
+	version := 0
+	update := func() {
+		certs.Renew(t, "ECDSA")
+		version++
+		dir := filepath.Join(secret, fmt.Sprintf("..%d", version))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name, from := range map[string]string{"tls.crt": certs.Chain, "tls.key": certs.Key} {
+			b, err := os.ReadFile(from)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
+			}
+			if err == nil {
+				err = harness.GiveToServer(filepath.Join(dir, name))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		fresh := filepath.Join(secret, "..fresh")
+		if err := os.Symlink(filepath.Base(dir), fresh); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(fresh, filepath.Join(secret, "..data")); err != nil {
+			t.Fatal(err)
+		}
+		os.RemoveAll(filepath.Join(secret, fmt.Sprintf("..%d", version-1)))
+	}
+	update()
+	for _, name := range []string{"tls.crt", "tls.key"} {
+		if err := os.Symlink("..data/"+name, filepath.Join(secret, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := harness.Start(t, harness.Production().WithTLS(&mounted))
+	c := s.Dial(t)
+	serials := map[string]bool{}
+	for range 3 {
+		nc, err := tls.Dial("tcp", s.Addr, certs.Client())
+		if err != nil {
+			t.Fatal(err)
+		}
+		serials[nc.ConnectionState().PeerCertificates[0].SerialNumber.String()] = true
+		nc.Close()
+		update()
+		c.Ask("refresh_certs", "OK")
+	}
+	if len(serials) != 3 {
+		t.Errorf("%d certificates were served", len(serials))
+	}
+}

@@ -19,7 +19,7 @@ func threadRules() []Rule {
 	return []Rule{
 		AllowIf("futex", parks, Is(1, futexWait|futexPrivate, "FUTEX_WAIT|FUTEX_PRIVATE_FLAG")).unseen(runtimeOnly),
 		AllowIf("futex", parks, Is(1, futexWake|futexPrivate, "FUTEX_WAKE|FUTEX_PRIVATE_FLAG")).unseen(runtimeOnly),
-		Allow("sched_yield", "who waits for a spin lock gives up the processor").unseen("only when two threads want the same"),
+		Allow("sched_yield", "who waits for a spin lock, or a worker that is never idle, gives up the processor").unseen("only when two threads want the same, or under load"),
 		Allow("nanosleep", "the Go runtime lets other threads settle before it tells of a crash").unseen(CrashOnly),
 		Allow("clock_gettime", "the time, where the vDSO cannot give it").unseen("most machines' vDSO can"),
 		Allow("restart_syscall", "a timed wait goes on after the process was stopped").unseen("only if it was stopped just then"),

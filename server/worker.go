@@ -47,6 +47,7 @@ type worker struct {
 	handed atomic.Uint32
 
 	times    *turnTimes
+	stint    stint
 	snap     snapshot // for `stats`
 	idleScan uint32
 	idleDue  uint32  // when the next scan for connections to close is due, on the store's clock
@@ -147,16 +148,21 @@ func (w *worker) patience() int {
 	return timeout
 }
 
-// tookTurn notes a turn that began at a time of the clock, and wakes the housekeeper if
-// it rests.
+// tookTurn notes a turn that began at a time of the clock, wakes the housekeeper if it
+// rests, and now and then offers the processor to others.
 func (w *worker) tookTurn(began int64) {
-	if w.carriedOut > 0 {
-		w.times.record(w.srv.clock.nanos()-began, w.carriedOut)
-		w.carriedOut = 0
-	}
 	w.h.C.Turns++
 	if s := w.srv; s.resting.Load() && s.resting.CompareAndSwap(true, false) {
 		s.rouse()
+	}
+	if w.carriedOut == 0 {
+		return
+	}
+	ended := w.srv.clock.nanos()
+	w.times.record(ended-began, w.carriedOut)
+	w.carriedOut = 0
+	if w.stint.over(began, ended) {
+		sys.Yield()
 	}
 }
 

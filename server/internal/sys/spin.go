@@ -22,4 +22,7 @@ func (l *Spin) Lock() {
 func (l *Spin) Unlock() { l.word.Store(0) }
 
 //go:noinline
-func relax() { unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+func relax() { Yield() }
+
+// Yield lets other threads have the processor that wait for it.
+func Yield() { unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

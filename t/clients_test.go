@@ -353,20 +353,13 @@ func nodeModule(t *testing.T, name string) string {
 	return module
 }
 
-// TestNutcracker has a proxy between a client and two servers.
-func TestNutcracker(t *testing.T) {
-	one, two := harness.Start(t, harness.Production()), harness.Start(t, harness.Production())
+// startNutcracker starts the proxy, whose configuration is made for the socket that it is
+// to listen on.
+func startNutcracker(t *testing.T, config func(socket string) string) (socket string) {
+	t.Helper()
 	dir := harness.TempDir(t)
 	conf, socket := filepath.Join(dir, "nutcracker.yml"), filepath.Join(dir, "nutcracker.sock")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, `gomcd:
-  listen: %s
-  hash: md5
-  distribution: ketama
-  auto_eject_hosts: false
-  servers:
-   - %s:1
-   - %s:1
-`, socket, one.Addr, two.Addr), 0o644); err != nil {
+	if err := os.WriteFile(conf, []byte(config(socket)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	path, err := exec.LookPath(unpacked(t, "usr/sbin/nutcracker"))
@@ -392,6 +385,23 @@ func TestNutcracker(t *testing.T) {
 			c.Close()
 		}
 		return err == nil
+	})
+	return socket
+}
+
+// TestNutcracker has a proxy between a client and two servers.
+func TestNutcracker(t *testing.T) {
+	one, two := harness.Start(t, harness.Production()), harness.Start(t, harness.Production())
+	socket := startNutcracker(t, func(socket string) string {
+		return fmt.Sprintf(`gomcd:
+  listen: %s
+  hash: md5
+  distribution: ketama
+  auto_eject_hosts: false
+  servers:
+   - %s:1
+   - %s:1
+`, socket, one.Addr, two.Addr)
 	})
 	c := memcache.New(socket)
 	c.Timeout = harness.Patience

@@ -51,6 +51,7 @@ func TestFailures(t *testing.T) {
 		{"no ClientHello", nil, say("\x16\x03\x01\x00\x04\x14\x00\x00\x00"), Malformed, record.UnexpectedMessage},
 		{"a broken ClientHello", nil, say("\x16\x03\x01\x00\x06\x01\x00\x00\x02\x03\x03"), Malformed, record.DecodeError},
 		{"a record too large", nil, say("\x16\x03\x01\xff\xff"), Malformed, record.RecordOverflow},
+		{"a large ClientHello", nil, say("\x16\x03\x01\x40\x00\x01\x00\xff\xff" + strings.Repeat("x", 1<<14-4) + "\x16\x03\x01\x40\x00" + strings.Repeat("x", 100)), Malformed, 0},
 		{"a version from the future", nil, say("\x16\x30\x30\x00\x04"), Malformed, 0},
 		{"an alert first", nil, say("\x15\x03\x01\x00\x02\x02\x28"), Rejected, record.HandshakeFailure},
 		{"TLS 1.1", nil, hello(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), Version, record.ProtocolVersion},

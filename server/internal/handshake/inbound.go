@@ -14,6 +14,7 @@ type inbound struct {
 	left   int // bytes of the record that follow, once the header is whole
 
 	records int // headers that were read
+	total   int // bytes
 
 	began bool
 	first byte
@@ -56,6 +57,7 @@ func (i *inbound) took(b []byte) error {
 			return errNotTLS
 		}
 	}
+	i.total += len(b)
 	i.keep(b)
 	if i.left > 0 {
 		i.left -= len(b)

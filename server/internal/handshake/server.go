@@ -67,7 +67,7 @@ func New(config *tls.Config) (*Server, error) {
 // Deadlines are the caller's, by raw.SetDeadline. It does not close raw, and does not
 // use it afterwards. The caller wipes the Session.
 func (s *Server) Handshake(raw net.Conn) (handover.Session, error) {
-	c := &conn{Conn: raw}
+	c := &conn{Conn: raw, most: limitsOf(s.base)}
 	defer c.wipe()
 	config := s.base.Clone()
 	config.KeyLogWriter = &c.secrets

@@ -129,7 +129,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 		buf := make([]byte, 1000)
 		n, err := manager.Read(buf)
 		cmd.Process.Signal(unix.SIGTERM)
-		if want := "READY=1\nMAINPID=" + strconv.Itoa(cmd.Process.Pid); err != nil || string(buf[:n]) != want {
+		if want := "READY=1\nMAINPID=" + strconv.Itoa(cmd.Process.Pid) + "\nSTATUS=version " + own + " (as memcached " + compatible + ")"; err != nil || string(buf[:n]) != want {
 			t.Errorf("%s: told %q, %v; want %q", name, buf[:n], err, want)
 		}
 		if err := cmd.Wait(); err != nil {

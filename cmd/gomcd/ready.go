@@ -59,7 +59,7 @@ func waiters(p parent, notifySocket string) ([]*server.Waiter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("telling the service manager when ready (NOTIFY_SOCKET=%s): %w", notifySocket, err)
 	}
-	state := []byte("READY=1\nMAINPID=" + strconv.Itoa(os.Getpid()))
+	state := []byte("READY=1\nMAINPID=" + strconv.Itoa(os.Getpid()) + "\nSTATUS=version " + own + " (as memcached " + compatible + ")")
 	return append(all, &server.Waiter{FD: fd, Packet: state}), nil
 }
 

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# run.sh DEB DIR SUITE...: boots a Debian of each suite in an emulator, with the package
+# installed, and looks how gomcd does under its systemd and kernel. See make boot-test.
+# The emulator is in a root of its own, so that the host gets nothing.
+set -euo pipefail
+deb=$(realpath "$1") dir=$(realpath "$2"); shift 2
+here=$(cd "$(dirname "$0")" && pwd)
+say() { echo "boot-test: $*"; }
+fail() { echo "boot-test: FAILED: $*" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || fail "needs root, for debootstrap"
+mirror=${MIRROR:-http://deb.debian.org/debian}
+# root NAME SUITE PACKAGES: makes a root, once.
+root() {
+	[ -e "$dir/$1/.done" ] && return
+	say "debootstrap $1"
+	rm -rf "${dir:?}/$1"
+	debootstrap --variant=minbase --include="$3" "$2" "$dir/$1" "$mirror" >"$dir/$1.log" 2>&1 || fail "debootstrap: see $dir/$1.log"
+	rm -f "$dir/$1"/var/cache/apt/archives/*.deb
+	touch "$dir/$1/.done"
+}
+root tools bookworm qemu-system-x86,seabios,e2fsprogs
+for suite in "$@"; do
+	guest=guest-$suite
+	root $guest "$suite" systemd-sysv,udev,dbus,apparmor,linux-image-cloud-amd64,libseccomp2,memcached,procps,kmod
+	say "$suite: the image"
+	rm -rf "$dir/tools/work"; mkdir -p "$dir/tools/work/root"
+	cp -a "$dir/$guest/." "$dir/tools/work/root"
+	(
+		cd "$dir/tools/work/root"
+		cp "$deb" gomcd.deb
+		chroot . dpkg -i gomcd.deb >"$dir/install.log" 2>&1 || fail "dpkg -i: see $dir/install.log"
+		install -m 755 "$here/probe.sh" usr/local/bin/probe
+		install -m 644 "$here/probe.service" etc/systemd/system/probe.service
+		mkdir -p etc/systemd/system/multi-user.target.wants
+		ln -sf /etc/systemd/system/probe.service etc/systemd/system/multi-user.target.wants/
+		ln -sf /dev/null etc/systemd/system/serial-getty@ttyS0.service
+		ln -sf /dev/null etc/systemd/system/memcached.service
+		echo '/dev/vda / ext4 defaults 0 1' >etc/fstab
+		cp boot/vmlinuz-* ../vmlinuz; cp boot/initrd.img-* ../initrd
+	)
+	chroot "$dir/tools" mke2fs -q -t ext4 -d /work/root /work/disk 1500M
+	rm -rf "$dir/tools/work/root"
+	say "$suite: the machine"
+	timeout "${BOOT_TIMEOUT:-1200}" chroot "$dir/tools" qemu-system-x86_64 -accel tcg -cpu max,cx16=off -smp 2 -m 1024 -nographic -no-reboot \
+		-kernel /work/vmlinuz -initrd /work/initrd -append "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=no" \
+		-drive file=/work/disk,if=virtio,format=raw,cache=unsafe </dev/null >"$dir/console-$suite" 2>&1 || say "the emulator ended with $?"
+	rm -rf "$dir/tools/work"
+	tr -d '\r' <"$dir/console-$suite" | sed -n '/boot-test:/,$p' | sed 's/^.*boot-test:/boot-test:/'
+	grep -q 'boot-test: passed' "$dir/console-$suite" || fail "$suite: see $dir/console-$suite"
+done

@@ -149,20 +149,34 @@ func ExampleProgram_InstallNotify() {
 		if err := sandbox.NoNewPrivileges(); err != nil {
 			panic(err)
 		}
-		listener := make(chan int)
+		listener, there := make(chan int), make(chan bool)
 		go func() {
+			// A thread of its own, born before the other has the filter, which it
+			// would inherit.
+			runtime.LockOSThread()
+			there <- true
 			fd := seccomp.ScmpFd(<-listener)
-			request, err := seccomp.NotifReceive(fd)
-			if err != nil {
-				panic(err)
-			}
-			name, _ := request.Data.Syscall.GetName()
-			say("asked for " + name)
-			err = seccomp.NotifRespond(fd, &seccomp.ScmpNotifResp{ID: request.ID, Val: 42})
-			if err != nil {
-				panic(err)
+			for {
+				request, err := seccomp.NotifReceive(fd)
+				if err != nil {
+					panic(err)
+				}
+				answer := seccomp.ScmpNotifResp{ID: request.ID}
+				name, _ := request.Data.Syscall.GetName()
+				if name == "getppid" {
+					say("asked for " + name)
+					answer.Val = 42
+				} else {
+					// The Go runtime makes others, such as clock_gettime where the
+					// vDSO has no clock: one that nobody answers waits for ever.
+					answer.Flags = seccomp.NotifRespFlagContinue
+				}
+				if err := seccomp.NotifRespond(fd, &answer); err != nil {
+					panic(err)
+				}
 			}
 		}()
+		<-there
 		fd, err := program.InstallNotify()
 		if err != nil {
 			panic(err)

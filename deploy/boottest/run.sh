@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run.sh DEB DIR SUITE...: boots a Debian of each suite in an emulator, with the package
-# installed, and looks how gomcd does under its systemd and kernel. See make boot-test.
+# installed, and looks how gomcd does under its systemd and kernel. SUITE+OTHER is one
+# with the kernel of another suite. See make boot-test.
 # The emulator is in a root of its own, so that the host gets nothing.
 set -euo pipefail
 deb=$(realpath "$1") dir=$(realpath "$2"); shift 2
@@ -15,13 +16,20 @@ root() {
 	say "debootstrap $1"
 	rm -rf "${dir:?}/$1"
 	debootstrap --variant=minbase --include="$3" "$2" "$dir/$1" "$mirror" >"$dir/$1.log" 2>&1 || fail "debootstrap: see $dir/$1.log"
+	if [ "${4:-$2}" != "$2" ]; then
+		echo "deb $mirror $4 main" >"$dir/$1/etc/apt/sources.list.d/kernel.list"
+		chroot "$dir/$1" sh -c "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -t $4 linux-image-cloud-amd64" \
+			>>"$dir/$1.log" 2>&1 || fail "the kernel of $4: see $dir/$1.log"
+	fi
 	rm -f "$dir/$1"/var/cache/apt/archives/*.deb
 	touch "$dir/$1/.done"
 }
 root tools bookworm qemu-system-x86,seabios,e2fsprogs
 for suite in "$@"; do
 	guest=guest-$suite
-	root $guest "$suite" systemd-sysv,udev,dbus,apparmor,linux-image-cloud-amd64,libseccomp2,memcached,procps,kmod
+	own=${suite%+*} kernel=${suite#*+} packages=systemd-sysv,udev,dbus,apparmor,libseccomp2,memcached,procps,kmod
+	if [ "$own" = "$kernel" ]; then packages=$packages,linux-image-cloud-amd64; fi
+	root $guest "$own" $packages "$kernel"
 	say "$suite: the image"
 	rm -rf "$dir/tools/work"; mkdir -p "$dir/tools/work/root"
 	cp -a "$dir/$guest/." "$dir/tools/work/root"

@@ -7,6 +7,7 @@ import (
 	"gomcd/cache/offheap"
 	"gomcd/protocol"
 	"gomcd/sandbox"
+	"gomcd/server/internal/histogram"
 	"gomcd/server/internal/sys"
 )
 
@@ -24,6 +25,7 @@ type metricKind string
 const (
 	counter metricKind = "counter" // its samples' names end in _total
 	gauge   metricKind = "gauge"
+	buckets metricKind = "histogram" // without a sum, which nobody keeps
 	// untyped is a counter that the common exporter gives another name than counters
 	// have.
 	untyped metricKind = "untyped"
@@ -201,6 +203,7 @@ func (m *metrics) append(t *metricsText) {
 		}
 	}
 	m.appendClasses(t)
+	m.appendTurns(t)
 	m.appendSandbox(t)
 	m.appendCPU(t)
 	t.begin(gauge, "gomcd_memory_reserved_bytes", "Address space mapped, by purpose.")
@@ -355,6 +358,46 @@ func (m *metrics) eachClass(f func(id int)) {
 			f(id)
 		}
 	}
+}
+
+// turnBounds are the bounds of the buckets of how long turns take, and of how many
+// commands they carry out.
+var turnBounds = struct {
+	length, commands []turnBound
+}{
+	[]turnBound{{10_000, "1e-05"}, {25_000, "2.5e-05"}, {50_000, "5e-05"}, {100_000, "0.0001"}, {250_000, "0.00025"}, {500_000, "0.0005"}, {1_000_000, "0.001"},
+		{2_500_000, "0.0025"}, {5_000_000, "0.005"}, {10_000_000, "0.01"}, {25_000_000, "0.025"}, {50_000_000, "0.05"}, {100_000_000, "0.1"}, {1_000_000_000, "1.0"}},
+	[]turnBound{{1, "1.0"}, {2, "2.0"}, {4, "4.0"}, {8, "8.0"}, {16, "16.0"}, {32, "32.0"}, {64, "64.0"}, {128, "128.0"}, {256, "256.0"}, {512, "512.0"}, {1024, "1024.0"}, {4096, "4096.0"}},
+}
+
+type turnBound struct {
+	upTo uint64
+	le   string // the value of label le
+}
+
+// appendTurns appends how long turns of workers have taken, and how much they have
+// carried out.
+func (m *metrics) appendTurns(t *metricsText) {
+	turns := &m.w.snap.turns
+	turns.take(m.srv)
+	t.begin(buckets, "gomcd_turn_seconds", "How long turns of workers took: a request waits for others in its turn.")
+	t.histogram(&turns.length, turnBounds.length)
+	t.begin(buckets, "gomcd_turn_commands", "How many commands, and keys of those that get, turns carried out.")
+	t.histogram(&turns.commands, turnBounds.commands)
+}
+
+func (t *metricsText) histogram(h *histogram.Histogram, bounds []turnBound) {
+	for i := range bounds {
+		t.bucket(bounds[i].le, h.UpTo(bounds[i].upTo))
+	}
+	t.bucket("+Inf", h.Count())
+}
+
+func (t *metricsText) bucket(le string, n uint64) {
+	t.dst = append(append(t.dst, t.family...), "_bucket"...)
+	t.label('{', "le", le)
+	t.dst = append(t.dst, '}')
+	t.number(n)
 }
 
 // appendSandbox appends the mode of each role, which locks are closed, and what audit

@@ -115,6 +115,12 @@ func TestMetrics(t *testing.T) {
 	if value("gomcd_role_cpu_seconds_total", "role", "worker") <= 0 || value("gomcd_sandbox_violations_total", "role", "worker") != 0 {
 		t.Errorf("of workers it says\n%s", text)
 	}
+	turns := families["gomcd_turn_seconds"].Metric[0].Histogram.Bucket
+	for i, b := range turns {
+		if i > 0 && b.GetCumulativeCount() < turns[i-1].GetCumulativeCount() || i == len(turns)-1 && b.GetCumulativeCount() == 0 {
+			t.Errorf("turns: %v", turns)
+		}
+	}
 	// Every role that there is a thread of has a time.
 	threads := map[string]bool{"runtime": true}
 	for _, name := range s.Threads() {

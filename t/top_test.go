@@ -118,7 +118,7 @@ func TestTopScreen(t *testing.T) {
 	}
 	run("new-session", "-d", "-x", "100", "-y", "30", filepath.Join(dir, "gomcd-top")+" --interval=200ms "+s.Addr)
 	t.Cleanup(func() { exec.Command(tmux, "-S", socket, "kill-server").Run() })
-	want := regexp.MustCompile(`(?s)^` + regexp.QuoteMeta(s.Addr) + `  gomcd \S+ \(1\.6\.45\)  pid \d+ .*\ngets +[0-9.]+k?/s  hits +[0-9.]+% .*\nsandbox +enforce  (\d+) of (\d+) threads filtered .*\nclass +chunk .*\n +1 +\d`)
+	want := regexp.MustCompile(`(?s)^` + regexp.QuoteMeta(s.Addr) + `  gomcd \S+ \(1\.6\.45\)  pid \d+ .*\ngets +[0-9.]+k?/s  hits +[0-9.]+% .*\nturns +\d+ us p50 .*\nsandbox +enforce  (\d+) of (\d+) threads filtered .*\nclass +chunk .*\n +1 +\d`)
 	harness.Eventually(t, "the screen is filled", func() bool { return want.MatchString(run("capture-pane", "-p")) })
 	run("resize-window", "-x", "60", "-y", "5")
 	harness.Eventually(t, "a small screen has the first lines", func() bool {

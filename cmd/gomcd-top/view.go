@@ -97,6 +97,10 @@ func screenful(addr string, r report, hot *prefixes, height int) []string {
 		fmt.Sprintf("conns   %8s of %s  new %s/s  refused %s/s", amount(n("curr_connections")), amount(n("max_connections")), amount(r.rate("total_connections")), amount(r.rate("rejected_connections"))),
 		fmt.Sprintf("network %8s/s in  %s/s out", amount(r.rate("bytes_read")), amount(r.rate("bytes_written"))),
 	}
+	if general := r.now.general; general["turn_us_p50"] != "" {
+		lines = append(lines, fmt.Sprintf("turns   %8s us p50  %s p99  %s p99.9  %s max  commands %s p50  %s p99", amount(n("turn_us_p50")), amount(n("turn_us_p99")),
+			amount(n("turn_us_p999")), amount(n("turn_us_max")), amount(n("turn_commands_p50")), amount(n("turn_commands_p99"))))
+	}
 	if s := r.now.sandbox; s != nil {
 		lines = append(lines, fmt.Sprintf("sandbox %8s  %s of %s threads filtered  %s violations", s["sandbox"], orNone(s["threads_filtered"]), orNone(s["threads"]), orNone(s["violations"])))
 	}

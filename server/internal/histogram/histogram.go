@@ -73,6 +73,18 @@ func (h *Histogram) Count() (n uint64) {
 	return n
 }
 
+// UpTo is how many values there are up to v: all of them that are, but for those in a
+// bucket that reaches further.
+func (h *Histogram) UpTo(v uint64) (n uint64) {
+	for i, c := range h.counts {
+		if highest(i) > v {
+			break
+		}
+		n += c
+	}
+	return n
+}
+
 // Quantile is a value that at most so many thousandths of all exceed, and at most a
 // sixteenth above the lowest such value; 0 if there are none.
 func (h *Histogram) Quantile(exceeding uint64) uint64 {

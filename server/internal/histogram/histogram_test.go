@@ -57,3 +57,15 @@ func TestQuantiles(t *testing.T) {
 		}
 	}
 }
+
+func TestUpTo(t *testing.T) {
+	var h Histogram
+	for _, v := range []uint64{0, 1, 1, 15, 1000, 1 << 20} {
+		h.Record(v)
+	}
+	for v, want := range map[uint64]uint64{0: 1, 1: 3, 14: 3, 15: 4, 999: 4, 1100: 5, 1<<20 - 1: 5, 1 << 21: 6, 1<<64 - 1: 6} {
+		if got := h.UpTo(v); got != want {
+			t.Errorf("up to %d there are %d, want %d", v, got, want)
+		}
+	}
+}

@@ -40,13 +40,25 @@ type Lock struct {
 // Unavailable lists the locks that could not be closed, each with the reason, for an
 // operator; "" if there are none.
 func Unavailable(locks []Lock) string {
-	var names []string
+	var b strings.Builder
+	why := ""
 	for _, l := range locks {
-		if l.Err != nil {
-			names = append(names, l.Name+": "+l.Err.Error())
+		switch {
+		case l.Err == nil:
+			continue
+		case why == "":
+		case l.Err.Error() == why:
+			b.WriteString(", ")
+		default:
+			b.WriteString(": " + why + "; ")
 		}
+		b.WriteString(l.Name)
+		why = l.Err.Error()
 	}
-	return strings.Join(names, "; ")
+	if why != "" {
+		b.WriteString(": " + why)
+	}
+	return b.String()
 }
 
 // DropPrivileges has every thread become a user with one group (uid -1 keeps who

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -188,5 +189,17 @@ func init() {
 		must(err)
 		open := func(fd uintptr) bool { _, err := unix.FcntlInt(fd, unix.F_GETFD, 0); return err == nil }
 		fmt.Printf("closed %d; open: %v %v %v\n", n, open(3), open(4), open(5))
+	}
+}
+
+// Locks that are missing for the same reason share it.
+func TestUnavailable(t *testing.T) {
+	one, other := errors.New("one"), errors.New("other")
+	locks := []Lock{{"a", "A", nil}, {"b", "B", one}, {"c", "C", errors.New("one")}, {"d", "D", nil}, {"e", "E", other}}
+	if got, want := Unavailable(locks), "B, C: one; E: other"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := Unavailable(locks[:1]); got != "" {
+		t.Errorf("of none that is missing: %q", got)
 	}
 }

@@ -29,6 +29,9 @@ const maxConfig = 1 << 20
 // variables are those of Fedora's file that stand for a flag.
 var variables = map[string]string{"PORT": "-p", "USER": "-u", "MAXCONN": "-c", "CACHESIZE": "-m"}
 
+// saslVariable is one of memcached's environment (-S), which such files have as well.
+const saslVariable = "MEMCACHED_SASL_PWDB"
+
 // assignment is a line with a variable. As for systemd, which reads such files
 // (EnvironmentFile=), its value is the rest of the line, in quotes or not.
 var assignment = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_]*)=(.*?)\s*$`)
@@ -64,6 +67,8 @@ func (c *command) readConfig(path string) ([]string, error) {
 		if m := assignment.FindStringSubmatch(lines.Text()); m != nil {
 			flags, ok, err := assigned(m[1], m[2])
 			switch {
+			case m[1] == saslVariable && len(flags) == 1:
+				c.saslFile = flags[0]
 			case ok && err != nil:
 				return nil, usageError(server.ExitUsage, "--config %s: line %d: %w", path, n, err)
 			case ok:

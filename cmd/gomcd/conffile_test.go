@@ -131,6 +131,19 @@ func TestConfigFileOfFedora(t *testing.T) {
 	}
 }
 
+// What -S needs may be in such a file; the environment's counts more.
+func TestConfigFileNamesUsers(t *testing.T) {
+	path := configFile(t, "MEMCACHED_SASL_PWDB=/etc/gomcd/users\nOPTIONS=-S\n")
+	for env, want := range map[string]string{"": "/etc/gomcd/users", "/other": "/other"} {
+		c, err := parse([]string{"--config", path}, func(name string) string {
+			return map[string]string{"MEMCACHED_SASL_PWDB": env}[name]
+		})
+		if err != nil || c.cfg.AuthFile != want || len(c.warnings) != 0 {
+			t.Errorf("%q: %v, %+v", env, err, c)
+		}
+	}
+}
+
 // A file whose name follows a "-" may be missing, but not wrong.
 func TestConfigFileThatMayBeMissing(t *testing.T) {
 	if c := mustParse(t, "--config=-/nonexistent", "-m", "100"); c.cfg.MemLimit != 100<<20 || len(c.warnings) != 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -98,7 +99,7 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		c.warn("%q is neither a flag nor a flag's value, and ignored", arg)
 	}
 	c.cfg.PortFile = getenv("MEMCACHED_PORT_FILENAME")
-	c.saslFile = getenv("MEMCACHED_SASL_PWDB")
+	c.saslFile = cmp.Or(getenv(saslVariable), c.saslFile)
 	if c.cfg.TestPrivileges {
 		// As memcached's own tests have it. What is no number is 0.
 		n, _ := strconv.ParseInt(getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)

@@ -45,7 +45,11 @@ func (s *Server) readiness(threads string) string {
 func (s *Server) listening() []string {
 	names := make([]string, 0, len(s.listeners)+len(s.udps))
 	for _, l := range s.listeners {
-		names = append(names, l.name)
+		name := l.name
+		if l.fd < 0 { // the front has it
+			name += " (TLS)"
+		}
+		names = append(names, name)
 	}
 	for _, u := range s.udps {
 		names = append(names, u.name)

@@ -330,3 +330,24 @@ func TestAlertsAndDashboard(t *testing.T) {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}
 }
+
+// With TLS there is what the front counts, and the line at readiness says which
+// addresses are served with it.
+func TestMetricsOfTLS(t *testing.T) {
+	t.Parallel()
+	s, addr := startMetrics(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), "-v")
+	s.SaysMore = true
+	s.Dial(t).Set("a", "1")
+	_, text := scrape(t, addr, "")
+	for _, want := range []string{
+		`gomcd_tls_connections_total [1-9]`, `gomcd_tls_handshake_errors_total 0`, `gomcd_tls_handshake_timeouts_total 0`,
+		`gomcd_tls_certificate_refresh_seconds \d+`, `gomcd_role_cpu_seconds_total\{role="doorman"\} 0`, `memcached_current_items 1`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + want).MatchString(text) {
+			t.Errorf("%s is not in\n%s", want, text)
+		}
+	}
+	harness.Eventually(t, "the line at readiness says TLS", func() bool {
+		return regexp.MustCompile(` serves tcp:127\.0\.0\.1:\d+ \(TLS\) metrics:`).MatchString(s.Stderr())
+	})
+}

@@ -1,6 +1,7 @@
 package t
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,15 +139,23 @@ func saveMemory(t *testing.T) {
 	}
 }
 
-// serveTLS has connections handed over, one of which the server refuses, and ends when
-// the front does.
+// serveTLS has connections handed over, one of which the server refuses. One server ends
+// when its front does, and another's front when its server does.
 func serveTLS(t *testing.T) {
-	s, faults := faultyOf(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")))
+	end(t, harness.Start(t, harness.Production().WithTLS(harness.NewCertificates(t, "RSA"))), syscall.SIGTERM)
+	certs := harness.NewCertificates(t, "ECDSA")
+	s, faults := faultyOf(t, harness.Production().WithTLS(certs))
 	c := s.Dial(t)
 	c.Ask("mn", "MN")
 	faults.Fail(unix.SYS_EPOLL_CTL, unix.ENOSPC, 1)
 	s.Dial(t).Closed()
 	c.Ask("mn", "MN")
+	// A client that is too old gets an alert, and reads it.
+	old := certs.Client()
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	if nc, err := tls.Dial("tcp", s.Addr, old); err == nil || !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("%v, %v", nc, err)
+	}
 	s.SaysMore = true
 	c.Ask("verbosity 1", "OK")
 	s.Signal(syscall.SIGHUP)

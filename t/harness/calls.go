@@ -1,7 +1,9 @@
 package harness
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"gomcd/t/profile"
@@ -21,6 +23,28 @@ func (k Kind) logged(t testing.TB) (Kind, *profile.Log) {
 		k.notifier = newNotifier(t, everyCall, nil)
 	}
 	k.notifier.which = everyCall
+	front, fronts := profile.NewFrontLog(), map[uint32]bool{}
+	k.notifier.other = func(c *call) {
+		if !fronts[c.pid] {
+			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", c.pid))
+			if !strings.HasPrefix(string(line), "gomcd-front\x00") {
+				return
+			}
+			if len(fronts) == 0 {
+				front.Started(int(c.pid)) // its first thread
+			}
+			fronts[c.pid] = true
+		}
+		front.Note(c.pid, c.nr, c.args)
+	}
+	t.Cleanup(func() {
+		if len(fronts) == 0 {
+			return
+		}
+		if err := front.Write(os.Getenv(profile.Env)); err != nil {
+			t.Errorf("writing the log of the front's system calls: %v", err)
+		}
+	})
 	k.notifier.handle = func(c *call) {
 		log.Note(c.pid, c.nr, c.args)
 		handle(c)

@@ -31,8 +31,9 @@ type notifier struct {
 	begin sync.Once
 	done  chan struct{}
 
-	process int             // whose calls are asked about: a server's front goes on
+	process int             // whose calls are asked about
 	own     map[uint32]bool // whether threads are its own
+	other   func(c *call)   // handles calls of other processes, if not nil
 }
 
 // call is a question: a call that a thread of the server is about to make. It
@@ -162,6 +163,9 @@ func (n *notifier) serve() {
 			continue // who asked is gone
 		}
 		if !n.isOwn(c.pid) {
+			if n.other != nil {
+				n.other(c)
+			}
 			c.answer(0)
 			continue
 		}

@@ -22,6 +22,7 @@ const Env = "GOMCD_CALLS"
 type Log struct {
 	rows       []Row
 	privileged bool
+	front      bool // of the server's front, which has one role when its boot is over
 
 	mu       sync.Mutex
 	pid      int
@@ -45,6 +46,13 @@ func NewLog(privileged bool) *Log {
 		rows: rows, privileged: privileged, counts: make([]int64, len(rows)), strange: map[string]int64{},
 		names: map[int32]string{}, confining: map[uint32]sandbox.Role{}, roles: map[uint32]sandbox.Role{},
 	}
+}
+
+// NewFrontLog makes the log of a server's front.
+func NewFrontLog() *Log {
+	l := NewLog(false)
+	l.front = true
+	return l
 }
 
 // Started says which process it is.
@@ -90,6 +98,10 @@ func (l *Log) Note(tid uint32, nr int32, args [6]uint64) {
 func (l *Log) count(tid uint32, call string, args [6]uint64) {
 	role, confined := l.roles[tid]
 	switch {
+	case l.front && !confined && !l.sealed:
+		return // its boot may do more
+	case l.front:
+		role = sandbox.Front
 	case !confined && l.sealed:
 		role = sandbox.Runtime
 	case !confined:
@@ -102,7 +114,7 @@ func (l *Log) count(tid uint32, call string, args [6]uint64) {
 		return
 	}
 	l.counts[i]++
-	if role == sandbox.Process {
+	if role == sandbox.Process || l.front {
 		return
 	}
 	for j := range l.rows {

@@ -52,7 +52,7 @@ const (
 
 // Picture draws the threads as an SVG.
 func Picture() []byte {
-	profiles := append(sandbox.Profiles(params(1)), sandbox.FrontProfiles(params(1))[1])
+	profiles := profiles(1)
 	common := commonCalls(profiles)
 	var b strings.Builder
 	var boxes []sandbox.Profile

@@ -24,7 +24,7 @@ type Row struct {
 // Rows lists the rules of every role with every option on.
 func Rows() []Row {
 	// Two servers that differ in everything that servers can differ in.
-	one, other := sandbox.Profiles(params(1)), sandbox.Profiles(params(2))
+	one, other := profiles(1), profiles(2)
 	var rows []Row
 	for i, p := range one {
 		for j, rule := range p.Rules {
@@ -36,6 +36,19 @@ func Rows() []Row {
 		}
 	}
 	return rows
+}
+
+// profiles are those of a server: of both processes, but for what the boot and the
+// reporter of the front may do.
+func profiles(server int) []sandbox.Profile {
+	p := params(server)
+	all := sandbox.Profiles(p)
+	for _, front := range sandbox.FrontProfiles(p) {
+		if front.Role == sandbox.Front {
+			all = append(all, front)
+		}
+	}
+	return all
 }
 
 var digits = regexp.MustCompile(`[0-9]+`)

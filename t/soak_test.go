@@ -1,6 +1,7 @@
 package t
 
 import (
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -25,7 +26,16 @@ import (
 // checked. At the end nothing may be left of the connections, and memory must
 // not have grown. It runs for a few seconds, or for as long as SOAK says
 // (make soak DURATION=10m).
-func TestSoak(t *testing.T) {
+func TestSoak(t *testing.T) { soakOn(t, harness.Privileged()) }
+
+// TestSoakTLS is TestSoak with TLS: sessions are resumed, and certificates loaded again.
+func TestSoakTLS(t *testing.T) {
+	certs := harness.NewCertificates(t, "ECDSA")
+	certs.Sessions = tls.NewLRUClientSessionCache(0)
+	soakOn(t, harness.Privileged().WithTLS(certs), "-o", "ssl_session_cache")
+}
+
+func soakOn(t *testing.T, kind harness.Kind, flags ...string) {
 	duration, clients, flushes := 4*time.Second, 50, 1500*time.Millisecond
 	long := os.Getenv("SOAK") != ""
 	if long {
@@ -35,7 +45,7 @@ func TestSoak(t *testing.T) {
 		}
 		clients, flushes = 200, 7*time.Second
 	}
-	s := harness.Start(t, harness.Privileged(), "-m", "64", "-t", "2", "-o", "temporary_ttl=3")
+	s := harness.Start(t, kind, append(flags, "-m", "64", "-t", "2", "-o", "temporary_ttl=3")...)
 	last := s.Dial(t)
 	alone, descriptors := last.Stats("")["curr_connections"], s.Descriptors()
 	s.Signal(syscall.SIGUSR2) // collect garbage from now on
@@ -73,6 +83,11 @@ func TestSoak(t *testing.T) {
 	k.run(f.step, &f.tally)
 	m := &mover{Conn: dial(), r: rnd(0, 10), pause: k.pause(2 * time.Millisecond), tally: newTally()}
 	k.run(m.step, &m.tally)
+
+	if kind.TLS() {
+		r := &refresher{Conn: dial(), pause: k.pause(50 * time.Millisecond), tally: newTally()}
+		k.run(r.step, &r.tally)
+	}
 
 	warm, end := k.signals(duration)
 	close(k.stop)

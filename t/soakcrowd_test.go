@@ -2,6 +2,7 @@ package t
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -63,7 +64,7 @@ func (v *visitor) step() error {
 		nc.Write(cut(v.r, v.r.IntN(100_000)))
 	case 7: // for sending alone
 		io.WriteString(nc, "mn\r\nmn\r\n")
-		nc.Conn.(*net.TCPConn).CloseWrite()
+		nc.Conn.(interface{ CloseWrite() error }).CloseWrite()
 		for range 2 {
 			if l, err := w.line(); err != nil || l != "MN" {
 				return fmt.Errorf("after the last request: %q, %v", l, err)
@@ -74,14 +75,14 @@ func (v *visitor) step() error {
 		}
 	}
 	if v.r.IntN(3) == 0 { // and with a reset
-		nc.Conn.(*net.TCPConn).SetLinger(0)
+		socketOf(nc.Conn).SetLinger(0)
 	}
 	return nil
 }
 
 // dial opens a connection that is for a step only.
 func (k *soak) dial(n *tally) (*harness.Conn, error) {
-	nc, err := net.Dial("tcp", k.s.Addr)
+	nc, err := k.s.Connect()
 	if err != nil {
 		return nil, err
 	}
@@ -254,4 +255,29 @@ func (m *mover) step() error {
 		}
 	}
 	return fmt.Errorf("slabs reassign: %.200q, %v", l, err)
+}
+
+// refresher has the certificates loaded again.
+type refresher struct {
+	*harness.Conn
+	pause func()
+	tally
+}
+
+func (r *refresher) step() error {
+	r.pause()
+	r.requests["refresh_certs"]++
+	io.WriteString(r, "refresh_certs\r\n")
+	if l, err := r.Next(); err != nil || l != "OK" {
+		return fmt.Errorf("refresh_certs: %.200q, %v", l, err)
+	}
+	return nil
+}
+
+// socketOf is the socket of a connection.
+func socketOf(nc net.Conn) *net.TCPConn {
+	if c, ok := nc.(*tls.Conn); ok {
+		nc = c.NetConn()
+	}
+	return nc.(*net.TCPConn)
 }

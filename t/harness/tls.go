@@ -19,6 +19,8 @@ type Certificates struct {
 	CAFile      string
 	ClientChain string // files of a client, named "client"
 	ClientKey   string
+
+	Sessions tls.ClientSessionCache // of clients that resume; nil for none
 }
 
 // NewCertificates makes certificates with keys of a kind, which servers may read.
@@ -72,7 +74,7 @@ func (c *Certificates) ClientCertificate(t testing.TB) tls.Certificate {
 
 // Client is a client's configuration that trusts the server.
 func (c *Certificates) Client() *tls.Config {
-	return &tls.Config{RootCAs: c.CA.Pool, ServerName: "localhost"}
+	return &tls.Config{RootCAs: c.CA.Pool, ServerName: "localhost", ClientSessionCache: c.Sessions}
 }
 
 // WithTLS is a kind whose servers have TLS with these certificates. [Server.Dial] speaks
@@ -91,6 +93,9 @@ func (k Kind) TLS() bool { return k.client != nil }
 func Carriers(t testing.TB) []Kind {
 	return append(Kinds(), Production().WithTLS(NewCertificates(t, "ECDSA")))
 }
+
+// Connect opens a connection as Dial does, and leaves it to the test to close.
+func (s *Server) Connect() (net.Conn, error) { return s.dial() }
 
 // dial connects as clients of the server do.
 func (s *Server) dial() (net.Conn, error) { return s.dialBy(&net.Dialer{}) }

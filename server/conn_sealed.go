@@ -328,9 +328,12 @@ func (w *worker) resumeSessions() {
 		}
 		s.reader.Resume()
 		s.writer.Resume()
-		if c.state == connOpen || c.state == connClosing {
+		switch c.state {
+		case connOpen, connClosing:
 			c.ready, c.blocked = true, false
 			w.again(c)
+		case connHeld: // it is served when it is released
+			c.ready, c.blocked = true, false
 		}
 	}
 	w.rekeying = keep

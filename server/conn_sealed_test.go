@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"gomcd/server/internal/handover"
 	"gomcd/server/internal/record"
@@ -209,6 +210,42 @@ func TestSealedKeyUpdates(t *testing.T) {
 		if got := string(c.pass(out)); got != "STORED\r\nVALUE k 0 4\r\nabcd\r\nEND\r\n" {
 			t.Fatalf("after %d changes of keys: %q", i, got)
 		}
+	}
+}
+
+// A client changes its keys behind a password that has to wait: what follows is served
+// when the password has been looked at.
+func TestSealedKeyUpdateWhileHeld(t *testing.T) {
+	cfg := tlsConfig()
+	cfg.AuthFile = "../t/testdata/auth/users"
+	c := &tlsClient{bench: newBench(t, cfg), in: make([]byte, 0, 1<<20), out: make([]byte, 1<<20)}
+	wrong, right := []byte("set a 0 0 7\r\nfoo baz\r\n"), []byte("set a 0 0 7\r\nfoo bar\r\n")
+	for range freeGuesses {
+		c.begin(0x1301)
+		c.ask(wrong)
+	}
+	c.begin(0x1301)
+	var out []byte
+	b := make([]byte, 1000)
+	_, n := c.w.Seal(c.seal, b, wrong)
+	out = append(out, b[:n]...)
+	out = append(out, b[:c.w.SealKeyUpdate(c.seal, b, true)]...)
+	var err error
+	if c.seal, err = c.w.AEAD(); err != nil {
+		t.Fatal(err)
+	}
+	c.w.Resume()
+	_, n = c.w.Seal(c.seal, b, right)
+	if got := string(c.pass(append(out, b[:n]...))); got != "" || c.bench.w.conns[c.fd].state != connHeld {
+		t.Fatalf("it does not wait: %q", got)
+	}
+	for range 2 {
+		c.later(longestWait * time.Millisecond)
+		c.bench.w.serveTurn(nil)
+		c.pass(nil)
+	}
+	if got := string(c.ask([]byte("mn\r\n"))); !c.bench.w.conns[c.fd].authed {
+		t.Errorf("the second password is not looked at: %q", got)
 	}
 }
 

@@ -25,12 +25,12 @@ export GOFLAGS := -buildvcs=false
 # where anything is; that nothing but data is writable is up to sandbox/trap.go.
 PIE := -buildmode=pie
 
-.PHONY: help build bench-build top-build deb deb-test boot-test rpm package install uninstall static run run-tls test deps deps-test check unit bench soak storm handshakes linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
+.PHONY: help build bench-build top-build deb deb-test boot-test boot-test-arm64 rpm package install uninstall static run run-tls test deps deps-test check unit bench soak storm handshakes linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 # Targets with a word about them after ##.
 help:
 	@echo "gomcd: make TARGET [NAME=VALUE ...]"
-	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
+	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 build: deps ## builds bin/gomcd
 	$(GO) build -trimpath $(PIE) -ldflags '$(LDFLAGS)' -o bin/gomcd ./cmd/gomcd
@@ -370,6 +370,15 @@ cross: deps $(ARM)/.unpacked ## builds for arm64, and tests its tables
 	qemu-aarch64 bin/arm64/sandbox.test -test.run 'TestTables|TestUnpinned|TestRolesWithin|TestTgkill'
 	GOMCD=$(CURDIR)/bin/arm64/gomcd $(GO) test -count=1 -run TestBinaryIsHardened ./t
 	qemu-aarch64 bin/arm64/gomcd --print-profile -A -U 1 | grep '^role'
+
+# gomcd and the sandbox's tests under a kernel for arm64 with real filters, which the
+# emulator of cross has not. As root, some ten minutes.
+boot-test-arm64: deps $(ARM)/.unpacked ## boots a kernel for arm64 in an emulator, with gomcd under real filters
+	$(call install,gcc-aarch64-linux-gnu libc6-dev-arm64-cross debootstrap,command -v aarch64-linux-gnu-gcc debootstrap >/dev/null)
+	$(ARM_ENV) $(GO) build -trimpath $(STATIC) -o bin/arm64/gomcd ./cmd/gomcd 2>&1 | { grep -v 'getaddrinfo\|^#' || true; }
+	$(ARM_ENV) $(GO) test -c $(STATIC) -o bin/arm64/sandbox.test ./sandbox
+	@mkdir -p bin/boot
+	deploy/boottest/run-arm64.sh bin/arm64/gomcd bin/arm64/sandbox.test bin/boot
 
 $(ARM)/.unpacked:
 	@command -v apt-get >/dev/null || { echo "Missing here: libseccomp for arm64, below $(ARM)/usr" >&2; exit 1; }

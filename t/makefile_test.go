@@ -37,7 +37,7 @@ func TestMakeHelp(t *testing.T) {
 			t.Fatalf("%v\n%s", err, said)
 		}
 		var got []string
-		for _, m := range regexp.MustCompile(`(?m)^  ([a-z-]+) +\S`).FindAllStringSubmatch(said, -1) {
+		for _, m := range regexp.MustCompile(`(?m)^  ([a-z][a-z0-9-]*) +\S`).FindAllStringSubmatch(said, -1) {
 			got = append(got, m[1])
 		}
 		slices.Sort(got)

@@ -68,7 +68,7 @@ func TestDocsNameWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := regexp.MustCompile(`(?:^|[^\w/.-])((?:cache|cmd|deploy|docs|protocol|sandbox|server|t)/[\w*/-]+(?:\.[\w*]+)?)`)
-	target := regexp.MustCompile("(?:^|`|\n|\\$ )make ([a-z][a-z-]*)")
+	target := regexp.MustCompile("(?:^|`|\n|\\$ )make ([a-z][a-z0-9-]*)")
 	name := regexp.MustCompile(`\bTest[A-Z]\w+`)
 	for page, text := range pages(t) {
 		for _, m := range file.FindAllStringSubmatch(text, -1) {

@@ -23,6 +23,15 @@ func doorman(p Params) Profile {
 		}
 		rules = append(rules, r)
 	}
+	if p.PollFD > 0 {
+		// A thread that allocates while garbage is collected helps, and may be the one
+		// that ends the collection: then it looks at the poller, as it starts the world.
+		const collects, when = "the Go runtime's poller is looked at when an allocation ends a garbage collection", "only when garbage is collected just then"
+		rules = append(rules,
+			AllowIf("epoll_pwait", collects, Is(0, uint64(p.PollFD), fmt.Sprintf("its poller %d", p.PollFD))).unseen(when),
+			AllowIf("read", collects, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))).unseen(when),
+			AllowIf("write", collects, Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))).unseen(when))
+	}
 	for i := range rules {
 		rules[i].Feature = "-Z"
 	}

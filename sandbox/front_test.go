@@ -21,7 +21,7 @@ func TestTLSProfileCalls(t *testing.T) {
 	for role, calls := range map[Role]string{
 		Front: thread + heap + "accept4 clone close epoll_ctl epoll_pwait fcntl fstat getrandom gettid mprotect openat pread64 read recvfrom " +
 			"rseq rt_sigprocmask sendmsg set_robust_list shutdown sigaltstack",
-		Doorman: thread + heap + "close epoll_ctl recvmsg",
+		Doorman: thread + heap + "close epoll_ctl epoll_pwait read recvmsg",
 	} {
 		profile := FrontProfiles(p)[1]
 		if role == Doorman {
@@ -60,4 +60,20 @@ func TestFrontWithinFirst(t *testing.T) {
 			}
 		}
 	}
+}
+
+func init() {
+	children["collect"] = func(o options) {
+		boot(o).on(Doorman, func() {
+			for range 10 {
+				runtime.GC()
+			}
+		})
+	}
+}
+
+// The doorman allocates, so it may be the thread that begins or ends a garbage
+// collection.
+func TestDoormanCollects(t *testing.T) {
+	run(t, "collect", options{}).check(t, 0)
 }

@@ -352,6 +352,20 @@ func (w *worker) endSession(c *conn) {
 	w.rekeying = slices.DeleteFunc(w.rekeying, func(fd int32) bool { return fd == c.fd })
 }
 
+// endSessions has every client with TLS know, as the server stops, that what it has got is
+// all. The logger has the sessions of watchers.
+func (w *worker) endSessions() {
+	if w.srv.tls == nil {
+		return
+	}
+	for fd := w.srv.firstClient; fd < len(w.conns); fd++ {
+		c := &w.conns[fd]
+		if w.srv.ownerOf(int32(fd)) == w.id && c.carrier == sealed && c.state != connFree && c.state != connWatching {
+			w.sendAlert(c, &w.srv.tls.sessions[fd], record.CloseNotify)
+		}
+	}
+}
+
 // wiped wipes an ended session. It returns false as long as the keymaker looks at it.
 func (s *session) wiped() bool {
 	if s.stale.Load() != 0 {

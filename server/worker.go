@@ -291,6 +291,7 @@ func (w *worker) drain() {
 		}
 		return !owed
 	})
+	w.endSessions()
 }
 
 // logConn writes a line about a connection, for -vv.

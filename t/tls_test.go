@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gomcd/t/harness"
 )
@@ -510,5 +511,30 @@ func TestTLSSecretIsExchanged(t *testing.T) {
 	}
 	if len(serials) != 3 {
 		t.Errorf("%d certificates were served", len(serials))
+	}
+}
+
+// TestTLSStops has a server stop: it ends its clients' sessions, so that they can tell
+// its end from an attacker's.
+func TestTLSStops(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")))
+	var all []*harness.Conn
+	for range 5 {
+		c := s.Dial(t)
+		c.Ask("mn", "MN")
+		all = append(all, c)
+	}
+	s.Signal(syscall.SIGTERM)
+	for _, c := range all {
+		// crypto/tls does not tell, so the bytes have to.
+		raw := c.Conn.(*tls.Conn).NetConn()
+		raw.SetReadDeadline(time.Now().Add(harness.Patience))
+		if b, err := io.ReadAll(raw); err != nil || len(b) < 20 || b[0] != 23 {
+			t.Errorf("the end is % x, %v", b, err)
+		}
+	}
+	if code := s.Wait().ExitCode(); code != 0 {
+		t.Errorf("status %d", code)
 	}
 }

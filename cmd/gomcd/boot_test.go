@@ -33,7 +33,6 @@ func TestBootErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
-	free := strconv.Itoa(harness.FreePort(t))
 	for _, test := range []struct {
 		args   string
 		status int
@@ -41,11 +40,11 @@ func TestBootErrors(t *testing.T) {
 	}{
 		{"-l 127.0.0.1 -p " + port, 71, "address already in use"},
 		{"-d -l 127.0.0.1 -p " + port, 71, "address already in use"}, // memcached's -d is silent and ends with 0
-		{"-l 192.0.2.1 -p " + free, 71, "192.0.2.1"},
+		{"-l 192.0.2.1 -p -1", 71, "192.0.2.1"},
 		{"-s /nonexistent/sock", 71, "/nonexistent/sock"},
-		{"-l 127.0.0.1 -p " + free + " -Y /nonexistent/users", 1, "Could not open authfile [/nonexistent/users]"},
-		{"-l 127.0.0.1 -p " + free + " -Y " + bad, 1, "error in line 2: malformed entry"},
-		{"-l 127.0.0.1 -p " + free + " -Y " + filepath.Dir(bad), 1, "is a directory"},
+		{"-l 127.0.0.1 -p -1 -Y /nonexistent/users", 1, "Could not open authfile [/nonexistent/users]"},
+		{"-l 127.0.0.1 -p -1 -Y " + bad, 1, "error in line 2: malformed entry"},
+		{"-l 127.0.0.1 -p -1 -Y " + filepath.Dir(bad), 1, "is a directory"},
 	} {
 		// A check finds what a start does.
 		for _, args := range []string{test.args, "--check " + test.args} {

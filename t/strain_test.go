@@ -67,6 +67,18 @@ var strains = []strain{
 			s.Dial(t).Set("big", strings.Repeat("x", 1_000_000))
 			hold(t, s, 200, strings.Repeat("get big\r\n", 200))
 		}, 200*24<<10 + base},
+	{"50 clients that ask for 200,000 small values at a time and never read", nil,
+		func(t *testing.T, s *harness.Server, stop <-chan struct{}, wg *sync.WaitGroup) {
+			s.Dial(t).Set("k", strings.Repeat("x", 100))
+			text := strings.Repeat("get k\r\n", 200_000)
+			repeat(50, stop, wg, func(int) {
+				if c, err := net.Dial("tcp", s.Addr); err == nil {
+					c.SetWriteDeadline(time.Now().Add(time.Second))
+					io.WriteString(c, text) // as much as it takes
+					c.Close()
+				}
+			})
+		}, 50*128<<10 + base},
 	{"1,000 clients that announce 1 MB and send 10 bytes of it", nil,
 		func(t *testing.T, s *harness.Server, _ <-chan struct{}, _ *sync.WaitGroup) {
 			hold(t, s, 1000, "set half 0 0 1000000\r\n0123456789")

@@ -22,10 +22,12 @@ var runtimeSettings = []struct {
 }{
 	{"asyncpreemptoff", notZero, "1", "the runtime would signal its own threads", true},
 	{"gcshrinkstackoff", notZero, "1", "a thread would need memory again for a stack that was shrunk", true},
+	{"harddecommit", isZero, "0", "a thread would map memory again that was given back", false},
 	{"madvdontneed", notZero, "1", "the runtime would give memory back by another call", false},
 }
 
 func notZero(n int) bool { return n != 0 }
+func isZero(n int) bool  { return n == 0 }
 
 // CheckEnvironment looks at what the environment asks of the Go runtime. The
 // error names a setting under which it makes system calls that are forbidden.

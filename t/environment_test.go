@@ -15,7 +15,7 @@ import (
 // sandbox would end the server for it later.
 func TestEnvironmentThatIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, setting := range []string{"asyncpreemptoff=0", "gcshrinkstackoff=0", "madvdontneed=0", "gctrace=0,asyncpreemptoff=0"} {
+	for _, setting := range []string{"asyncpreemptoff=0", "gcshrinkstackoff=0", "madvdontneed=0", "harddecommit=1", "gctrace=0,asyncpreemptoff=0"} {
 		k := harness.WithEnv(harness.Production(), "GODEBUG="+setting)
 		code, said := harness.Refused(t, k)
 		if code != 64 || !strings.HasPrefix(said, "gomcd: GODEBUG=") || strings.Count(said, "\n") != 1 {
@@ -32,7 +32,7 @@ func TestEnvironmentThatIsServed(t *testing.T) {
 	t.Parallel()
 	for _, setting := range []string{
 		"GODEBUG=asyncpreemptoff=1,madvdontneed=1", "GODEBUG=gctrace=1", "GODEBUG=schedtrace=100,scheddetail=1", "GODEBUG=scavtrace=1",
-		"GODEBUG=disablethp=1", "GODEBUG=harddecommit=1", "GODEBUG=gcstoptheworld=1", "GODEBUG=gccheckmark=1", "GODEBUG=clobberfree=1",
+		"GODEBUG=disablethp=1", "GODEBUG=gcstoptheworld=1", "GODEBUG=gccheckmark=1", "GODEBUG=clobberfree=1",
 		"GODEBUG=checkfinalizers=1", "GODEBUG=decoratemappings=0", "GODEBUG=updatemaxprocs=1,containermaxprocs=0",
 		"GODEBUG=dontfreezetheworld=1", "GODEBUG=adaptivestackstart=0",
 		"GOGC=1", "GOMEMLIMIT=1MiB", "GOMAXPROCS=1", "GOMAXPROCS=64", "GOTRACEBACK=system", "GOTRACEBACK=crash",

@@ -116,8 +116,9 @@ func TestRecordsInPieces(t *testing.T) {
 			go relay(c, s, 13) // from the server, a few bytes at a time
 		}
 	}()
-	out, err := run(t, "--server", l.Addr().String(), "--tls", "--check", "--keys", "10", "--conns", "2", "--depth", "5", "--size", "3000")
-	if err != nil || !strings.Contains(out, "100% of gets hit") {
+	hits := func(out string, err error) bool { return err != nil || strings.Contains(out, "100% of gets hit") }
+	out, err := runUntil(t, hits, "--server", l.Addr().String(), "--tls", "--check", "--keys", "10", "--conns", "2", "--depth", "5", "--size", "3000")
+	if err != nil || !hits(out, nil) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

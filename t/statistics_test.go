@@ -3,6 +3,7 @@ package t
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,6 +123,9 @@ func TestStatesOfConnections(t *testing.T) {
 				columns := []string{":addr", ":listen_addr", ":state", ":secs_since_last_cmd"}
 				if rows[0].Value == listening {
 					columns = []string{":addr", ":state", ":secs_since_last_cmd"}
+				}
+				if len(rows) > 2 && rows[2].Name == fd+":tls" {
+					columns = slices.Insert(columns, 2, ":tls")
 				}
 				for i, column := range columns {
 					if i >= len(rows) || rows[i].Name != fd+column {

@@ -62,7 +62,7 @@ func AppendDeleted(dst, key []byte, cmd string, class uint8, size uint32) []byte
 func AppendConnNew(dst, ip []byte, port uint16, transport string, fd int32, cn []byte) []byte {
 	dst = appendPeer(append(dst, "type=conn_new"...), ip, port, transport)
 	if len(cn) > 0 {
-		dst = append(append(dst, " client_cert="...), cn...)
+		dst = appendOneLine(append(dst, " client_cert="...), cn)
 	}
 	return appendFD(dst, fd)
 }
@@ -71,8 +71,22 @@ func AppendConnNew(dst, ip []byte, port uint16, transport string, fd int32, cn [
 func AppendConnTLSError(dst []byte, fd int32, message []byte) []byte {
 	dst = append(dst, "type=conntlserr fd="...)
 	dst = AppendUint(dst, uint64(fd))
-	dst = append(append(dst, " msg="...), message...)
+	dst = appendOneLine(append(dst, " msg="...), message)
 	return append(dst, '\n')
+}
+
+// appendOneLine appends text that may be a client's, with control bytes as %XX, so that
+// it cannot begin a line of its own.
+func appendOneLine(dst, text []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range text {
+		if c < ' ' || c == 0x7f {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
 }
 
 // AppendConnClose appends what is behind the stamp when a connection was closed.

@@ -17,13 +17,29 @@ import (
 // fake is a server that stores and gives back what clients ask of it here. It
 // answers every nth request wrongly, if n is not 0.
 func fake(t *testing.T, nth int) string {
+	values := newValues()
+	return listen(t, func(c net.Conn) { serve(c, values, nth) })
+}
+
+// newValues are what a server stores, for one client at a time.
+func newValues() chan map[string]string {
+	values := make(chan map[string]string, 1)
+	values <- map[string]string{}
+	return values
+}
+
+// listen is a server that handles each connection on a goroutine, and closes it then.
+func listen(t *testing.T, handle func(net.Conn)) (addr string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return acceptAll(t, l, handle)
+}
+
+func acceptAll(t *testing.T, l net.Listener, handle func(net.Conn)) (addr string) {
 	t.Cleanup(func() { l.Close() })
-	values := make(chan map[string]string, 1)
-	values <- map[string]string{}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -32,7 +48,7 @@ func fake(t *testing.T, nth int) string {
 			}
 			go func() {
 				defer c.Close()
-				serve(c, values, nth)
+				handle(c)
 			}()
 		}
 	}()
@@ -126,8 +142,7 @@ func runUntil(t *testing.T, enough func(out string, err error) bool, args ...str
 
 // some says whether anything was measured.
 func some(out string, err error) bool {
-	var found struct{ Result result }
-	return err != nil || json.Unmarshal([]byte(out), &found) != nil || found.Result.Requests > 0 && found.Result.P50 > 0
+	return err != nil || !strings.Contains(out, `"requests_per_second": 0,`) && !strings.Contains(out, `"p50_ns": 0,`)
 }
 
 func TestEveryWork(t *testing.T) {

@@ -26,22 +26,8 @@ func fakeTLS(t *testing.T, version uint16) (addr, certificate string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	values := make(chan map[string]string, 1)
-	values <- map[string]string{}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				serve(c, values, 0)
-			}()
-		}
-	}()
-	return l.Addr().String(), files.certificate
+	values := newValues()
+	return acceptAll(t, l, func(c net.Conn) { serve(c, values, 0) }), files.certificate
 }
 
 // Everything that is asked of a server can be asked over TLS, and every byte of the
@@ -96,28 +82,16 @@ func TestOverTLSGoesWrong(t *testing.T) {
 // The engine takes records however they come: several at once, and cut anywhere.
 func TestRecordsInPieces(t *testing.T) {
 	addr, _ := fakeTLS(t, tls.VersionTLS13)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s, err := net.Dial("tcp", addr)
-			if err != nil {
-				c.Close()
-				return
-			}
-			go relay(s, c, 1<<16)
-			go relay(c, s, 13) // from the server, a few bytes at a time
+	cut := listen(t, func(c net.Conn) {
+		s, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
 		}
-	}()
+		go relay(s, c, 1<<16)
+		relay(c, s, 13) // from the server, a few bytes at a time
+	})
 	hits := func(out string, err error) bool { return err != nil || strings.Contains(out, "100% of gets hit") }
-	out, err := runUntil(t, hits, "--server", l.Addr().String(), "--tls", "--check", "--keys", "10", "--conns", "2", "--depth", "5", "--size", "3000")
+	out, err := runUntil(t, hits, "--server", cut, "--tls", "--check", "--keys", "10", "--conns", "2", "--depth", "5", "--size", "3000")
 	if err != nil || !hits(out, nil) {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -141,21 +115,8 @@ func relay(to, from net.Conn, piece int) {
 
 // answers is a server that says one thing to everything that is sent, and closes.
 func answers(t *testing.T, text string) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.Read(make([]byte, 4096))
-			c.Write([]byte(text))
-			c.Close()
-		}
-	}()
-	return l.Addr().String()
+	return listen(t, func(c net.Conn) {
+		c.Read(make([]byte, 4096))
+		c.Write([]byte(text))
+	})
 }

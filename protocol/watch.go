@@ -75,8 +75,9 @@ func AppendConnTLSError(dst []byte, fd int32, message []byte) []byte {
 	return append(dst, '\n')
 }
 
-// appendOneLine appends text that may be a client's, with control bytes as %XX, so that
-// it cannot begin a line of its own.
+// appendOneLine appends text with control bytes as %XX. Names and messages have none when
+// they are reported; but a thread that an attacker has taken over can write anything to
+// its ring, and must not make lines that other threads would have made.
 func appendOneLine(dst, text []byte) []byte {
 	const digits = "0123456789ABCDEF"
 	for _, c := range text {

@@ -69,7 +69,7 @@ func FuzzLine(f *testing.F) {
 	for kind := range eventsOfKind {
 		f.Add(append([]byte{byte(kind)}, make([]byte, entrySize-1)...), []byte("key"))
 	}
-	for _, kind := range []Kind{ConnNew, TLSError} { // a client's name, and what it did
+	for _, kind := range []Kind{ConnNew, TLSError} { // whose text is not a key
 		f.Add(append([]byte{byte(kind)}, make([]byte, entrySize-1)...), []byte("0123456789abcdef\nts=1\r\x00\x7f"))
 	}
 	f.Add(bytes.Repeat([]byte{255}, entrySize), bytes.Repeat([]byte("#"), 255))

@@ -259,6 +259,23 @@ func readDir(fd int) ([]string, error) {
 	}
 }
 
+// RuntimePoller finds the descriptors of the Go runtime's poller and of what wakes it
+// among those that [Descriptors] lists.
+func RuntimePoller(open map[int]string) (poll, event int, err error) {
+	for fd, what := range open {
+		switch what {
+		case "anon_inode:[eventpoll]":
+			poll = fd
+		case "anon_inode:[eventfd]":
+			event = fd
+		}
+	}
+	if poll == 0 || event == 0 {
+		return 0, 0, fmt.Errorf("the Go runtime's poller is not among the open descriptors %v", open)
+	}
+	return poll, event, nil
+}
+
 // Descriptors lists the open descriptors of the process and what each leads
 // to, as /proc names it.
 func Descriptors() (map[int]string, error) {

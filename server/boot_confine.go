@@ -128,16 +128,8 @@ func (s *Server) startPoller() error {
 	if err != nil {
 		return fail(ExitOSErr, "looking for the Go runtime's poller: %w", err)
 	}
-	for fd, what := range fds {
-		switch what {
-		case "anon_inode:[eventpoll]":
-			s.pollFD = fd
-		case "anon_inode:[eventfd]":
-			s.eventFD = fd
-		}
-	}
-	if s.pollFD == 0 || s.eventFD == 0 {
-		return fail(ExitFailure, "the Go runtime's poller is not among the open descriptors %v", fds)
+	if s.pollFD, s.eventFD, err = sandbox.RuntimePoller(fds); err != nil {
+		return fail(ExitFailure, "%w", err)
 	}
 	return nil
 }

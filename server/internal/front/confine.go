@@ -1,8 +1,8 @@
 package front
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
 	"path/filepath"
 	"runtime"
@@ -124,21 +124,11 @@ func (f *Front) descriptors(p *sandbox.Params) error {
 	if err != nil {
 		return err
 	}
-	last := 0
-	for fd, what := range all {
-		switch what {
-		case "anon_inode:[eventpoll]":
-			p.PollFD = fd
-		case "anon_inode:[eventfd]":
-			p.EventFD = fd
-		}
-		last = max(last, fd)
-	}
-	if p.PollFD == 0 || p.EventFD == 0 {
-		return errors.New("the Go runtime's poller is not among the descriptors")
+	if p.PollFD, p.EventFD, err = sandbox.RuntimePoller(all); err != nil {
+		return err
 	}
 	// The filters name ranges of connections by powers of two.
-	p.FirstClientFD = powerAbove(last)
+	p.FirstClientFD = powerAbove(slices.Max(slices.Collect(maps.Keys(all))))
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err

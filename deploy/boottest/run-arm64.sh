@@ -28,7 +28,7 @@ mirror=${MIRROR:-http://deb.debian.org/debian}
 	) >"$dir/arm64.log" 2>&1 || fail "the kernel: see $dir/arm64.log"
 	touch "$dir/arm64/.done"
 }
-work=$dir/tools-arm64/work
+work=$dir/tools-arm64/machine
 rm -rf "$work"; mkdir -p "$work"/root/{bin,proc,sys,dev,tmp,etc}
 cp "$dir/arm64/root/bin/busybox" "$work/root/bin/"
 cp "$gomcd" "$work/root/gomcd"; cp "$tests" "$work/root/sandbox.test"
@@ -36,10 +36,10 @@ install -m 755 "$here/init-arm64" "$work/root/init"
 # Those of the sandbox's tests that show what a kernel does; BOOT_TESTS=. runs all.
 echo "${BOOT_TESTS:-ReadBack|ViolationLine|Seal|TestCrashes|TestKillMode}" >"$work/root/tests"
 cp "$dir"/arm64/root/boot/vmlinuz-* "$work/vmlinuz"
-chroot "$dir/tools-arm64" sh -c 'cd /work/root && find . | cpio -o -H newc --quiet | gzip -1 >../initrd'
+chroot "$dir/tools-arm64" sh -c 'cd /machine/root && find . | cpio -o -H newc --quiet | gzip -1 >../initrd'
 say "the machine"
 timeout "${BOOT_TIMEOUT:-1800}" chroot "$dir/tools-arm64" qemu-system-aarch64 -machine virt -cpu max -accel tcg -smp 2 -m 1024 -nographic -no-reboot \
-	-kernel /work/vmlinuz -initrd /work/initrd -append "console=ttyAMA0 panic=-1 quiet" </dev/null >"$dir/console-arm64" 2>&1 || say "the emulator ended with $?"
+	-kernel /machine/vmlinuz -initrd /machine/initrd -append "console=ttyAMA0 panic=-1 quiet" </dev/null >"$dir/console-arm64" 2>&1 || say "the emulator ended with $?"
 rm -rf "$work"
 tr -d '\r' <"$dir/console-arm64" | sed -n '/boot-test:/,$p'
 grep -q 'boot-test: passed' "$dir/console-arm64" || fail "see $dir/console-arm64"

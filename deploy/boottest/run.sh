@@ -31,10 +31,10 @@ for suite in "$@"; do
 	if [ "$own" = "$kernel" ]; then packages=$packages,linux-image-cloud-amd64; fi
 	root $guest "$own" $packages "$kernel"
 	say "$suite: the image"
-	rm -rf "$dir/tools/work"; mkdir -p "$dir/tools/work/root"
-	cp -a "$dir/$guest/." "$dir/tools/work/root"
+	rm -rf "$dir/tools/machine"; mkdir -p "$dir/tools/machine/root"
+	cp -a "$dir/$guest/." "$dir/tools/machine/root"
 	(
-		cd "$dir/tools/work/root"
+		cd "$dir/tools/machine/root"
 		cp "$deb" gomcd.deb
 		chroot . dpkg -i gomcd.deb >"$dir/install.log" 2>&1 || fail "dpkg -i: see $dir/install.log"
 		install -m 755 "$here/probe.sh" usr/local/bin/probe
@@ -46,13 +46,13 @@ for suite in "$@"; do
 		echo '/dev/vda / ext4 defaults 0 1' >etc/fstab
 		cp boot/vmlinuz-* ../vmlinuz; cp boot/initrd.img-* ../initrd
 	)
-	chroot "$dir/tools" mke2fs -q -t ext4 -d /work/root /work/disk 1500M
-	rm -rf "$dir/tools/work/root"
+	chroot "$dir/tools" mke2fs -q -t ext4 -d /machine/root /machine/disk 1500M
+	rm -rf "$dir/tools/machine/root"
 	say "$suite: the machine"
 	timeout "${BOOT_TIMEOUT:-1200}" chroot "$dir/tools" qemu-system-x86_64 -accel tcg -cpu max,cx16=off -smp 2 -m 1024 -nographic -no-reboot \
-		-kernel /work/vmlinuz -initrd /work/initrd -append "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=no" \
-		-drive file=/work/disk,if=virtio,format=raw,cache=unsafe </dev/null >"$dir/console-$suite" 2>&1 || say "the emulator ended with $?"
-	rm -rf "$dir/tools/work"
+		-kernel /machine/vmlinuz -initrd /machine/initrd -append "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=no" \
+		-drive file=/machine/disk,if=virtio,format=raw,cache=unsafe </dev/null >"$dir/console-$suite" 2>&1 || say "the emulator ended with $?"
+	rm -rf "$dir/tools/machine"
 	tr -d '\r' <"$dir/console-$suite" | sed -n '/boot-test:/,$p' | sed 's/^.*boot-test:/boot-test:/'
 	grep -q 'boot-test: passed' "$dir/console-$suite" || fail "$suite: see $dir/console-$suite"
 done

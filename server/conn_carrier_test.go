@@ -98,23 +98,28 @@ func (w threeWays) serve(t testing.TB, in []byte, cut int) (whole, parts, drops 
 	return w.inOne.served(w.inOne.exchange, in), w.inTwo.served(w.inTwo.exchange, in[:cut], in[cut:]), w.onHose.served(w.onHose.pump, in)
 }
 
-// What is served over a carrier that gives and takes a byte now and then is what
-// is served over a socket: values that are received into their items and sent
-// from them, lists of keys longer than a buffer, dumps, both protocols.
-func TestAnyCarrierServes(t *testing.T) {
-	big := strings.Repeat("0123456789", 9_000)
+// carrierRequests are requests that take and give in every way, with a value of size
+// bytes, a multiple of 10.
+func carrierRequests(size int) []string {
+	big := strings.Repeat("0123456789", size/10)
 	var keys strings.Builder
 	for i := range 4000 {
 		keys.WriteString(" key" + itoa(i))
 	}
-	requests := []string{
+	return []string{
 		"set a 0 0 1\r\nx\r\nget a\r\nmg a v s\r\nincr a 1\r\n",
-		"set big 5 0 90000\r\n" + big + "\r\nget a big a\r\nmg big v\r\n",
+		"set big 5 0 " + itoa(size) + "\r\n" + big + "\r\nget a big a\r\nmg big v\r\n",
 		"set refused 0 0 2000000\r\n" + strings.Repeat("y", 2_000_000) + "\r\nversion\r\n",
 		"get" + keys.String() + " a\r\n",
-		"ms big 90000 T0\r\n" + big + "\r\nappend a 0 0 3\r\ndef\r\ngets big\r\n",
-		"stats sizes\r\nstats detail dump\r\nmn\r\nquit\r\n",
+		"ms big " + itoa(size) + " T0\r\n" + big + "\r\nappend a 0 0 3\r\ndef\r\ngets big\r\n",
 	}
+}
+
+// What is served over a carrier that gives and takes a byte now and then is what
+// is served over a socket: values that are received into their items and sent
+// from them, lists of keys longer than a buffer, dumps, both protocols.
+func TestAnyCarrierServes(t *testing.T) {
+	requests := append(carrierRequests(90_000), "stats sizes\r\nstats detail dump\r\nmn\r\nquit\r\n")
 	cfg := testConfig()
 	plain := newBench(t, cfg)
 	cfg.MaxConns++ // its highest descriptor is another

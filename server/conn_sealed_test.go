@@ -152,20 +152,7 @@ var tlsSuites = map[string]uint16{"1.3 AES-128": 0x1301, "1.3 AES-256": 0x1302, 
 // What is served over TLS is what is served without, however records are cut on the
 // way, in both directions.
 func TestSealedServes(t *testing.T) {
-	big := strings.Repeat("0123456789", 90_000)
-	var keys strings.Builder
-	for i := range 4000 {
-		keys.WriteString(" key" + itoa(i))
-	}
-	requests := []string{
-		"set a 0 0 1\r\nx\r\nget a\r\nmg a v s\r\nincr a 1\r\n",
-		"set big 5 0 900000\r\n" + big + "\r\nget a big a\r\nmg big v\r\n",
-		"set refused 0 0 2000000\r\n" + strings.Repeat("y", 2_000_000) + "\r\nversion\r\n",
-		"get" + keys.String() + " a\r\n",
-		"ms big 900000 T0\r\n" + big + "\r\nappend a 0 0 3\r\ndef\r\ngets big\r\n",
-		"get big big big big\r\nmn\r\n",
-		"mn\r\nquit\r\n",
-	}
+	requests := append(carrierRequests(900_000), "get big big big big\r\nmn\r\n", "mn\r\nquit\r\n")
 	plain, c := newBench(t, testConfig()), newTLSBench(t, 0x1301)
 	for name, suite := range tlsSuites {
 		for _, piece := range []int{0, 100_000, 5_000} {

@@ -145,23 +145,30 @@ func TestTakenOverThreadsAreSealed(t *testing.T) {
 	}
 }
 
-// pinnedNames reads the names that a server's filters know by their address.
-func pinnedNames(t *testing.T, pid int) map[string]int {
+// openMemory opens a process's memory, and lists its mappings.
+func openMemory(t *testing.T, pid int) (maps string, mem *os.File) {
 	t.Helper()
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	if os.IsPermission(err) {
 		t.Skipf("this user may not read the server's memory: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	mem, err = os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
 		t.Skipf("this user may not read the server's memory: %v", err)
 	}
-	defer mem.Close()
+	t.Cleanup(func() { mem.Close() })
+	return string(list), mem
+}
+
+// pinnedNames reads the names that a server's filters know by their address.
+func pinnedNames(t *testing.T, pid int) map[string]int {
+	t.Helper()
+	maps, mem := openMemory(t, pid)
 	names := map[string]int{}
-	for line := range strings.Lines(string(maps)) {
+	for line := range strings.Lines(maps) {
 		var from, to uint64
 		var may string
 		fmt.Sscanf(line, "%x-%x %s", &from, &to, &may)

@@ -347,20 +347,9 @@ func TestTLSKeyAndItemsAreApart(t *testing.T) {
 // inMemory says whether bytes are in a process's memory.
 func inMemory(t *testing.T, pid int, what []byte) bool {
 	t.Helper()
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
-	if os.IsPermission(err) {
-		t.Skipf("this user may not read the server's memory: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
-	if err != nil {
-		t.Skipf("this user may not read the server's memory: %v", err)
-	}
-	defer mem.Close()
+	maps, mem := openMemory(t, pid)
 	b := make([]byte, 1<<20)
-	for line := range strings.Lines(string(maps)) {
+	for line := range strings.Lines(maps) {
 		var from, to int64
 		var may string
 		fmt.Sscanf(line, "%x-%x %s", &from, &to, &may)

@@ -215,6 +215,7 @@ test: deps-test check build unit drift race libc cross fuzz-short ## runs everyt
 check: deps ## formatting, vet, staticcheck
 	@out=$$(gofmt -l cache cmd protocol sandbox server t); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags counted ./cache
 	$(GO) tool staticcheck ./...
 	$(GO) test ./t/profile
 
@@ -222,6 +223,7 @@ check: deps ## formatting, vet, staticcheck
 unit: export GOMCD_LDFLAGS := $(LDFLAGS)
 unit: deps-test ## runs the tests of every package
 	$(GO) test -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./...
+	$(GO) test -count=1 -tags counted -run TestSharedWrites ./cache
 
 # What the sandbox allows against what servers do, thread by thread. profile runs
 # the suite with every system call of its servers reported, and writes

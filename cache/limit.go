@@ -15,6 +15,9 @@ const byteSlack = 64 << 10
 func (h *Handle) countBytes(n int) {
 	h.C.Bytes += int64(n)
 	if d := h.C.Bytes - h.told; d >= byteSlack || d <= -byteSlack {
+		if counted {
+			onLocked(&h.s.bytes)
+		}
 		h.s.bytes.Add(d)
 		h.told = h.C.Bytes
 	}
@@ -72,6 +75,9 @@ func (h *Handle) admit(d *Draft, size int) bool {
 // pledge adds to what of a draft is pledged.
 func (h *Handle) pledge(d *Draft, n int64) {
 	d.pledged += n
+	if counted {
+		onLocked(&h.s.pledged)
+	}
 	h.s.pledged.Add(n)
 }
 

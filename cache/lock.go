@@ -17,12 +17,18 @@ import (
 type spin struct{ word uint32 }
 
 func (l *spin) lock() {
+	if counted {
+		onLocked(&l.word)
+	}
 	if !atomic.CompareAndSwapUint32(&l.word, 0, 1) {
 		l.lockSlow()
 	}
 }
 
 func (l *spin) tryLock() bool {
+	if counted {
+		onLocked(&l.word)
+	}
 	return atomic.LoadUint32(&l.word) == 0 && atomic.CompareAndSwapUint32(&l.word, 0, 1)
 }
 

@@ -305,6 +305,9 @@ func (s *Store) NextCAS() uint64 {
 	if !s.cfg.UseCAS {
 		return 0
 	}
+	if counted {
+		onLocked(&s.casID)
+	}
 	return s.casID.Add(1)
 }
 

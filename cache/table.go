@@ -253,6 +253,9 @@ func (t *table) giveOverflow(i uint32) {
 // count adds n to the number of items and grows the table if it is due. The
 // caller holds no bucket.
 func (t *table) count(n int64) {
+	if counted {
+		onLocked(&t.items)
+	}
 	items := t.items.Add(n)
 	if n <= 0 || t.fixed {
 		return

@@ -452,7 +452,7 @@ func TestEchoAnswersRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go echo(fmt.Sprint(port), sizes{fixed: 100})
+	go echo(fmt.Sprint(port), sizes{fixed: 100}, 1)
 	p := newPlan(work{gets: 1, width: 1, conns: 3, depth: 5, keys: 1, size: sizes{fixed: 100}, check: true})
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	deadline := time.Now().Add(patience)

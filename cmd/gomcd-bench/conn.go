@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 )
@@ -9,18 +10,19 @@ import (
 // conn is one connection of the engine. What it asks is built into req, and
 // beside it a script of the replies that must come, in order.
 type conn struct {
-	fd      int32
-	blocked bool // the server does not take what is sent
-	req     []byte
-	sent    int
-	script  []step
-	at      int    // the step that comes next
-	left    int    // bytes of a value and its line end still to come
-	value   []byte // what of them the value is, with check
-	rest    []byte // the beginning of an unfinished line
-	began   int64  // when the requests were sent, or should have been
-	tls     *secret
-	turn    int64 // in open loop: which of all batches is this connection's next
+	fd     int32
+	req    []byte
+	sent   int
+	script []step
+	at     int    // the step that comes next
+	left   int    // bytes of a value and its line end still to come
+	value  []byte // what of them the value is, with check
+	rest   []byte // the beginning of an unfinished line
+	// expected is for take, so that it allocates nothing.
+	expected []byte
+	began    int64 // when the requests were sent, or should have been
+	tls      *secret
+	turn     int64 // in open loop: which of all batches is this connection's next
 }
 
 // step is one part of a reply.
@@ -129,6 +131,11 @@ type tally struct {
 // beginning of a line.
 func (c *conn) take(p *plan, b []byte, t *tally) ([]byte, error) {
 	for len(b) > 0 {
+		if c.left == 0 {
+			if b = c.takeWhole(p, b, t); len(b) == 0 {
+				return nil, nil
+			}
+		}
 		if c.left > 0 {
 			n := min(len(b), c.left)
 			if err := c.takeValue(p, b[:n]); err != nil {
@@ -142,9 +149,9 @@ func (c *conn) take(p *plan, b []byte, t *tally) ([]byte, error) {
 		if c.at == len(c.script) {
 			return nil, fmt.Errorf("a reply that nobody asked for: %.80q", b)
 		}
-		var scratch [maxHeader]byte
 		s := &c.script[c.at]
-		line := c.line(p, s, scratch[:0])
+		c.expected = c.line(p, s, c.expected[:0])
+		line := c.expected
 		switch {
 		case bytes.HasPrefix(b, line):
 			b = b[len(line):]
@@ -158,7 +165,7 @@ func (c *conn) take(p *plan, b []byte, t *tally) ([]byte, error) {
 			default:
 				c.pass(t)
 			}
-		case bytes.HasPrefix(line, b):
+		case len(b) < len(line) && bytes.HasPrefix(line, b):
 			return b, nil
 		case s.kind == classicValue || s.kind == metaQuiet:
 			t.misses++
@@ -174,6 +181,61 @@ func (c *conn) take(p *plan, b []byte, t *tally) ([]byte, error) {
 		}
 	}
 	return nil, nil
+}
+
+// takeWhole goes through the replies that have come whole and are as they should be, in
+// one pass. It leaves what comes after them: a piece of a reply, a miss, or a wrong one,
+// which take sees to.
+func (c *conn) takeWhole(p *plan, b []byte, t *tally) []byte {
+	for ; c.at < len(c.script); c.pass(t) {
+		s := &c.script[c.at]
+		n := 0
+		switch s.kind {
+		case classicValue:
+			if n = c.wholeValue(p, s, b); n == 0 {
+				return b
+			}
+			t.hits++
+		case end, stored, metaStored, metaEnd:
+			line := lines[s.kind]
+			if n = len(line); len(b) < n || string(b[:n]) != line {
+				return b
+			}
+		default:
+			return b
+		}
+		b = b[n:]
+	}
+	return b
+}
+
+// wholeValue is how long the value is that b begins with, its line and line end included,
+// if it is the one that the step expects; else 0.
+func (c *conn) wholeValue(p *plan, s *step, b []byte) int {
+	const word = "VALUE "
+	const after = len(word) + keyLength
+	length, lineEnd := p.size.fixed, p.valueLine
+	if p.lengths != nil {
+		length = p.length(s.key)
+		c.expected = append(strconv.AppendInt(append(c.expected[:0], " 0 "...), int64(length), 10), "\r\n"...)
+		lineEnd = c.expected
+	}
+	from := after + len(lineEnd)
+	whole := from + length + len("\r\n")
+	if len(b) < whole || string(b[:len(word)]) != word || !sameKey(b[len(word):], c.req[s.where:]) ||
+		string(b[after:from]) != string(lineEnd) || b[whole-2] != '\r' || b[whole-1] != '\n' {
+		return 0
+	}
+	if p.check && !bytes.Equal(b[from:from+length], p.content(s.key)) {
+		return 0
+	}
+	return whole
+}
+
+// sameKey says whether both begin with the same key.
+func sameKey(a, b []byte) bool {
+	return binary.LittleEndian.Uint64(a) == binary.LittleEndian.Uint64(b) &&
+		binary.LittleEndian.Uint64(a[8:]) == binary.LittleEndian.Uint64(b[8:])
 }
 
 // line is what the step's reply begins with, unless the key is missing.

@@ -10,17 +10,20 @@ import (
 )
 
 // echo serves without looking at what it receives: for every so many bytes it
-// sends the reply to a get of the one key that a work of one key has. No server
-// can answer with less work, so its rate is the most that another one can reach
+// sends the reply to a get of so many times the one key that a work of one key has. No
+// server can answer with less work, so its rate is the most that another one can reach
 // on the same machine.
-func echo(port string, size sizes) error {
+func echo(port string, size sizes, width int) error {
+	p := newPlan(work{gets: 1, width: width, depth: 1, keys: 1, size: size})
 	w := conn{}
-	w.key(' ', 0, classicValue)
-	request := len("get") + len(w.req) + len("\r\n")
-	p := newPlan(work{gets: 1, width: 1, keys: 1, size: size})
-	reply := w.line(p, &w.script[0], nil)
-	reply = append(reply, p.content(0)...)
-	reply = append(reply, "\r\nEND\r\n"...)
+	w.ask(p, p.chooser(1))
+	request := len(w.req)
+	var reply []byte
+	for range width {
+		reply = w.line(p, &w.script[0], reply)
+		reply = append(append(reply, p.content(0)...), "\r\n"...)
+	}
+	reply = append(reply, lines[end]...)
 
 	l, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {
@@ -34,7 +37,7 @@ func echo(port string, size sizes) error {
 	runtime.LockOSThread()
 	debug.SetGCPercent(-1)
 	in := make([]byte, 64<<10)
-	out := bytes.Repeat(reply, len(in)/request+1)
+	out := bytes.Repeat(reply, len(in)/request+2)
 	begun := map[int32]int{} // bytes of an unfinished request
 	events := make([]unix.EpollEvent, 256)
 	for {
@@ -43,17 +46,26 @@ func echo(port string, size sizes) error {
 			return errno
 		}
 		for _, ev := range events[:max(n, 0)] {
-			got, errno := recv(ev.Fd, in, 0)
-			if got <= 0 || errno != 0 {
-				unix.Close(int(ev.Fd))
-				delete(begun, ev.Fd)
-				continue
+			// A short read means that the socket is empty.
+			for got := len(in); got == len(in); {
+				got, errno = recv(ev.Fd, in, 0)
+				if errno == unix.EAGAIN {
+					break
+				}
+				if got <= 0 || errno != 0 {
+					unix.Close(int(ev.Fd))
+					delete(begun, ev.Fd)
+					break
+				}
+				input := got
+				if got%request != 0 || len(begun) > 0 {
+					input += begun[ev.Fd]
+					if begun[ev.Fd] = input % request; input%request == 0 {
+						delete(begun, ev.Fd)
+					}
+				}
+				send(ev.Fd, out[:input/request*len(reply)])
 			}
-			if got%request != 0 || len(begun) > 0 {
-				got += begun[ev.Fd]
-				begun[ev.Fd] = got % request
-			}
-			send(ev.Fd, out[:got/request*len(reply)])
 		}
 	}
 }
@@ -76,7 +88,7 @@ func accept(l net.Listener, epfd int) {
 			continue
 		}
 		unix.SetNonblock(fd, true)
-		ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET&0xffffffff, Fd: int32(fd)}
 		unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &ev)
 	}
 }

@@ -82,7 +82,10 @@ func newEngine(p *plan, addr string) (*engine, error) {
 			}
 		}
 		c.turn = int64(i)
-		if err := e.watch(i, unix.EPOLL_CTL_ADD, unix.EPOLLIN); err != nil {
+		// Edge-triggered: of what is left in a socket, or of one that takes no more, no
+		// other call is made.
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: int32(i)}
+		if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, int(c.fd), &ev); err != nil {
 			e.close()
 			return nil, err
 		}
@@ -91,11 +94,6 @@ func newEngine(p *plan, addr string) (*engine, error) {
 		e.gap = 1e9 * float64(p.depth) / p.rate
 	}
 	return e, nil
-}
-
-func (e *engine) watch(i, op int, events uint32) error {
-	ev := unix.EpollEvent{Events: events, Fd: int32(i)}
-	return unix.EpollCtl(e.epfd, op, int(e.conns[i].fd), &ev)
 }
 
 func (e *engine) close() {
@@ -240,7 +238,7 @@ func (e *engine) serve(now, timeout int64) (int64, error) {
 				return 0, err
 			}
 		}
-		if ev.Events&unix.EPOLLOUT != 0 {
+		if out, sent := e.conns[ev.Fd].outgoing(); *sent < len(out) {
 			if err := e.push(int(ev.Fd)); err != nil {
 				return 0, err
 			}
@@ -329,45 +327,44 @@ func (e *engine) push(i int) error {
 			*sent += n
 		case unix.EINTR:
 		case unix.EAGAIN:
-			if !c.blocked {
-				c.blocked = true
-				return e.watch(i, unix.EPOLL_CTL_MOD, unix.EPOLLIN|unix.EPOLLOUT)
-			}
 			return nil
 		default:
 			return fmt.Errorf("sending: %w", errno)
 		}
 	}
-	if c.blocked {
-		c.blocked = false
-		return e.watch(i, unix.EPOLL_CTL_MOD, unix.EPOLLIN)
-	}
 	return nil
 }
 
-// receive takes what has come of replies.
+// receive takes what has come of replies, all of it: there is no other event for what is
+// left.
 func (e *engine) receive(i int) error {
 	c := &e.conns[i]
 	if c.tls != nil {
 		return e.decrypt(i)
 	}
-	if c.left > truncateFrom && !e.check {
-		// Of a large value nobody looks at, nothing is copied but the end.
-		n, errno := recv(c.fd, e.in[:min(c.left-2, inputSize)], unix.MSG_TRUNC)
+	for {
+		if c.left > truncateFrom && !e.check {
+			// Of a large value nobody looks at, nothing is copied but the end.
+			want := min(c.left-2, inputSize)
+			n, errno := recv(c.fd, e.in[:want], unix.MSG_TRUNC)
+			if n <= 0 || errno != 0 {
+				return e.failed(n, int(errno))
+			}
+			if c.left -= n; n < want {
+				return nil
+			}
+			continue
+		}
+		kept := copy(e.in, c.rest)
+		n, errno := recv(c.fd, e.in[kept:], 0)
 		if n <= 0 || errno != 0 {
 			return e.failed(n, int(errno))
 		}
-		c.left -= n
-		if c.left > 2 {
-			return nil
+		whole := kept+n == len(e.in)
+		if err := e.took(i, e.in[:kept+n]); err != nil || !whole {
+			return err
 		}
 	}
-	kept := copy(e.in, c.rest)
-	n, errno := recv(c.fd, e.in[kept:], 0)
-	if n <= 0 || errno != 0 {
-		return e.failed(n, int(errno))
-	}
-	return e.took(i, e.in[:kept+n])
 }
 
 // decrypt is receive over TLS. What crypto/tls has read ahead makes no event, so

@@ -140,7 +140,7 @@ func command(args []string, out io.Writer) error {
 		return err
 	}
 	if o.echo != "" {
-		return echo(o.echo, o.work.size)
+		return echo(o.echo, o.work.size, o.width)
 	}
 	raiseFiles()
 	if err := tryJSON(o.json); err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"crypto/tls"
+	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 )
 
@@ -13,7 +15,9 @@ type plan struct {
 	lengths []int32 // by key, where sizes are distributed
 	drawn   []uint32
 	pattern []byte
-	tls     *tls.Config // nil: not over TLS
+	// valueLine is what follows the key in the line of a value, where all are of a size.
+	valueLine []byte
+	tls       *tls.Config // nil: not over TLS
 }
 
 // over is the same work over TLS, or without.
@@ -31,7 +35,7 @@ const (
 )
 
 func newPlan(w work) *plan {
-	p := &plan{work: w}
+	p := &plan{work: w, valueLine: fmt.Appendf(nil, " 0 %d\r\n", w.size.fixed)}
 	r := rand.New(rand.NewPCG(1, 2))
 	p.pattern = make([]byte, offsets+w.size.largest())
 	for i := range p.pattern {
@@ -80,22 +84,23 @@ func (p *plan) content(key uint32) []byte {
 // chooser chooses keys for one run.
 type chooser struct {
 	p    *plan
+	pcg  *rand.PCG // what r draws from
 	r    *rand.Rand
 	next int
 }
 
 func (p *plan) chooser(seed uint64) *chooser {
-	r := rand.New(rand.NewPCG(seed, 3))
-	c := &chooser{p: p, r: r}
+	pcg := rand.NewPCG(seed, 3)
+	c := &chooser{p: p, pcg: pcg, r: rand.New(pcg)}
 	if p.drawn != nil {
-		c.next = r.IntN(len(p.drawn))
+		c.next = c.r.IntN(len(p.drawn))
 	}
 	return c
 }
 
 func (c *chooser) key() uint32 {
 	if c.p.drawn == nil {
-		return uint32(c.r.Uint64() >> 32 * uint64(c.p.keys) >> 32)
+		return uint32(c.pcg.Uint64() >> 32 * uint64(c.p.keys) >> 32)
 	}
 	if c.next++; c.next >= len(c.p.drawn) {
 		c.next = 0
@@ -118,10 +123,18 @@ const keyLength = 16
 
 // appendKey appends the name of a key.
 func appendKey(b []byte, key uint32) []byte {
-	b = append(b, "user:00000000000"...)
-	for i := len(b) - 1; key > 0; i-- {
-		b[i] = byte('0' + key%10)
-		key /= 10
-	}
-	return b
+	high := key / 100_000_000 // a digit or two more than eight
+	b = append(b, "user:0"...)
+	b = append(b, byte('0'+high/10), byte('0'+high%10))
+	return binary.LittleEndian.AppendUint64(b, eightDigits(key%100_000_000))
+}
+
+// eightDigits are the digits of a number below 10^8, the first in the lowest byte: of all
+// parts at once, into halves, then quarters, then digits.
+func eightDigits(n uint32) uint64 {
+	v := uint64(n/10_000) | uint64(n%10_000)<<32
+	hundreds := v * 10_486 >> 20 & 0x7f_0000_007f
+	v = hundreds | (v-100*hundreds)<<16
+	tens := v * 103 >> 10 & 0x000f_000f_000f_000f
+	return (tens | (v-10*tens)<<8) + 0x3030_3030_3030_3030
 }

@@ -94,12 +94,13 @@ func TestInstall(t *testing.T) {
 		t.Errorf("verify: %v\n%s", err, out)
 	}
 	for _, program := range []string{"gomcd", "gomcd-bench", "gomcd-top"} {
-		if out, err := exec.Command(filepath.Join(dir, "opt/gomcd/bin", program), "-h").CombinedOutput(); err != nil {
+		path := filepath.Join(dir, "opt/gomcd/bin", program)
+		if out, err := exec.Command(path, "-h").CombinedOutput(); err != nil {
 			t.Errorf("%s -h: %v\n%s", program, err, out)
 		}
-	}
-	for _, wrong := range softness(t, filepath.Join(dir, "opt/gomcd/bin/gomcd")) {
-		t.Errorf("the installed gomcd: %s", wrong)
+		for _, wrong := range softness(t, path) {
+			t.Errorf("the installed %s: %s", program, wrong)
+		}
 	}
 	run("uninstall")
 	if got := filesBelow(t, dir); len(got) > 0 {

@@ -74,14 +74,15 @@ const workingDir = ^uint64(99)
 // FrontProfiles returns the profiles of the process that has the private key: a first
 // filter for its boot, what all its threads are confined to from then on, and its
 // reporter. It takes ListenFDs, FirstClientFD, EndClientFD, PollFD, EventFD, StatusFD,
-// PID, ChannelFD and CertificateNamesAt of the Params.
+// PID, ChannelFD, SyslogFD and CertificateNamesAt of the Params.
 func FrontProfiles(p Params) []Profile {
 	all := front(p)
 	first := Profile{Role: Process, Rules: bootRules(p)}
-	for _, r := range all.Rules {
+	report := reporter(p)
+	for _, r := range slices.Concat(all.Rules, report.Rules) {
 		if !covered(first.Rules, r) {
 			first.Rules = append(first.Rules, r)
 		}
 	}
-	return overlaid(p, []Profile{first, all, reporter(p)})
+	return overlaid(p, []Profile{first, all, report})
 }

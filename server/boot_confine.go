@@ -104,8 +104,13 @@ func (s *Server) warnings() (texts []string) {
 	return texts
 }
 
-// openSyslog connects to the system log, where a daemon's violations are reported. Without one, the exit status has to do.
-func openSyslog() int {
+// openSyslog connects to the system log, where a daemon's violations are reported. It
+// returns -1 if there are no filters, and without a system log: then the exit status has
+// to do.
+func (s *Server) openSyslog() int {
+	if !s.cfg.Daemon || s.modes.Default == sandbox.Off {
+		return -1
+	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1

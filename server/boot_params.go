@@ -65,7 +65,7 @@ func (s *Server) descriptors() (descriptors, error) {
 	d := descriptors{
 		pid: s.pid, mainTID: s.mainTID,
 		firstClient: s.firstClient, endClient: len(s.conns) + 1,
-		poll: s.pollFD, event: s.eventFD, wake: s.wakeEnd, syslog: -1,
+		poll: s.pollFD, event: s.eventFD, wake: s.wakeEnd, syslog: s.openSyslog(),
 		pidDir: s.pidFile.dir, pidName: s.pidFile.name,
 	}
 	for _, l := range s.listeners {
@@ -87,9 +87,6 @@ func (s *Server) descriptors() (descriptors, error) {
 	}
 	if s.tls != nil {
 		d.channel, d.front = s.tls.front.Channel, s.tls.front.PID
-	}
-	if s.cfg.Daemon && s.modes.Default != sandbox.Off {
-		d.syslog = openSyslog()
 	}
 	var err error
 	if d.status, err = sandbox.OpenStatus(); err != nil {

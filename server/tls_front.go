@@ -59,8 +59,12 @@ func (s *Server) launchFront() error {
 	if config.Confinement, err = s.frontConfinement(); err != nil {
 		return err
 	}
+	syslog := s.openSyslog()
+	if syslog >= 0 {
+		defer unix.Close(syslog)
+	}
 	var warnings []string
-	s.tls.front, warnings, err = front.Launch("/proc/self/exe", []string{"gomcd-front"}, s.frontEnviron(), config, fds)
+	s.tls.front, warnings, err = front.Launch("/proc/self/exe", []string{"gomcd-front"}, s.frontEnviron(), config, fds, syslog)
 	var usage front.UsageError
 	if errors.As(err, &usage) {
 		return fail(ExitUsage, "%w", usage)

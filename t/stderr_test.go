@@ -223,26 +223,7 @@ func TestStderrSleeps(t *testing.T) {
 func TestJournal(t *testing.T) {
 	said := func(t *testing.T, journal bool, run func(k harness.Kind)) string {
 		t.Helper()
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var st unix.Stat_t
-		if err := unix.Fstat(int(w.Fd()), &st); err != nil {
-			t.Fatal(err)
-		}
-		if !journal {
-			st.Ino++
-		}
-		t.Setenv("JOURNAL_STREAM", fmt.Sprintf("%d:%d", st.Dev, st.Ino))
-		all := make(chan string)
-		go func() {
-			b, _ := io.ReadAll(r)
-			all <- string(b)
-		}()
-		run(harness.StderrTo(harness.Privileged(), w))
-		w.Close()
-		return <-all
+		return toPipe(t, harness.Privileged(), journal, run)
 	}
 	serve := func(k harness.Kind) {
 		s := harness.Start(t, k, "-vv", "-m", "64g")
@@ -283,4 +264,35 @@ func TestJournal(t *testing.T) {
 			t.Errorf("where stderr is not the journal's:\n%s", lines)
 		}
 	}
+}
+
+// underJournal is what a server of a kind says whose stderr is the journal's.
+func underJournal(t *testing.T, k harness.Kind, run func(k harness.Kind)) string {
+	t.Helper()
+	return toPipe(t, k, true, run)
+}
+
+// toPipe is what a server says whose stderr is a pipe, which JOURNAL_STREAM names or
+// does not.
+func toPipe(t *testing.T, k harness.Kind, journal bool, run func(k harness.Kind)) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(w.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	if !journal {
+		st.Ino++
+	}
+	all := make(chan string)
+	go func() {
+		b, _ := io.ReadAll(r)
+		all <- string(b)
+	}()
+	run(harness.StderrTo(harness.WithEnv(k, fmt.Sprintf("JOURNAL_STREAM=%d:%d", st.Dev, st.Ino)), w))
+	w.Close()
+	return <-all
 }

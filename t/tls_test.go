@@ -20,7 +20,10 @@ import (
 	"testing"
 	"time"
 
+	"gomcd/sandbox"
 	"gomcd/t/harness"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestTLSServes has small and large values go both ways, with keys of every kind.
@@ -377,6 +380,56 @@ func TestTLSFrontCrashes(t *testing.T) {
 	if code != 2 || !strings.Contains(s.Stderr(), "gomcd: the TLS front has ended with status 2: the server ends\n") {
 		t.Errorf("status %d: %s", code, s.Stderr())
 	}
+}
+
+// TestTLSFrontViolates has a thread of the front make a forbidden call: that is reported
+// as one of the server's threads is, to the journal and the system log as well, and both
+// processes end.
+func TestTLSFrontViolates(t *testing.T) {
+	t.Parallel()
+	const violation = "gomcd: sandbox violation: role=front thread=runtime tid="
+	const ended = "gomcd: the TLS front has ended with status 159: the server ends\n"
+	violate := func(t *testing.T, k harness.Kind, flags ...string) *harness.Server {
+		t.Helper()
+		s := harness.Start(t, k.WithTLS(harness.NewCertificates(t, "ECDSA")), append(flags, "-t", "1")...)
+		s.SaysMore = true
+		front := s.Front()
+		s.Hijack(t, front).Violate(unix.SYS_GETPPID)
+		if code := s.Wait().ExitCode(); code != sandbox.ExitViolation {
+			t.Errorf("status %d: %s", code, s.Stderr())
+		}
+		if err := syscall.Kill(front, 0); err != syscall.ESRCH {
+			t.Errorf("the front is left: %v", err)
+		}
+		return s
+	}
+	says := func(t *testing.T, said string, want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if !strings.Contains(said, w) {
+				t.Errorf("%q is not in %q", w, said)
+			}
+		}
+	}
+	t.Run("enforce", func(t *testing.T) {
+		says(t, violate(t, harness.Production()).Stderr(), violation, " syscall=getppid(", ended)
+	})
+	t.Run("kill", func(t *testing.T) {
+		s := violate(t, harness.Production(), "--sandbox=kill")
+		says(t, s.Stderr(), "gomcd: the TLS front has ended by signal SIGSYS: the server ends\n")
+	})
+	t.Run("journal", func(t *testing.T) {
+		says(t, underJournal(t, harness.Production(), func(k harness.Kind) { violate(t, k) }), "<2>"+violation, "<2>"+ended)
+	})
+	t.Run("daemon", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			t.Skip("a system log of its own takes root")
+		}
+		k, _ := harness.Daemonized(t, harness.Production())
+		k, log := harness.Logging(t, k)
+		violate(t, k)
+		says(t, strings.Join(harness.Received(t, log), ""), "<26>"+violation, " syscall=getppid(")
+	})
 }
 
 // TestTLSStatsSandbox has the server report both processes, and a front that is audited

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -53,18 +54,18 @@ type UsageError string
 func (e UsageError) Error() string { return string(e) }
 
 // Launch starts the front as another process: the program exe with argv and env, which
-// calls [Main] with descriptor 3. The listeners are to be closed by the caller, who does
-// not need them any more. What is returned besides is worth a warning each.
+// calls [Main] with descriptor 3. The listeners and syslog, a connection to the system log
+// or -1, are to be closed by the caller, who does not need them any more. What is returned besides is worth a warning each.
 //
 // It is called before any thread is confined. No part of it brings the Go runtime's
 // poller into the process.
-func Launch(exe string, argv, env []string, config Config, listeners []int) (*Process, []string, error) {
+func Launch(exe string, argv, env []string, config Config, listeners []int, syslog int) (*Process, []string, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the front's channel: %w", err)
 	}
 	p := &Process{Channel: pair[0]}
-	warnings, err := p.launch(pair[1], exe, argv, env, config, listeners)
+	warnings, err := p.launch(pair[1], exe, argv, env, config, listeners, syslog)
 	if err != nil {
 		unix.Close(p.Channel)
 		if p.PID != 0 {
@@ -75,7 +76,7 @@ func Launch(exe string, argv, env []string, config Config, listeners []int) (*Pr
 	return p, warnings, nil
 }
 
-func (p *Process) launch(theirs int, exe string, argv, env []string, config Config, listeners []int) ([]string, error) {
+func (p *Process) launch(theirs int, exe string, argv, env []string, config Config, listeners []int, syslog int) ([]string, error) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err == nil {
 		p.PID, err = syscall.ForkExec(exe, argv, &syscall.ProcAttr{Env: env,
@@ -92,12 +93,16 @@ func (p *Process) launch(theirs int, exe string, argv, env []string, config Conf
 	}
 	defer unix.Close(memory)
 	p.Shared = shared
+	pass := []int{memory}
+	if config.Confinement.Syslog = syslog >= 0; config.Confinement.Syslog {
+		pass = append(pass, syslog)
+	}
 	text, err := json.Marshal(config)
 	if err == nil && len(text) > maxBoot {
 		err = unix.EMSGSIZE
 	}
 	if err == nil {
-		err = unix.Sendmsg(p.Channel, text, unix.UnixRights(append([]int{memory}, listeners...)...), nil, unix.MSG_NOSIGNAL)
+		err = unix.Sendmsg(p.Channel, text, unix.UnixRights(append(pass, listeners...)...), nil, unix.MSG_NOSIGNAL)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("starting the front: %w", err)
@@ -191,9 +196,17 @@ func serve(channel int, f *Front, r reply) int {
 // start gets everything ready to serve. Without a Front, the reply says why.
 func start(channel int) (*Front, reply) {
 	var config Config
-	fds, err := receive(channel, &config, 1+maxListeners)
-	if err == nil && len(fds) == 0 {
+	fds, err := receive(channel, &config, 2+maxListeners)
+	syslog := -1
+	switch {
+	case err != nil:
+	case len(fds) == 0:
 		err = errors.New("there is no memory")
+	case config.Confinement.Syslog && len(fds) == 1:
+		err = errors.New("there is no socket of the system log")
+	case config.Confinement.Syslog:
+		syslog = fds[1]
+		fds = slices.Delete(fds, 1, 2)
 	}
 	var shared *Shared
 	if err == nil {
@@ -203,7 +216,7 @@ func start(channel int) (*Front, reply) {
 	if err != nil {
 		return nil, reply{Failed: "the front's start: " + err.Error()}
 	}
-	f, warnings, err := Open(config, fds[1:], channel, shared)
+	f, warnings, err := Open(config, fds[1:], channel, syslog, shared)
 	if err == nil {
 		var more []string
 		var report Report

@@ -22,6 +22,7 @@ type Confinement struct {
 	LinePrefix string // of the line about a violation
 	UID, GID   int    // whom to become once the files are loaded; UID -1 keeps the user
 	CoreDumps  bool
+	Syslog     bool // a connection to the system log is passed, for the line about a violation
 }
 
 // confine closes the process around the Front: every thread, and those to come. It
@@ -33,7 +34,7 @@ func (f *Front) confine() (report Report, warnings []string, err error) {
 	c := f.config.Confinement
 	p := sandbox.Params{
 		Name: "gomcd", LinePrefix: c.LinePrefix, Allow: c.Allow,
-		PID: unix.Getpid(), MainTID: unix.Gettid(), PIDDirFD: -1, SyslogFD: -1,
+		PID: unix.Getpid(), MainTID: unix.Gettid(), PIDDirFD: -1, SyslogFD: f.syslog,
 		AsyncPreempt: sandbox.AsyncPreempt(), GreenTea: sandbox.GreenTea,
 	}
 	if c.Modes == "" {
@@ -71,6 +72,10 @@ func (f *Front) confine() (report Report, warnings []string, err error) {
 		}
 	}
 	box, err := sandbox.NewOf(p, sandbox.FrontProfiles(p))
+	if err == nil {
+		// The socket of the system log is closed by now, for all but the reporter.
+		err = fillDescriptors(&p)
+	}
 	if err == nil {
 		err = box.OpenProof()
 	}
@@ -114,7 +119,7 @@ func (f *Front) audit() {
 	}
 }
 
-// descriptors finds those that the filters name, and has all others come after them.
+// descriptors finds those that the filters name.
 func (f *Front) descriptors(p *sandbox.Params) error {
 	for _, l := range f.listeners {
 		p.ListenFDs = append(p.ListenFDs, number(l.raw))
@@ -137,16 +142,22 @@ func (f *Front) descriptors(p *sandbox.Params) error {
 		return fmt.Errorf("a limit of %d descriptors is too low", limit.Cur)
 	}
 	p.EndClientFD = powerAbove(int(min(limit.Cur, 1<<30)) - 1)
-	for fd := 0; fd < p.FirstClientFD; {
-		if fd, err = unix.FcntlInt(uintptr(p.StatusFD), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+	return nil
+}
+
+// fillDescriptors fills the numbers below the first connection's, so that no connection
+// gets one.
+func fillDescriptors(p *sandbox.Params) error {
+	for {
+		fd, err := unix.FcntlInt(uintptr(p.StatusFD), unix.F_DUPFD_CLOEXEC, 3)
+		switch {
+		case err != nil:
 			return err
-		}
-		if fd >= p.FirstClientFD {
+		case fd >= p.FirstClientFD:
 			unix.Close(fd)
-			break
+			return nil
 		}
 	}
-	return nil
 }
 
 // minConnections is the least that can be in the front at once.

@@ -28,6 +28,7 @@ type Front struct {
 	channel   *os.File
 	toChannel syscall.RawConn
 	listeners []*listener
+	syslog    int // a connection to the system log, -1 without
 	places    *places
 	box       *sandbox.Sandbox // if it audits, nil otherwise
 	waiting   chan struct{}    // one value for each connection that waits for the channel
@@ -54,13 +55,13 @@ type listener struct {
 }
 
 // maxListeners is how many listeners there can be: as many descriptors fit into a
-// message (SCM_MAX_FD), less the memory file.
-const maxListeners = 252
+// message (SCM_MAX_FD), less the memory file and the system log's socket.
+const maxListeners = 251
 
-// Open loads the certificates and prepares to serve. listeners and channel are
-// descriptors that it takes over. What is worth a warning is returned with it. An error
+// Open loads the certificates and prepares to serve. listeners, channel and syslog, which
+// is -1 without, are descriptors that it takes over. What is worth a warning is returned with it. An error
 // of the configuration is a *[ConfigError].
-func Open(config Config, listeners []int, channel int, shared *Shared) (*Front, []string, error) {
+func Open(config Config, listeners []int, channel, syslog int, shared *Shared) (*Front, []string, error) {
 	if err := config.check(); err != nil {
 		return nil, nil, err
 	}
@@ -68,7 +69,7 @@ func Open(config Config, listeners []int, channel int, shared *Shared) (*Front, 
 		return nil, nil, fmt.Errorf("%d listeners, and %d modes of them", len(listeners), len(config.Listeners))
 	}
 	f := &Front{
-		config: config, shared: shared, done: make(chan struct{}),
+		config: config, shared: shared, syslog: syslog, done: make(chan struct{}),
 		places: newPlaces(config.Handshakes, config.Grace), waiting: make(chan struct{}, config.Waiting),
 	}
 	for _, p := range []struct {

@@ -123,7 +123,7 @@ func launchAs(config Config, what string) (p *Process, warnings, addrs []string,
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	p, warnings, err = Launch(self, []string{"front"}, []string{frontEnv + "=" + what}, config, fds)
+	p, warnings, err = Launch(self, []string{"front"}, []string{frontEnv + "=" + what}, config, fds, -1)
 	return p, warnings, addrs, err
 }
 

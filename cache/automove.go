@@ -114,9 +114,7 @@ func (s *Store) samples(out *[MaxClasses]sample) {
 		if c.pages > 0 {
 			out[id].chunksPage = max(c.per, chunks/c.pages)
 		}
-		if tail := c.lru[Cold].tail; tail != 0 {
-			out[id].age = age(now, s.at(tail).accessed())
-		}
+		out[id].age = s.tailAge(&c.lru[Cold], now)
 		c.lock.unlock()
 	}
 }

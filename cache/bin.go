@@ -334,7 +334,7 @@ func (h *Handle) evictFrom(id uint8, size int) bool {
 		if bucket == nil {
 			continue
 		}
-		if it.flags&flagActive != 0 || it.lru() != Cold && tries < evictTries/2 {
+		if it.flags&flagActive != 0 || (it.lru() != Cold || it.size&rewritten != 0) && tries < evictTries/2 {
 			bucket.lock.unlock()
 			continue
 		}

@@ -48,6 +48,9 @@ type Outcome struct {
 	Class  uint8
 }
 
+// ClassID is the slab class without the LRU.
+func (o *Outcome) ClassID() uint8 { return o.Class & classMask }
+
 // Commit stores a complete draft, or discards it if the terms are not met. The
 // draft is empty afterwards.
 func (h *Handle) Commit(d *Draft, key []byte, terms Terms) Outcome {
@@ -78,7 +81,7 @@ func (h *Handle) tellStored(v *View, key []byte, it *item, mode Mode, out *Outco
 	if out.Result == Stored {
 		it = v.it // of values that were joined, the new item
 	}
-	h.observer.Stored(key, mode, out.Result, out.Class&classMask, out.Length, it.exptime)
+	h.observer.Stored(key, mode, out.Result, out.ClassID(), out.Length, it.exptime)
 }
 
 // commitNew stores where there is nothing.

@@ -297,7 +297,8 @@ func (h *Handle) inspect(cl *class, st *crawlState, ref uint32, it *item) {
 	if b == nil {
 		return
 	}
-	if s.refs(it) == 0 {
+	// It may have been touched or written over before its bucket was locked.
+	if s.refs(it) == 0 && s.gone(it) {
 		st.reclaimed++
 		lru.CrawlerReclaimed++
 		if it.flags&flagFetched == 0 && !flushed {

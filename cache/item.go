@@ -28,7 +28,7 @@ const (
 )
 
 // The size word, from its top: key length, LRU, whether client flags are
-// stored, value length. A value in a chunk of its own is less than a page; that
+// stored, rewritten (overwrite.go), value length. A value in a chunk of its own is less than a page; that
 // of a large item, whose length is elsewhere, has all bits set.
 const (
 	keyShift  = 24

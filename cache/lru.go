@@ -44,6 +44,7 @@ func (s *Store) pop(ref uint32, it *item) {
 // move puts the item at the head of another LRU of its class, which is locked.
 func (s *Store) move(ref uint32, it *item, lru uint8) {
 	s.pop(ref, it)
+	it.size &^= rewritten
 	it.setLRU(lru)
 	s.push(ref, it)
 }
@@ -122,13 +123,19 @@ type pullFlags uint8
 
 const pullEvict pullFlags = 1
 
-// pullTries is how many items from the tail are looked at.
-const pullTries = 5
+const (
+	// pullTries is how many items from the tail are looked at.
+	pullTries = 5
+	// pullChances is how many besides, that were written over, are kept. The next is
+	// treated like any other, for where all were, some must go.
+	pullChances = 64
+)
 
 // pull looks at the tail of an LRU of class id, which the caller has locked:
 // what expired is freed, what is active is moved to WARM, what is over the
 // LRU's share or too old goes to COLD, and with pullEvict one item of COLD is
-// evicted. It returns how many items it moved or freed.
+// evicted. It returns how many items it moved or freed, but for those that were
+// written over.
 //
 // An item whose bucket is busy is passed over, the caller's own bucket among
 // them.
@@ -137,7 +144,7 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, m
 	c := &s.classes[id]
 	st := &c.stats[lru]
 	now := s.Now()
-	moved := 0
+	moved, chances := 0, pullChances
 	ref := c.lru[lru].tail
 	for tries := pullTries; tries > 0 && ref != 0; tries-- {
 		it := s.at(ref)
@@ -159,6 +166,14 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, m
 			h.dropLocked(b, this, it, id)
 			b.lock.unlock()
 			moved++
+			continue
+		}
+		if it.size&rewritten != 0 && chances > 0 {
+			// Where the set that has written over it would have put a new item.
+			s.move(this, it, Hot)
+			b.lock.unlock()
+			tries++
+			chances--
 			continue
 		}
 		stop := true

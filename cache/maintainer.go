@@ -128,10 +128,7 @@ func (h *Handle) juggle(id uint8) int {
 			c.lock.unlock()
 			return moves
 		}
-		var cold uint64
-		if tail := c.lru[Cold].tail; tail != 0 {
-			cold = uint64(age(s.Now(), s.at(tail).accessed()))
-		}
+		cold := uint64(s.tailAge(&c.lru[Cold], s.Now()))
 		total = c.lru[Hot].bytes + c.lru[Warm].bytes + c.lru[Cold].bytes
 		c.lock.unlock()
 		hotAge = uint32(cold * s.tune.HotFactor.Load() / 1000)

@@ -117,10 +117,7 @@ func (s *Store) ClassInfo(id int, info *ClassInfo) {
 	c.lock.lock()
 	for i := range c.lru {
 		l := &c.lru[i]
-		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes}
-		if l.tail != 0 {
-			info.LRU[i].Age = age(now, s.at(l.tail).accessed())
-		}
+		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes, Age: s.tailAge(l, now)}
 	}
 	chunks, used := c.count()
 	info.Pages = c.pages

@@ -330,10 +330,10 @@ func (s *Store) PrefetchItem(hash uint64) {
 }
 
 // PrefetchNeighbours asks for the items next to the one that the hash probably
-// leads to, in its LRU: storing over an item unlinks it from them. The item
-// itself should be there by now.
-func (s *Store) PrefetchNeighbours(hash uint64) {
-	if ref := s.guess(hash); ref != 0 {
+// leads to, in its LRU: storing n bytes in its place unlinks it from them, unless they
+// are written over it. The item itself should be there by now.
+func (s *Store) PrefetchNeighbours(hash uint64, nkey int, clientFlags uint32, n int) {
+	if ref := s.guess(hash); ref != 0 && !s.overwrites(ref, nkey, clientFlags, n) {
 		it := s.at(ref)
 		s.prefetchHead(atomic.LoadUint32(&it.prev))
 		s.prefetchHead(atomic.LoadUint32(&it.next))

@@ -247,6 +247,9 @@ var binaryModes = [...]cache.Mode{
 
 // binaryStore carries out a storage command whose value is in the input.
 func (w *worker) binaryStore(o *op, p protocol.Packet) {
+	if w.binaryOverwrite(o, p) {
+		return
+	}
 	var d cache.Draft
 	if status, text := w.binaryDraft(&d, p, o.hash, len(o.body)); status != protocol.StatusOK {
 		w.binaryFails(p, status, text)

@@ -167,6 +167,9 @@ func (w *worker) storage(o *op, _ *staged, c *conn) {
 		w.storageReply(cmd, cmd.Err)
 		return
 	}
+	if w.overwrite(o) {
+		return
+	}
 	var d cache.Draft
 	if reply := w.draft(&d, cmd, o.hash); reply != "" {
 		w.storageReply(cmd, reply)

@@ -249,6 +249,12 @@ func (w *worker) commitMeta(d *cache.Draft, cmd *protocol.Command, ended bool) {
 		Mode: mode, Compare: cmd.CAS, CAS: cas,
 		AllowStale: m.Flags.Has('I') && mode == cache.CompareAndSwap,
 	})
+	w.metaStored(cmd, out)
+}
+
+// metaStored answers an ms.
+func (w *worker) metaStored(cmd *protocol.Command, out cache.Outcome) {
+	m := &cmd.Meta
 	if out.Result == cache.Stored && m.Quiet {
 		return
 	}

@@ -10,8 +10,13 @@ func (w *worker) execute() {
 			}
 		}
 		for k := range w.ops[:w.nops] {
-			if o := &w.ops[k]; o.body != nil && o.hash != 0 {
-				w.store.PrefetchNeighbours(o.hash)
+			o := &w.ops[k]
+			switch {
+			case o.body == nil || o.hash == 0:
+			case o.cmd == nil:
+				w.store.PrefetchNeighbours(o.hash, len(o.key), 0, len(o.body))
+			default:
+				w.store.PrefetchNeighbours(o.hash, len(o.key), o.cmd.ClientFlags, o.cmd.VLen)
 			}
 		}
 	}

@@ -65,7 +65,7 @@ func Run(cfg Config) error {
 		return nil
 	}
 	if !s.serving {
-		s.pidFile.remove()
+		s.removePIDFile()
 	}
 	return err
 }
@@ -419,7 +419,7 @@ func (s *Server) wait(signals <-chan os.Signal) error {
 	if graceful && s.file != nil {
 		s.saveMemoryFile()
 	}
-	s.pidFile.remove()
+	s.removePIDFile()
 	s.stderr.flush()
 	return err
 }

@@ -83,8 +83,9 @@ func runningPID(path string) int {
 	return pid
 }
 
-// remove removes the pid file, unless another server has put its own in place.
-func (f *pidFile) remove() {
+// removePIDFile removes the pid file, unless another server has put its own in place.
+func (s *Server) removePIDFile() {
+	f := &s.pidFile
 	if f.dir < 0 {
 		return
 	}
@@ -97,6 +98,6 @@ func (f *pidFile) remove() {
 		errno = sys.UnlinkAt(f.dir, f.name)
 	}
 	if errno != 0 {
-		warn("could not remove the pid file " + f.path + ": " + errno.Error())
+		s.say(Warning, "could not remove the pid file "+f.path+": "+errno.Error())
 	}
 }

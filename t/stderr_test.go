@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -82,15 +83,31 @@ func TestStderrIsNotRead(t *testing.T) {
 }
 
 // TestStderrDoesNotDelayTheEnd: a server with lines for a stderr that is not
-// read ends all the same.
+// read, or that does not take them and does not wait either, ends all the same. main has
+// a line as well: that there is no pid file any more.
 func TestStderrDoesNotDelayTheEnd(t *testing.T) {
 	t.Parallel()
-	_, w := smallPipe(t)
-	s := harness.Start(t, harness.StderrTo(harness.Production(), w), "-t", "2", "-vv")
-	chatter(t, s)
-	s.Signal(syscall.SIGTERM)
-	if state := s.Wait(); state.ExitCode() != 0 {
-		t.Errorf("the server ended with %v", state)
+	for _, waits := range []bool{true, false} {
+		_, w := smallPipe(t)
+		pid := filepath.Join(harness.TempDir(t), "pid")
+		s := harness.Start(t, harness.StderrTo(harness.Production(), w), "-t", "2", "-vv", "-P", pid)
+		chatter(t, s)
+		fd := int(w.Fd())
+		unix.SetNonblock(fd, true)
+		harness.Eventually(t, "not a byte fits the pipe", func() bool {
+			_, err := unix.Write(fd, []byte{'.'})
+			return err == unix.EAGAIN
+		})
+		if err := unix.SetNonblock(fd, !waits); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(pid); err != nil {
+			t.Fatal(err)
+		}
+		s.Signal(syscall.SIGTERM)
+		if state := s.Wait(); state.ExitCode() != 0 {
+			t.Errorf("stderr waits: %v: the server ended with %v", waits, state)
+		}
 	}
 }
 

@@ -236,8 +236,9 @@ unit: deps-test ## runs the tests of every package
 # the suite with every system call of its servers reported, and writes
 # docs/profile.md; drift runs the one test that has servers make each of the
 # calls, and writes nothing. Left out are tests of how fast something is, of who
-# is tracing whom, and of what an audit lets through.
-PROFILE_SKIP := MisbehaveAudit|TakenOver|CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfA|TestAuthReloader
+# is tracing whom, of crashes, of GODEBUG, which has the runtime write to stderr, and of
+# what an audit lets through.
+PROFILE_SKIP := Misbehave|OfAudit|CrashTrace|EnvironmentThatIsServed|FrontCrashes|TakenOver|CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfA|TestAuthReloader
 profile: export GOMCD_PROFILE := write
 profile: SUITE := -skip '$(PROFILE_SKIP)'
 drift: SUITE := -run TestRulesAtWork

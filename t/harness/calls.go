@@ -15,7 +15,7 @@ func (k Kind) logged(t testing.TB) (Kind, *profile.Log) {
 	if os.Getenv(profile.Env) == "" || !k.Gomcd {
 		return k, nil
 	}
-	log := profile.NewLog(k.Name == privileged)
+	log := profile.NewLog(strings.HasPrefix(k.Name, privileged))
 	handle := func(c *call) { c.answer(0) }
 	if k.notifier != nil {
 		handle = k.notifier.handle
@@ -41,7 +41,7 @@ func (k Kind) logged(t testing.TB) (Kind, *profile.Log) {
 		if len(fronts) == 0 {
 			return
 		}
-		if err := front.Write(os.Getenv(profile.Env)); err != nil {
+		if err := front.Write(os.Getenv(profile.Env), t.Name()); err != nil {
 			t.Errorf("writing the log of the front's system calls: %v", err)
 		}
 	})
@@ -57,7 +57,16 @@ func (s *Server) writeLog() {
 	if s.log == nil {
 		return
 	}
-	if err := s.log.Write(os.Getenv(profile.Env)); err != nil {
+	if err := s.log.Write(os.Getenv(profile.Env), s.t.Name()); err != nil {
 		s.t.Errorf("writing the log of system calls: %v", err)
 	}
+}
+
+// Filters is how many filters a thread of a server has: its role's and the baseline, and
+// one more where calls are logged.
+func Filters() int {
+	if os.Getenv(profile.Env) != "" {
+		return 3
+	}
+	return 2
 }

@@ -160,15 +160,16 @@ type entry struct {
 
 // written is a log as it is written.
 type written struct {
+	Test    string // whose server it was
 	Entries []entry
 	Strange map[string]int64 `json:",omitempty"`
 }
 
-// Write writes the log into a directory.
-func (l *Log) Write(dir string) error {
+// Write writes the log, of a server of a test, into a directory.
+func (l *Log) Write(dir, test string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w := written{Strange: l.strange}
+	w := written{Test: test, Strange: l.strange}
 	for i, n := range l.counts {
 		if n > 0 {
 			r := &l.rows[i]
@@ -189,34 +190,35 @@ func (l *Log) Write(dir string) error {
 	return f.Close()
 }
 
-// merge reads all logs of a directory: how often each row was at work, and what
-// no row allows.
-func merge(dir string, rows []Row) (counts []int64, strange []string, servers int, err error) {
-	counts = make([]int64, len(rows))
+// merge reads all logs of a directory: how often each row was at work, in which test last,
+// and what no row allows.
+func merge(dir string, rows []Row) (counts []int64, tests, strange []string, servers int, err error) {
+	counts, tests = make([]int64, len(rows)), make([]string, len(rows))
 	files, err := filepath.Glob(filepath.Join(dir, "calls*"))
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, nil, nil, 0, err
 	}
 	for _, path := range files {
 		b, err := os.ReadFile(path)
 		if err != nil {
-			return nil, nil, 0, err
+			return nil, nil, nil, 0, err
 		}
 		var w written
 		if err := json.Unmarshal(b, &w); err != nil {
-			return nil, nil, 0, fmt.Errorf("%s: %w", path, err)
+			return nil, nil, nil, 0, fmt.Errorf("%s: %w", path, err)
 		}
 		for _, e := range w.Entries {
 			for i := range rows {
 				if r := &rows[i]; r.Role == e.Role && r.Call == e.Call && r.Arguments == e.Arguments && r.Feature == e.Feature {
 					counts[i] += e.Count
+					tests[i] = w.Test
 					break
 				}
 			}
 		}
 		for s := range w.Strange {
-			strange = append(strange, s)
+			strange = append(strange, w.Test+": "+s)
 		}
 	}
-	return counts, strange, len(files), nil
+	return counts, tests, strange, len(files), nil
 }

@@ -25,7 +25,7 @@ func TestTable(t *testing.T) {
 	if len(seen) != len(rows) {
 		t.Fatalf("docs/profile.md has %d rules, the profiles have %d; run make profile", len(seen), len(rows))
 	}
-	check(t, rows, seen)
+	check(t, rows, seen, nil)
 	if render(rows, seen) != string(b) {
 		t.Error("docs/profile.md is not what the profiles are; run make profile")
 	}
@@ -33,16 +33,20 @@ func TestTable(t *testing.T) {
 
 // check fails for rules that were not seen at work and do not say why they stay, and
 // for rules that were seen although they say only a crash needs them: no server of the
-// suite crashes.
-func check(t *testing.T, rows []Row, seen []int64) {
+// suite crashes. tests, unless nil, are the tests that they were seen in last.
+func check(t *testing.T, rows []Row, seen []int64, tests []string) {
 	t.Helper()
 	for i := range rows {
 		if r := &rows[i]; seen[i] == 0 && r.Stays == "" {
 			t.Errorf("role %s: %s(%s) [%s] is allowed, but no server made it; remove the rule, or say why it stays",
 				r.Role, r.Call, r.Arguments, r.Feature)
 		} else if seen[i] > 0 && r.Stays == sandbox.CrashOnly {
-			t.Errorf("role %s: %s(%s) was made %d times, and no server crashed; its reason is another",
-				r.Role, r.Call, r.Arguments, seen[i])
+			in := ""
+			if tests != nil {
+				in = " (in " + tests[i] + ")"
+			}
+			t.Errorf("role %s: %s(%s) was made %d times%s, and no server crashed; its reason is another",
+				r.Role, r.Call, r.Arguments, seen[i], in)
 		}
 	}
 }
@@ -54,7 +58,7 @@ func TestDrift(t *testing.T) {
 		t.Skip("make profile runs this, after the suite has logged its servers' calls")
 	}
 	rows := Rows()
-	counts, strange, servers, err := merge(dir, rows)
+	counts, tests, strange, servers, err := merge(dir, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +68,7 @@ func TestDrift(t *testing.T) {
 	for _, s := range strange {
 		t.Errorf("made, though no rule allows it: %s", s)
 	}
-	check(t, rows, counts)
+	check(t, rows, counts, tests)
 	if t.Failed() || os.Getenv(update) == "" {
 		return
 	}

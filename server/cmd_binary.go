@@ -147,6 +147,9 @@ func (w *worker) binaryGet(o *op, st *staged, c *conn, p protocol.Packet, op pro
 	if op == protocol.OpTouch {
 		n = 0
 	}
+	if n > copyMax && w.putOffLarge(v, o, st, c) {
+		return
+	}
 	if !withKey {
 		key = nil
 	}

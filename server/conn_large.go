@@ -33,10 +33,11 @@ const (
 
 var valueTailBytes = []byte(valueTail)
 
-// putOffLarge puts off an operation on a large value if this turn has sent
-// enough of them. Then it releases the view.
+// putOffLarge puts off an operation on a large value if this turn has sent enough of them,
+// or others have waited for that longer. Then it releases the view.
 func (w *worker) putOffLarge(v *cache.View, o *op, st *staged, c *conn) bool {
-	if w.large > 0 || !c.carrier.waits() {
+	behind := w.deep.largeFirst && !w.deep.serving
+	if w.large > 0 && !behind || !c.carrier.waits() {
 		return false
 	}
 	v.Release()

@@ -8,13 +8,16 @@ import (
 
 // deepLane is what a worker serves after the short requests of a turn: connections that
 // brought much input, and those that have had a turn and have more to do, in the order in
-// which they came here. All of them together get a budget a turn. So a short request waits
+// which they came here; none that brings more now goes ahead of them. All of them together get a budget a turn. So a short request waits
 // for no more of them than the rest of one turn's budget, however many there are.
 type deepLane struct {
 	queue []int32 // connections; those before head were served
 	head  int
 
 	serving bool // the worker is at it, within the turn
+	// largeFirst: the last turn sent many bytes of large values, and left connections
+	// waiting. So what this turn may send of large values is theirs first.
+	largeFirst bool
 	// ops and bytes are what is used of the budget: up to now, or, while serving, less
 	// what the turn had carried out and moved before.
 	ops   int
@@ -53,6 +56,14 @@ func (l *deepLane) compact() {
 // waiting is how many connections there are.
 func (l *deepLane) waiting() int { return len(l.queue) - l.head }
 
+// toFront makes a connection that is listed the first.
+func (l *deepLane) toFront(fd int32) {
+	if i := slices.Index(l.queue[l.head:], fd); i > 0 {
+		copy(l.queue[l.head+1:], l.queue[l.head:l.head+i])
+		l.queue[l.head] = fd
+	}
+}
+
 // drop takes a connection off the list.
 func (l *deepLane) drop(fd int32) {
 	l.compact()
@@ -79,14 +90,42 @@ func (w *worker) endDeep() {
 	l.bytes += w.moved()
 }
 
-// spent says, while serving, whether the turn has used up the budget.
-func (w *worker) spent() bool {
-	l := &w.deep
-	return l.ops+w.carriedOut+w.nops >= deepOps || l.bytes+w.moved() >= deepBytes || w.large <= 0
+// used is, while serving, how much of the budget the turn has used.
+func (w *worker) used() (ops int, bytes uint64) {
+	return w.deep.ops + w.carriedOut + w.nops, w.deep.bytes + w.moved()
 }
 
-// serveLate carries out and answers the input that had to wait for all short input,
-// within the budget.
+// spent says, while serving, whether the turn has used up the budget.
+func (w *worker) spent() bool {
+	ops, bytes := w.used()
+	return ops >= deepOps || bytes >= deepBytes || w.large <= 0
+}
+
+// serveDeep serves the connections of the deep lane, each once at most, within the
+// budget. The one at which the budget ends stays the first if it had only a part of it: else
+// one that comes last in each turn would get less than others, again and again.
+func (w *worker) serveDeep() {
+	w.beginDeep()
+	l := &w.deep
+	last, ops, bytes := int32(-1), 0, uint64(0)
+	for n := l.waiting(); n > 0 && !w.spent(); n-- {
+		last = l.queue[l.head]
+		l.head++
+		ops, bytes = w.used()
+		w.serveListed(last)
+	}
+	w.finish()
+	if last >= 0 && w.spent() {
+		opsNow, bytesNow := w.used()
+		if opsNow-ops < deepOps && bytesNow-bytes < deepBytes {
+			l.toFront(last)
+		}
+	}
+	w.endDeep()
+}
+
+// serveLate carries out and answers the input that had to wait for all short input and for
+// the connections of the deep lane, within what is left of the budget.
 func (w *worker) serveLate() {
 	w.beginDeep()
 	for _, st := range w.late {
@@ -120,18 +159,10 @@ func (w *worker) stageYielded(st staged) {
 	w.staged = append(w.staged, st)
 }
 
-// serveDeep serves the connections of the deep lane, each once at most, within the
-// budget.
-func (w *worker) serveDeep() {
-	w.beginDeep()
+// endBudget ends what a turn serves within the budget.
+func (w *worker) endBudget() {
 	l := &w.deep
-	for n := l.waiting(); n > 0 && !w.spent(); n-- {
-		fd := l.queue[l.head]
-		l.head++
-		w.serveListed(fd)
-	}
-	w.finish()
-	w.endDeep()
 	l.ops, l.bytes = 0, 0
 	l.compact()
+	l.largeFirst = w.large <= largeBudget/2 && l.waiting() > 0
 }

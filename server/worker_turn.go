@@ -12,8 +12,8 @@ import (
 //
 // Short requests come first. A connection that has an event is received from; if that is
 // little input, it is carried out and answered, together with all others like it. Then
-// come, within a budget, those that brought much, and those that have had a turn and have
-// more to do: they stand in a queue (turn_deep.go).
+// come, within a budget, those that have had a turn and have more to do, which stand in a
+// queue (turn_deep.go), and after them those that bring much now.
 type turn struct {
 	events []sys.PollEvent
 	fresh  []int32 // connections that have events
@@ -104,8 +104,9 @@ func (w *worker) serveTurn(events []sys.PollEvent) {
 		w.serveListed(fd)
 	}
 	w.finish()
-	w.serveLate()
 	w.serveDeep()
+	w.serveLate()
+	w.endBudget()
 	w.attendWatchers()
 	w.reap()
 }

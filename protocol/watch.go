@@ -75,6 +75,14 @@ func AppendConnTLSError(dst []byte, fd int32, message []byte) []byte {
 	return append(dst, '\n')
 }
 
+// AppendHandshakeError appends what is behind the stamp when a client, from address ip,
+// has not become a connection: the line of one that broke TLS, without a descriptor.
+func AppendHandshakeError(dst, ip []byte, port uint16, transport string, message []byte) []byte {
+	dst = appendPeer(append(dst, "type=conntlserr fd=-1"...), ip, port, transport)
+	dst = appendOneLine(append(dst, " msg="...), message)
+	return append(dst, '\n')
+}
+
 // appendOneLine appends text with control bytes as %XX. Names and messages have none when
 // they are reported; but a thread that an attacker has taken over can write anything to
 // its ring, and must not make lines that other threads would have made.

@@ -171,6 +171,11 @@ func (s *Server) openLogger() error {
 	if s.file != nil {
 		s.logger.SetLast(s.file.Events)
 	}
+	if s.tls != nil {
+		if s.tls.doorman.events, err = s.logger.NewRing(); err != nil {
+			return err
+		}
+	}
 	return s.observe(&s.houseLog, s.house)
 }
 

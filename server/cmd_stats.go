@@ -228,6 +228,8 @@ var generalStats = append([]stat{
 	own(sslStat("ssl_connections", func(t *sslCounts) uint64 { return t.connections })),
 	own(sslStat("ssl_resumed_sessions", func(t *sslCounts) uint64 { return t.resumed })),
 	own(sslStat("ssl_not_tls", func(t *sslCounts) uint64 { return t.notTLS })),
+	own(sslStat("ssl_no_shared_version", func(t *sslCounts) uint64 { return t.noVersion })),
+	own(sslStat("ssl_no_shared_cipher", func(t *sslCounts) uint64 { return t.noCipher })),
 	own(sslStat("ssl_client_certs_refused", func(t *sslCounts) uint64 { return t.clientCerts })),
 	own(sslStat("ssl_handshake_timeouts", func(t *sslCounts) uint64 { return t.timeouts })),
 	own(num("udp_dropped", func(_ *worker, s *snapshot) uint64 { return s.UDPDropped })),

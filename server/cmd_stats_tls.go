@@ -16,6 +16,8 @@ type sslCounts struct {
 	resumed         uint64
 	handshakeErrors uint64 // all, of which:
 	notTLS          uint64 // the client spoke something else
+	noVersion       uint64 // no protocol version in common
+	noCipher        uint64 // no cipher suite in common
 	clientCerts     uint64 // its certificate was missing or not accepted
 	timeouts        uint64 // it took too long, or others needed its place
 	protoErrors     uint64 // after the handshake
@@ -29,8 +31,9 @@ func (t *tls) counts() (c sslCounts) {
 	f := t.front.Shared.Counters()
 	c = sslCounts{
 		connections: f.HandedOver, newSessions: f.New, resumed: f.Resumed, protoErrors: t.protoErrors.Load(),
-		notTLS: f.Errors[handshake.NotTLS], clientCerts: f.Errors[handshake.Certificate],
-		timeouts: f.Errors[handshake.Timeout] + f.Evicted, handshakeErrors: f.Evicted,
+		notTLS: f.Errors[handshake.NotTLS], noVersion: f.Errors[handshake.Version], noCipher: f.Errors[handshake.Cipher],
+		clientCerts: f.Errors[handshake.Certificate],
+		timeouts:    f.Errors[handshake.Timeout] + f.Evicted, handshakeErrors: f.Evicted,
 	}
 	for _, n := range f.Errors {
 		c.handshakeErrors += n
@@ -42,7 +45,7 @@ func (t *tls) counts() (c sslCounts) {
 func (c sslCounts) minus(base *sslCounts) sslCounts {
 	return sslCounts{
 		c.connections - base.connections, c.newSessions - base.newSessions, c.resumed - base.resumed, c.handshakeErrors - base.handshakeErrors,
-		c.notTLS - base.notTLS, c.clientCerts - base.clientCerts, c.timeouts - base.timeouts, c.protoErrors - base.protoErrors,
+		c.notTLS - base.notTLS, c.noVersion - base.noVersion, c.noCipher - base.noCipher, c.clientCerts - base.clientCerts, c.timeouts - base.timeouts, c.protoErrors - base.protoErrors,
 	}
 }
 

@@ -3,6 +3,9 @@ package server
 import (
 	"errors"
 
+	"gomcd/protocol"
+	"gomcd/server/internal/events"
+	"gomcd/server/internal/front"
 	"gomcd/server/internal/handover"
 	"gomcd/server/internal/sys"
 
@@ -15,7 +18,8 @@ import (
 // keymaker that allocates on the Go heap.
 type doorman struct {
 	usher
-	lines    *lineRing // for stderr
+	lines    *lineRing    // for stderr
+	events   *events.Ring // nil without watchers
 	receiver *handover.Receiver
 	text     []byte // a line is put together here
 }
@@ -37,10 +41,13 @@ func (d *doorman) run() {
 		d.awaitRoom()
 		fd, session, err := d.receiver.Receive()
 		var errno unix.Errno
+		var failure *handover.Failure
 		switch {
 		case err == nil:
 			d.admit(int32(fd), &session)
 			session.Wipe()
+		case errors.As(err, &failure):
+			d.handshakeFailed(failure)
 		case err == handover.ErrEnd, errors.As(err, &errno):
 			if !s.stopping.Load() {
 				s.tls.lost <- struct{}{}
@@ -98,8 +105,15 @@ const aeadSize = 1280
 // sealedPeer is whom a connection is with that the front has shaken hands on.
 func (s *Server) sealedPeer(from *handover.Session) peer {
 	number := s.tls.numbers[from.Listener]
-	p := peer{port: from.Peer.Port, addr: from.Peer.Addr, listener: number, proto: s.listeners[number].proto, sealed: true}
-	switch from.Peer.Family {
+	p := addressed(&from.Peer)
+	p.listener, p.proto, p.sealed = number, s.listeners[number].proto, true
+	return p
+}
+
+// addressed is a peer with the address that the front gives.
+func addressed(from *handover.Peer) peer {
+	p := peer{port: from.Port, addr: from.Addr}
+	switch from.Family {
 	case handover.IPv4:
 		p.family = familyInet4
 	case handover.IPv6:
@@ -123,6 +137,32 @@ func (t *tls) begin(fd int32, from *handover.Session) error {
 	}
 	t.ciphers[fd], t.suites[fd], t.names[fd] = c, from.Client.Suite, from.Name
 	return err
+}
+
+// handshakeFailed reports a handshake that failed to watchers, and with -v logs it. The
+// front reports some a second at most.
+func (d *doorman) handshakeFailed(f *handover.Failure) {
+	s := d.srv
+	why, ok := front.FailureText(f.Reason)
+	if !ok {
+		d.say(Error, "from the TLS front: a failure without a reason")
+		return
+	}
+	text := append(d.text[:0], why...)
+	if f.Unreported > 0 {
+		text = append(text, "; "...)
+		text = protocol.AppendUint(text, uint64(f.Unreported))
+		text = append(text, " others before were not reported"...)
+	}
+	p := addressed(&f.Peer)
+	if d.events != nil && s.store.Watched(events.Connections) {
+		e := events.Entry{Kind: events.HandshakeError, FD: -1, Family: uint8(p.family), Port: p.port}
+		d.events.Put(&e, append(p.addr[:len(p.addr):len(p.addr)], text...))
+	}
+	if s.verbose() > 0 {
+		line := p.appendTo(append(make([]byte, 0, 256), "gomcd: TLS handshake failed: "...), "tcp")
+		d.lines.say(Info, append(append(line, ": "...), text...))
+	}
 }
 
 // say logs a line.

@@ -78,7 +78,10 @@ func (e *Entry) appendTo(dst, key []byte) []byte {
 	default:
 		text, transport = append(text, "unix"...), "local"
 	}
-	if e.Kind == ConnNew {
+	switch e.Kind {
+	case HandshakeError:
+		return protocol.AppendHandshakeError(dst, text, e.Port, transport, key[min(16, len(key)):])
+	case ConnNew:
 		return protocol.AppendConnNew(dst, text, e.Port, transport, e.FD, key[min(16, len(key)):])
 	}
 	return protocol.AppendConnClose(dst, text, e.Port, transport, word(reasonWords[:], e.Status), e.FD)

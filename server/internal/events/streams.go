@@ -37,5 +37,5 @@ func (e *Entry) events() cache.Events {
 var eventsOfKind = [...]cache.Events{
 	Get: cache.Fetches, Store: cache.Stores, Eviction: cache.Evictions, Delete: Deletions,
 	Crawl: cache.Crawls, SlabMove: cache.Crawls,
-	ConnNew: Connections, ConnClose: Connections, TLSError: Connections,
+	ConnNew: Connections, ConnClose: Connections, TLSError: Connections, HandshakeError: Connections,
 }

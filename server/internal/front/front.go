@@ -31,7 +31,8 @@ type Front struct {
 	syslog    int // a connection to the system log, -1 without
 	places    *places
 	box       *sandbox.Sandbox // if it audits, nil otherwise
-	waiting   chan struct{}    // one value for each connection that waits for the channel
+	failures  failures
+	waiting   chan struct{} // one value for each connection that waits for the channel
 
 	servers atomic.Pointer[servers]
 	mu      sync.Mutex // of what servers are made of
@@ -307,11 +308,11 @@ func (f *Front) serve(l *listener, s *shake) {
 	evicted := f.places.finish(s)
 	if err != nil {
 		f.places.leave()
+		reason := failed.Kind
 		if evicted {
-			f.shared.count(wEvicted)
-		} else {
-			f.shared.count(wErrors + int(failed.Kind))
+			reason = Evicted
 		}
+		f.failed(c, reason)
 		return
 	}
 	select {

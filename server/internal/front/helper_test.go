@@ -3,6 +3,7 @@ package front
 import (
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -73,6 +74,7 @@ type fixture struct {
 	addrs    []string
 	warnings []string
 	done     chan served
+	failures chan handover.Failure
 	stopped  bool
 }
 
@@ -134,7 +136,8 @@ func newFixture(t testing.TB, config Config) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{Process: p, TB: t, addrs: addrs, warnings: warnings, done: make(chan served, 1000)}
+	f := &fixture{Process: p, TB: t, addrs: addrs, warnings: warnings, done: make(chan served, 1000),
+		failures: make(chan handover.Failure, 100)}
 	t.Cleanup(func() {
 		f.stop()
 		unix.Close(p.Channel)
@@ -165,6 +168,14 @@ func (f *fixture) receive() {
 	r := handover.NewReceiver(f.Channel)
 	for {
 		fd, s, err := r.Receive()
+		var failure *handover.Failure
+		if errors.As(err, &failure) {
+			select {
+			case f.failures <- *failure:
+			default:
+			}
+			continue
+		}
 		if err != nil {
 			if err != handover.ErrEnd {
 				f.done <- served{err: err}

@@ -164,7 +164,18 @@ func FuzzDecode(f *testing.F) {
 		f.Add(b[:])
 		f.Add(b[:Size-1])
 	}
+	failure := Failure{Reason: 1, Unreported: 2, Peer: Peer{Family: IPv4, Port: 3, Addr: [16]byte{127, 0, 0, 1}}}
+	var some [FailureSize]byte
+	failure.Encode(&some)
+	f.Add(some[:])
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if failure, ok := DecodeFailure(b); ok {
+			var again [FailureSize]byte
+			failure.Encode(&again)
+			if !bytes.Equal(again[:], b) {
+				t.Errorf("%x is accepted, and encoded as %x", b, again)
+			}
+		}
 		s, err := Decode(b)
 		if err != nil {
 			if s != (Session{}) {

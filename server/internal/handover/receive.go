@@ -32,8 +32,8 @@ const maxRights = 4
 
 // Receive waits for a message, and returns the connection's descriptor, which does not
 // block and is closed on exec, and its session, which the caller wipes. After [ErrEnd]
-// and errors of the system there is nothing more; after any other the next message can
-// be received. Without a connection the descriptor is -1.
+// and errors of the system there is nothing more; after any other, which may be a
+// [*Failure], the next message can be received. Without a connection the descriptor is -1.
 func (r *Receiver) Receive() (int, Session, error) {
 	n, oobn, flags, err := 0, 0, 0, error(unix.EINTR)
 	for err == unix.EINTR {
@@ -47,6 +47,9 @@ func (r *Receiver) Receive() (int, Session, error) {
 		return -1, Session{}, err
 	}
 	fds := rights(r.oob[:oobn])
+	if failure, ok := DecodeFailure(r.b[:n]); ok && len(fds) == 0 && flags&unix.MSG_CTRUNC == 0 {
+		return -1, Session{}, &failure
+	}
 	var s Session
 	if len(fds) != 1 || flags&unix.MSG_CTRUNC != 0 {
 		err = ErrRights

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"testing"
 
@@ -21,6 +22,10 @@ func TestReceive(t *testing.T) {
 	var good [Size]byte
 	session := example(t, &record.Suites()[0])
 	session.Encode(&good)
+	failure := Failure{Reason: 3, Unreported: 1 << 20, Peer: session.Peer}
+	failure.Peer.Scope = 0
+	var failed [FailureSize]byte
+	failure.Encode(&failed)
 	null, err := os.Open("/dev/null")
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +57,7 @@ func TestReceive(t *testing.T) {
 		{"a long message", append(good[:], 0), []int{fd}, ErrSize},
 		{"a very long message", make([]byte, 10*Size), []int{fd}, ErrSize},
 		{"another message", make([]byte, Size), []int{fd}, ErrMagic},
+		{"a failure with a descriptor", failed[:], []int{fd}, ErrSize},
 		{"a message after all", good[:], []int{fd}, nil},
 	} {
 		var oob []byte
@@ -77,6 +83,13 @@ func TestReceive(t *testing.T) {
 		if !bytes.Equal(r.b[:], make([]byte, len(r.b))) {
 			t.Errorf("%s: keys are left in the buffer", c.what)
 		}
+	}
+	if err := unix.Sendmsg(pair[1], failed[:], nil, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	var got *Failure
+	if fd, _, err := r.Receive(); fd != -1 || !errors.As(err, &got) || *got != failure {
+		t.Errorf("a failure: %d, %v", fd, err)
 	}
 	unix.Close(pair[1])
 	if fd, _, err := r.Receive(); fd != -1 || err != ErrEnd {

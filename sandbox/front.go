@@ -31,7 +31,7 @@ func front(p Params) Profile {
 	rules = append(rules, clientsIn(2, p, "epoll_ctl", polls, poller, Is(1, unix.EPOLL_CTL_ADD, "EPOLL_CTL_ADD"))...)
 	rules = append(rules, clientsIn(2, p, "epoll_ctl", polls, poller, Is(1, unix.EPOLL_CTL_DEL, "EPOLL_CTL_DEL"))...)
 	rules = append(rules,
-		AllowIf("sendmsg", "hands a connection and its session keys over", channel,
+		AllowIf("sendmsg", "hands a connection and its session keys over, or reports a handshake that failed", channel,
 			Is(2, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, "MSG_NOSIGNAL|MSG_DONTWAIT")),
 		AllowIf("recvfrom", "is asked to load the certificates again, or the other process has ended", channel,
 			Is(3, unix.MSG_DONTWAIT, "MSG_DONTWAIT")),

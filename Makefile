@@ -405,7 +405,8 @@ sandbox-cost: deps ## measures what the filters cost a call
 
 # Compares gomcd with the memcached named by MEMCACHED (else the one on PATH),
 # and with any others given as BENCH_VS="--vs 'NAME=COMMAND' ...", and writes
-# benchmarks.md to BENCH_DIR: about ten minutes, and three for each other server.
+# benchmarks.md to BENCH_DIR: about a quarter of an hour, and three minutes for each other
+# server.
 # BENCH_ONLY='get*,memory-*' measures some of the cases and keeps the figures of
 # the others. BENCH_DIR=docs writes the document that is part of the project.
 BENCH_VS ?=

@@ -63,6 +63,7 @@ func keysOf(r *result) float64      { return r.Keys }
 func p50Of(r *result) float64       { return float64(r.P50) }
 func p99Of(r *result) float64       { return float64(r.P99) }
 func p999Of(r *result) float64      { return float64(r.P999) }
+func maxOf(r *result) float64       { return float64(r.Max) }
 func serverOf(r *result) float64    { return r.Server }
 func generatorOf(r *result) float64 { return r.Generator }
 func othersOf(r *result) float64    { return r.Others }
@@ -99,7 +100,7 @@ func (o *options) compare(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f, err := o.turns(p, all, defaultMem, false)
+	f, err := o.turns(&trial{}, p, all)
 	if err != nil {
 		return err
 	}
@@ -109,9 +110,9 @@ func (o *options) compare(out io.Writer) error {
 	return writeJSON(o.json, out, f)
 }
 
-// turns lets the servers take turns at a work. With keep they are started and
+// turns lets the servers take turns at a work. With t.keep they are started and
 // filled once, otherwise for every turn.
-func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding, error) {
+func (o *options) turns(t *trial, p *plan, all []contender) (*finding, error) {
 	f := &finding{Work: p.work.String(), Parameters: p.work.parameters(), When: time.Now().UTC().Truncate(time.Second), Duration: o.duration.Seconds(),
 		Servers: make([]series, len(all))}
 	plans := make([]*plan, len(all))
@@ -141,16 +142,19 @@ func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding,
 			r := kept[i]
 			if r == nil {
 				var err error
-				if r, err = o.fill(c, plans[i], mem, where); err != nil {
+				if r, err = o.fill(c, plans[i], t.megabytes(), where); err != nil {
 					return nil, err
 				}
 				f.Servers[i].Version = r.version(plans[i])
 			}
-			res, err := o.measure(plans[i], r.addr, r.used, progress(o.quiet, where, "requests"))
+			res, err := o.beside(t.beside, r.addr, func(o *options) (result, error) {
+				return o.measure(plans[i], r.addr, r.used, progress(o.quiet, where, "requests"))
+			})
 			if err != nil {
 				err = r.explain(err)
 			}
-			if keep {
+			res.Shared = t.shared
+			if t.keep {
 				kept[i] = r
 			} else {
 				r.stop()
@@ -162,6 +166,35 @@ func (o *options) turns(p *plan, all []contender, mem int, keep bool) (*finding,
 		}
 	}
 	return f, nil
+}
+
+// beside measures while there are neighbours, if any. They come when the warm-up is over:
+// what they do to the server at first is the worst of it.
+func (o *options) beside(n neighbours, addr string, measure func(o *options) (result, error)) (result, error) {
+	if n == nil {
+		return measure(o)
+	}
+	stop, come := make(chan struct{}), make(chan struct{})
+	failed := make(chan error, 1)
+	go func() {
+		select {
+		case <-come:
+		case <-stop:
+		}
+		wait, err := n(addr, stop)
+		if err == nil {
+			wait()
+		}
+		failed <- err
+	}()
+	with := *o
+	with.begun = func() { close(come) }
+	r, err := measure(&with)
+	close(stop)
+	if nerr := <-failed; err == nil && nerr != nil {
+		err = fmt.Errorf("neighbours: %w", nerr)
+	}
+	return r, err
 }
 
 // fill starts a server and stores every key.
@@ -182,7 +215,8 @@ func (o *options) fill(c contender, p *plan, mem int, where string) (*running, e
 func (f *finding) print(out io.Writer) {
 	fmt.Fprintf(out, "%s\n", f.Work)
 	first := &f.Servers[0]
-	fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %14s %7s %7s %7s\n", "", "a second", first.Name+" is times this", "p50", "p99", "CPU/key", "server", "client", "others")
+	fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %9s %14s %7s %7s %7s  %s\n", "", "a second", first.Name+" is times this",
+		"p50", "p99", "p99.9", "CPU/key", "server", "client", "others", "saturated")
 	warn, others := false, 0.0
 	for i := range f.Servers {
 		s := &f.Servers[i]
@@ -190,9 +224,9 @@ func (f *finding) print(out io.Writer) {
 		if i > 0 {
 			times = ratio(first, s, keysOf).String()
 		}
-		fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %14s %6.0f%% %6.0f%% %6.0f%%\n", s.Name, thousands(s.median(keysOf)), times,
-			short(time.Duration(s.median(p50Of))), short(time.Duration(s.median(p99Of))),
-			short(time.Duration(s.median(costOf))), 100*s.median(serverOf), 100*s.median(generatorOf), 100*s.median(othersOf))
+		fmt.Fprintf(out, "  %-24s %12s %24s %9s %9s %9s %14s %6.0f%% %6.0f%% %6.0f%%  %s\n", s.Name, thousands(s.median(keysOf)), times,
+			took(s, p50Of), took(s, p99Of), took(s, p999Of), took(s, costOf),
+			100*s.median(serverOf), 100*s.median(generatorOf), 100*s.median(othersOf), s.saturated())
 		for r := range s.Rounds {
 			warn = warn || s.Rounds[r].limited()
 		}

@@ -9,8 +9,8 @@ import (
 // dots is a chart of latencies: for each case and server the times within which
 // replies came, on a logarithmic axis.
 type dots struct {
-	title, note string
-	groups      []dotGroup
+	title, note, axis string
+	groups            []dotGroup
 }
 
 type dotGroup struct {
@@ -51,14 +51,18 @@ func (c *dots) svg() string {
 	at := func(ns float64) float64 {
 		return labelRight + math.Log(max(ns, least)/least)/math.Log(most/least)*(barsRight-labelRight)
 	}
+	steps := []float64{1, 2, 5}
+	if most > 300*least {
+		steps = steps[:1] // there is no room for more
+	}
 	for unit := 1e3; unit < most; unit *= 10 {
-		for _, n := range []float64{1, 2, 5} {
+		for _, n := range steps {
 			if v := n * unit; v > least && v < most {
 				d.tick(at(v), headHeight-6, height-footHeight, short(time.Duration(v)))
 			}
 		}
 	}
-	d.text((labelRight+barsRight)/2, float64(height-footHeight+34), "soft", "middle", "from when a request was due to the end of its reply")
+	d.text((labelRight+barsRight)/2, float64(height-footHeight+34), "soft", "middle", c.axis)
 	y := float64(headHeight)
 	for _, g := range c.groups {
 		d.text(labelRight-10, y+float64(len(g.rows)*rowHeight)/2+4, "ink", "end", g.label)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type engine struct {
 	hist   *hdrhistogram.Histogram // of nanoseconds; nil: not recorded
 	show   func(requests int64)
 	usage  func() used // of processors, by the server
+	begun  func()      // not nil: called when the warm-up is over
 
 	// In open loop, batch n of all is due at n*gap, on connection n mod conns.
 	gap   float64 // nanoseconds
@@ -43,6 +45,11 @@ const (
 	inputSize = 256 << 10
 	// patience is how long a server may take to answer anything at all.
 	patience = 5 * time.Second
+	// strained is the same of a server with hostile clients.
+	strained = 30 * time.Second
+	// look is how long a look for events may take, in nanoseconds; if it takes longer,
+	// something else had the processor.
+	look = 5_000
 	// longest bounds how long the runtime cannot stop the engine's thread.
 	longest = 20 * time.Millisecond
 	// polling is how many nanoseconds the engine looks for events before it
@@ -57,8 +64,11 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(100, int64(time.Minute), 3)
 }
 
-func newEngine(p *plan, addr string) (*engine, error) {
-	e := &engine{plan: p, keys: p.chooser(1), in: make([]byte, inputSize+maxHeader),
+func newEngine(p *plan, addr string) (*engine, error) { return newEngineOf(p, addr, 1) }
+
+// newEngineOf is newEngine where there are several, each with a seed of its own.
+func newEngineOf(p *plan, addr string, seed uint64) (*engine, error) {
+	e := &engine{plan: p, keys: p.chooser(seed), in: make([]byte, inputSize+maxHeader),
 		events: make([]unix.EpollEvent, 512), begin: time.Now(), grace: patience, usage: func() used { return used{} }}
 	var err error
 	if e.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -111,9 +121,64 @@ func (e *engine) now() int64 { return int64(time.Since(e.begin)) }
 // run loads the server for the warm-up, and for the duration, which it
 // measures.
 func (e *engine) run(warmup, duration time.Duration) (result, error) {
+	return runAll([]*engine{e}, warmup, duration)
+}
+
+// measured is what one engine found.
+type measured struct {
+	tally
+	took   float64 // nanoseconds
+	server used    // during that time
+	self   used
+	spare  int64
+	late   int64 // requests without a reply, in open loop
+	err    error
+}
+
+// runAll has engines load a server at the same time, each from a thread of its own, and
+// sums up what they found. They have the same work, but for the number of connections.
+func runAll(engines []*engine, warmup, duration time.Duration) (result, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	found := make([]measured, len(engines))
+	var wg sync.WaitGroup
+	for i, e := range engines[1:] {
+		wg.Go(func() { found[i+1] = e.measure(warmup, duration) })
+	}
+	found[0] = engines[0].measure(warmup, duration)
+	wg.Wait()
+	var sum measured
+	hist := engines[0].hist
+	generators, others := 0.0, 0.0
+	for i := range found {
+		m := &found[i]
+		if m.err != nil {
+			return result{}, m.err
+		}
+		if i > 0 {
+			hist.Merge(engines[i].hist)
+		}
+		sum.requests += m.requests
+		sum.gets += m.gets
+		sum.hits += m.hits
+		sum.misses += m.misses
+		sum.late += m.late
+		sum.took = max(sum.took, m.took)
+		generators += max(0, float64(m.self.ran)-float64(m.spare)) / m.took
+		others = max(others, m.self.pushedAside(m.took))
+	}
+	r := newResult(hist, sum.tally, sum.took)
+	r.Unanswered = sum.late
+	r.Generator = generators
+	r.Processors = len(engines)
+	r.Server = float64(found[0].server.ran) / found[0].took
+	r.Others = max(found[0].server.pushedAside(found[0].took), others)
+	return r, nil
+}
+
+// measure is what one engine does of run.
+func (e *engine) measure(warmup, duration time.Duration) (m measured) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	if e.rate > 0 {
 		// What is due in time should not wait for a timer's slack.
 		unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
@@ -121,36 +186,34 @@ func (e *engine) run(warmup, duration time.Duration) (result, error) {
 		e.begin = time.Now()
 	} else {
 		for i := range e.conns {
-			if err := e.ask(i, e.now()); err != nil {
-				return result{}, err
+			if m.err = e.ask(i, e.now()); m.err != nil {
+				return m
 			}
 		}
 	}
-	if err := e.load(int64(warmup)); err != nil {
-		return result{}, err
+	if m.err = e.load(int64(warmup)); m.err != nil {
+		return m
 	}
 	e.tally, e.hist, e.spare = tally{}, newHistogram(), 0
 	server, self, from := e.usage(), threadUse(), e.now()
-	if err := e.load(from + int64(duration)); err != nil {
-		return result{}, err
+	if e.begun != nil {
+		e.begun()
+	}
+	if m.err = e.load(from + int64(duration)); m.err != nil {
+		return m
 	}
 	if e.rate > 0 {
-		if err := e.drain(); err != nil {
-			return result{}, err
+		if m.err = e.drain(); m.err != nil {
+			return m
 		}
 	}
-	took, counted, spare := float64(e.now()-from), e.tally, e.spare
-	server, self = e.usage().since(server), threadUse().since(self)
-	if err := e.settle(); err != nil {
-		return result{}, err
+	m.took, m.tally, m.spare = float64(e.now()-from), e.tally, e.spare
+	m.server, m.self = e.usage().since(server), threadUse().since(self)
+	if m.err = e.settle(); m.err != nil {
+		return m
 	}
-	r := newResult(e.hist, counted, took)
-	r.Unanswered = e.countLate()
-	r.Generator = max(0, float64(self.ran)-float64(spare)) / took
-	r.Processors = 1
-	r.Server = float64(server.ran) / took
-	r.Others = max(server.pushedAside(took), self.pushedAside(took))
-	return r, nil
+	m.late = e.countLate()
+	return m
 }
 
 // load loads the server until a time.
@@ -267,7 +330,7 @@ func (e *engine) wait(now, timeout int64) (int, syscall.Errno) {
 			return n, errno
 		}
 		then := e.now()
-		e.spare += then - looked
+		e.spare += min(then-looked, look)
 		looked = then
 	}
 	return wait(e.epfd, e.events, time.Duration(timeout))

@@ -166,6 +166,29 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+func TestWhoIsSaturated(t *testing.T) {
+	for _, v := range []struct {
+		r    result
+		want string
+	}{
+		{result{Server: 0.98, Generator: 0.6, Processors: 1}, "server"},
+		{result{Server: 0.98, Generator: 0.95, Processors: 1}, "both"},
+		{result{Server: 0.9, Generator: 0.95, Processors: 1}, "generator"},
+		{result{Server: 0.9, Generator: 0.8, Processors: 1}, "neither"},
+		{result{Server: 1.1, Generator: 0.85, Processors: 2, Shared: true}, "the processors"},
+		{result{Server: 1.1, Generator: 0.5, Processors: 2, Shared: true}, "neither"},
+	} {
+		one := series{Rounds: []result{v.r}}
+		if got := one.saturated(); got != v.want {
+			t.Errorf("%+v: %q, not %q", v.r, got, v.want)
+		}
+		b := &book{Cases: map[string]*finding{"get": {Servers: []series{one, {Name: nameMemcached, Rounds: []result{v.r}}}}}}
+		if said := strings.Contains(b.Bound(), "in 1 of 1 cases"); said != (v.want == "generator") {
+			t.Errorf("%+v: %s", v.r, b.Bound())
+		}
+	}
+}
+
 // TestOthersAreNoticed has something else run on the generator's processor.
 func TestOthersAreNoticed(t *testing.T) {
 	var set unix.CPUSet

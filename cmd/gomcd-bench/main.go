@@ -34,6 +34,8 @@ type options struct {
 	serverCPU, genCPU int
 	report, only      string
 	render            bool
+	generators        int    // that share the connections; 0: one
+	begun             func() // not nil: called when the warm-up is over, and a server may be slow then
 
 	man   bool
 	shell string // whose completions are to be printed
@@ -291,16 +293,29 @@ func (o *options) measure(p *plan, addr string, usage func() used, show func(int
 	if o.client == "gomemcache" {
 		return p.byLibrary(addr, o.warmup, o.duration, usage)
 	}
-	e, err := newEngine(p, addr)
-	if err != nil {
-		return result{}, err
+	n := max(o.generators, 1)
+	if n > 1 {
+		part := *p
+		part.work.conns /= n
+		p = &part
 	}
-	defer e.close()
-	e.show = show
+	var engines []*engine
+	for i := range n {
+		e, err := newEngineOf(p, addr, uint64(i+1))
+		if err != nil {
+			return result{}, err
+		}
+		defer e.close()
+		engines = append(engines, e)
+	}
+	engines[0].show = show
+	if o.begun != nil {
+		engines[0].begun, engines[0].grace = o.begun, strained
+	}
 	if usage != nil {
-		e.usage = usage
+		engines[0].usage = usage
 	}
-	return e.run(o.warmup, o.duration)
+	return runAll(engines, o.warmup, o.duration)
 }
 
 // progress returns what shows on a terminal how something goes, and nil where

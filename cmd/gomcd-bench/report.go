@@ -29,6 +29,9 @@ func (b *book) document() (map[string]string, error) {
 	if b.LatencyChart() {
 		files["benchmarks-latency.svg"] = b.latencyChart().svg()
 	}
+	if b.TailsChart() {
+		files["benchmarks-tails.svg"] = b.tailsChart().svg()
+	}
 	if b.MemoryChart() {
 		files["benchmarks-memory.svg"] = b.memoryChart().svg()
 	}
@@ -54,8 +57,11 @@ func (f *finding) base() *series {
 	return &f.Servers[1]
 }
 
-func isSpeed(t *trial) bool { return t.memory == nil && !t.latency && !isLimit(t) && !isTLS(t) }
-func isTLS(t *trial) bool   { return strings.HasPrefix(t.name, "tls-") }
+func isSpeed(t *trial) bool {
+	return t.memory == nil && !t.latency && !isLimit(t) && !isTLS(t) && !isTail(t)
+}
+func isTail(t *trial) bool { return t.late != nil }
+func isTLS(t *trial) bool  { return strings.HasPrefix(t.name, "tls-") }
 func isLimit(t *trial) bool {
 	return strings.HasPrefix(t.name, "sandbox-") || strings.HasPrefix(t.name, "limit-")
 }
@@ -135,11 +141,17 @@ func (b *book) aims() []aimed {
 				}
 				continue
 			}
+			if isTail(t) {
+				for _, q := range t.late {
+					all = append(all, aimed{q.name + " of " + t.title, to, judgeLate(ratio(&f.Servers[0], s, q.of))})
+				}
+				continue
+			}
 			if isLimit(t) {
 				if t.aims[s.Name] == 0 {
 					continue
 				}
-				all = append(all, aimed{t.title, limitNames[s.Name], judge(ratio(&f.Servers[0], s, keysOf), t.aims[s.Name])})
+				all = append(all, aimed{"rate of " + t.title, limitNames[s.Name], judge(ratio(&f.Servers[0], s, keysOf), t.aims[s.Name])})
 				continue
 			}
 			if !t.latency {
@@ -213,11 +225,71 @@ func (b *book) SpeedTable() string {
 		})
 }
 
-// LateTable is the same of the latency of the slowest hundredth.
-func (b *book) LateTable() string {
-	return b.ratioTable(isSpeed, p99Of, "p99", func(v float64) string { return short(time.Duration(v)) },
-		func(_ *trial, r spread, _ string) string { return fmt.Sprintf("%v %s", r, judgeLate(r)) })
+// LateTable has the latencies under that load.
+func (b *book) LateTable() string { return b.quantileTable(isSpeed) }
+
+// quantileTable has a row for each case: p50, p99 and p99.9 of gomcd and memcached, and how
+// many times the p99 of each other server the first one's is.
+func (b *book) quantileTable(match func(*trial) bool) string {
+	all := b.found(match)
+	rivals := b.rivals(all)
+	var s strings.Builder
+	s.WriteString("| | p50, gomcd | memcached | p99, gomcd | memcached | p99.9, gomcd | memcached |")
+	for _, name := range rivals {
+		fmt.Fprintf(&s, " p99, gomcd to %s |", shownName(name))
+	}
+	s.WriteString("\n|---|--:|--:|--:|--:|--:|--:|" + strings.Repeat("---|", len(rivals)) + "\n")
+	for _, t := range all {
+		f := b.of(t)
+		g, m := &f.Servers[0], f.base()
+		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s | %s |", t.title, took(g, p50Of), took(m, p50Of),
+			took(g, p99Of), took(m, p99Of), took(g, p999Of), took(m, p999Of))
+		for _, name := range rivals {
+			if rival := f.named(name); rival != nil {
+				r := ratio(g, rival, p99Of)
+				fmt.Fprintf(&s, " %v %s", r, judgeLate(r))
+			}
+			s.WriteString(" |")
+		}
+		s.WriteString("\n")
+	}
+	return s.String()
 }
+
+// TailsTable has three rows for each case in which others want the same processor: gomcd,
+// memcached, and how many times memcached's figures gomcd's are.
+func (b *book) TailsTable() string {
+	var s strings.Builder
+	s.WriteString("| | | a second | p50 | p99 | p99.9 | worst |\n|---|---|--:|--:|--:|--:|--:|\n")
+	for _, t := range b.found(isTail) {
+		f := b.of(t)
+		g, m := &f.Servers[0], f.base()
+		title := t.title
+		for _, one := range []*series{g, m} {
+			fmt.Fprintf(&s, "| %s | %s | %s |", title, shownName(one.Name), thousands(one.median(keysOf)))
+			title = ""
+			for _, q := range tailQuantiles {
+				fmt.Fprintf(&s, " %s |", took(one, q.of))
+			}
+			s.WriteString("\n")
+		}
+		fmt.Fprintf(&s, "| | gomcd to memcached | %v |", ratio(g, m, keysOf))
+		for _, q := range tailQuantiles {
+			r, v := ratio(g, m, q.of), none
+			if slices.ContainsFunc(t.late, func(aim quantile) bool { return aim.name == q.name }) {
+				v = judgeLate(r)
+			}
+			fmt.Fprintf(&s, " %v %s |", r, v)
+		}
+		s.WriteString("\n")
+	}
+	return s.String()
+}
+
+var tailQuantiles = []quantile{half, most, nearAll, worst}
+
+// Tails says whether there is anything to say about them.
+func (b *book) Tails() bool { return len(b.found(isTail)) > 0 }
 
 // ratioTable has a row for each case, with one figure of gomcd, of memcached,
 // and how many times those of each other server the first one's is.
@@ -245,17 +317,48 @@ func (b *book) ratioTable(match func(*trial) bool, of func(*result) float64, wha
 	return s.String()
 }
 
-// CostTable has what processors did, by which the rest can be judged.
+// CostTable has what processors did, by which the rest can be judged: the share of each
+// that the server and the generator used, and whose was at its limit.
 func (b *book) CostTable() string {
 	var s strings.Builder
-	s.WriteString("| | CPU time a key, gomcd | memcached | ratio | generator's core used | by others |\n|---|--:|--:|---|--:|--:|\n")
-	for _, t := range b.found(func(t *trial) bool { return t.memory == nil && !isLimit(t) && !isTLS(t) }) {
+	s.WriteString("| | CPU time a key, gomcd | memcached | ratio | gomcd: server's core, generator's, saturated | memcached: the same | by others |\n|---|--:|--:|---|---|---|--:|\n")
+	for _, t := range b.found(func(t *trial) bool { return t.memory == nil && !isTLS(t) }) {
 		f := b.of(t)
+		if isLimit(t) && f.named(nameMemcached) == nil {
+			continue // a case that is there without it
+		}
 		g, m := &f.Servers[0], f.base()
-		fmt.Fprintf(&s, "| %s | %s | %s | %v | %.0f%% | %.0f%% |\n", t.title, took(g, costOf), took(m, costOf), ratio(g, m, costOf),
-			100*f.most(generatorOf), 100*f.most(othersOf))
+		title := t.title
+		if isLimit(t) {
+			m = &f.Servers[len(f.Servers)-1]
+			title += ", beside " + limitNames[m.Name]
+		}
+		fmt.Fprintf(&s, "| %s | %s | %s | %v | %s | %s | %.0f%% |\n", title, took(g, costOf), took(m, costOf), ratio(g, m, costOf),
+			g.load(), m.load(), 100*f.most(othersOf))
 	}
 	return s.String()
+}
+
+// load is the share of its processor that the server used, that of the generator, and
+// which was at its limit.
+func (s *series) load() string {
+	return fmt.Sprintf("%.0f%%, %.0f%%, %s", 100*s.median(serverOf), 100*s.median(generatorOf), s.saturated())
+}
+
+// Bound says in how many cases the generator limited what gomcd could show.
+func (b *book) Bound() string {
+	var cases, bound []string
+	for _, t := range b.found(func(t *trial) bool { return isSpeed(t) || isLimit(t) }) {
+		cases = append(cases, t.title)
+		if v := b.of(t).Servers[0].saturated(); v == "generator" {
+			bound = append(bound, t.title)
+		}
+	}
+	if len(bound) == 0 {
+		return fmt.Sprintf("In none of %d cases was the generator saturated and gomcd not.\n", len(cases))
+	}
+	return fmt.Sprintf("**The generator was saturated, and gomcd was not**, in %d of %d cases, whose rates are less than gomcd can do: %s.\n",
+		len(bound), len(cases), strings.Join(bound, "; "))
 }
 
 // most is the largest of the servers' medians.
@@ -334,18 +437,7 @@ func (b *book) TLSTable() string {
 func (b *book) TLS() bool { return len(b.found(isTLS)) > 0 }
 
 // LatencyTable has latencies at a load that both servers can take.
-func (b *book) LatencyTable() string {
-	var s strings.Builder
-	s.WriteString("| | p50, gomcd | memcached | p99, gomcd | memcached | p99.9, gomcd | memcached | p99, gomcd to memcached |\n|---|--:|--:|--:|--:|--:|--:|---|\n")
-	for _, t := range b.found(isLatency) {
-		f := b.of(t)
-		g, m := &f.Servers[0], f.base()
-		r := ratio(g, m, p99Of)
-		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s | %s | %v %s |\n", t.title, took(g, p50Of), took(m, p50Of),
-			took(g, p99Of), took(m, p99Of), took(g, p999Of), took(m, p999Of), r, judgeLate(r))
-	}
-	return s.String()
-}
+func (b *book) LatencyTable() string { return b.quantileTable(isLatency) }
 
 // amount is one figure of memory.
 type amount struct {
@@ -378,7 +470,7 @@ var amounts = []amount{
 	{"memory-hit-ratio", "hit_ratio", "hit ratio in 64 MB, from empty", "hit ratio in 64 MB", asRatio, func(g, m float64) (string, bool) { return "0.016 more", g >= m+0.016 }},
 	{"memory-hit-ratio", "late_hit_ratio", "the same, second half", "", asRatio, nil},
 	{"memory-idle", "connection", "user memory of an idle connection", "idle connection", asBytes, aimBelow("614 bytes", 614)},
-	{"memory-rest", "rss", "memory resident at rest, empty", "resident at rest", asMega, aimBelow("16 MB", 16e6)},
+	{"memory-rest", "rss", "memory resident at rest, empty", "resident at rest", asMega, aimBelow("10 MB", 10e6)},
 	{"memory-rest", "rss_later", "the same after 1,000 sets of one key", "", asMega, nil},
 	{"memory-rest", "growth", "what 100,000 more sets of it add", "", asKilo, aimBelow("0", 0)},
 	{"handshakes", "growth", "what 20,000 TLS handshakes add, after 10,000", "", asKilo, aimBelow("1 MiB", 1<<20)},
@@ -422,6 +514,7 @@ func (b *book) MemoryTable() string {
 // SpeedChart and the others say whether there is such a chart.
 func (b *book) SpeedChart() bool   { return len(b.speedChart().groups) > 0 }
 func (b *book) LatencyChart() bool { return len(b.latencyChart().groups) > 0 }
+func (b *book) TailsChart() bool   { return len(b.tailsChart().groups) > 0 }
 func (b *book) MemoryChart() bool  { return len(b.memoryChart().groups) > 0 }
 
 func (b *book) speedChart() *chart {
@@ -447,13 +540,23 @@ func (b *book) speedChart() *chart {
 }
 
 func (b *book) latencyChart() *dots {
-	c := &dots{title: "How long replies take",
-		note: "The same load for both, which both can take. Further left is better. Pale: from the least to the most of all rounds."}
-	for _, t := range b.found(isLatency) {
+	return b.dots(isLatency, &dots{title: "How long replies take",
+		note: "The same load for both, which both can take. Further left is better. Pale: from the least to the most of all rounds.",
+		axis: "from when a request was due to the end of its reply"})
+}
+
+func (b *book) tailsChart() *dots {
+	return b.dots(func(t *trial) bool { return isSpeed(t) || isTail(t) }, &dots{title: "How long replies take under full load, and beside others",
+		note: "All that each server can do; below, on shared processors and beside hostile clients. Further left is better.",
+		axis: "from sending a request, beside hostile clients from when it was due, to the end of its reply"})
+}
+
+// dots adds to a chart what was found of gomcd and memcached.
+func (b *book) dots(match func(*trial) bool, c *dots) *dots {
+	for _, t := range b.found(match) {
 		f := b.of(t)
 		g := dotGroup{label: t.short}
-		for i := range f.Servers {
-			s := &f.Servers[i]
+		for _, s := range []*series{&f.Servers[0], f.base()} {
 			g.rows = append(g.rows, dotRow{s.Name, spreadOf(s.each(p50Of)), spreadOf(s.each(p99Of)), spreadOf(s.each(p999Of))})
 		}
 		c.groups = append(c.groups, g)

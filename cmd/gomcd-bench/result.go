@@ -28,6 +28,9 @@ type result struct {
 	// Others is for how much of the time the server or the generator could
 	// have run and something else had its processor. It is 0 where unknown.
 	Others float64 `json:"others_cpu,omitempty"`
+	// Shared: the server and the generator have the same processors, as many as the
+	// generator could use.
+	Shared bool `json:"shared,omitempty"`
 	// Unanswered is how many requests had no reply long after the end, in open
 	// loop. They count as being as late as they were by then.
 	Unanswered int64 `json:"unanswered,omitempty"`
@@ -48,9 +51,31 @@ const (
 	// busy is from which use of its processor on the generator may be what is
 	// measured.
 	busy = 0.9
+	// full is from which use of its processor on a server cannot do more.
+	full = 0.97
 	// disturbed is from which share on something else is measured besides.
 	disturbed = 0.05
 )
+
+// saturated says whose processor was at its limit: what is measured is theirs.
+func (s *series) saturated() string {
+	server, generator := s.median(serverOf), s.median(generatorOf)
+	switch {
+	case len(s.Rounds) == 0:
+		return ""
+	case s.Rounds[0].Shared && server+generator >= full*float64(s.Rounds[0].Processors):
+		return "the processors"
+	case s.Rounds[0].Shared:
+		return "neither"
+	case server >= full && generator > busy:
+		return "both"
+	case server >= full:
+		return "server"
+	case generator > busy*float64(max(s.Rounds[0].Processors, 1)):
+		return "generator"
+	}
+	return "neither"
+}
 
 // limited says whether the generator may be what was measured.
 func (r *result) limited() bool { return r.Generator > busy*float64(max(r.Processors, 1)) }

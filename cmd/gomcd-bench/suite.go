@@ -21,11 +21,20 @@ type trial struct {
 	// more is how many times as many rounds as others it takes, for differences
 	// that are small. 0: 1.
 	more int
+	// longer is how many times as long a turn of it takes. 0: 1.
+	longer int
 	// keep: filling takes so long that servers are kept for all rounds.
 	keep bool
 	// latency: the load is below what the servers can do, so that what is
 	// compared is how long replies take.
 	latency bool
+	// shared: the server, with two threads, and two generators have both processors.
+	shared bool
+	// beside, if not nil, are clients that misbehave meanwhile.
+	beside neighbours
+	// late are the figures of latency that should be no worse than memcached's, of a
+	// case that is about them.
+	late []quantile
 	// memory, if not nil, is what is done instead of a load.
 	memory func(o *options, r *running, p *plan) (map[string]float64, error)
 	// aims are what gomcd's rate should be at least, as multiples of the
@@ -43,13 +52,14 @@ const (
 	namePlain      = "without-tls"
 )
 
-func aims(memcached, withR, pogocache float64) map[string]float64 {
-	m := map[string]float64{nameMemcached: memcached}
+// aims are those beside memcached, and beside it with -R 100000; 0: none.
+func aims(memcached, withR float64) map[string]float64 {
+	m := map[string]float64{}
+	if memcached > 0 {
+		m[nameMemcached] = memcached
+	}
 	if withR > 0 {
 		m[nameMemcachedR] = withR
-	}
-	if pogocache > 0 {
-		m[namePogocache] = pogocache
 	}
 	return m
 }
@@ -66,13 +76,45 @@ func withoutSandbox(_ *options, all []contender) []contender {
 }
 
 // withEcho is the first two servers, and one that does not look at what it
-// receives.
-func withEcho(o *options, all []contender) []contender {
-	self, err := os.Executable()
-	if err != nil {
-		self = os.Args[0]
+// receives, gets of so many keys.
+func withEcho(width int) func(o *options, all []contender) []contender {
+	return func(o *options, all []contender) []contender {
+		self, err := os.Executable()
+		if err != nil {
+			self = os.Args[0]
+		}
+		echo := fmt.Sprintf("%s --echo-server {port} --size 100 --width %d", self, width)
+		return []contender{all[0], all[1], {name: nameEcho, command: echo, constant: true}}
 	}
-	return []contender{all[0], all[1], {name: nameEcho, command: self + " --echo-server {port} --size 100", constant: true}}
+}
+
+// twoThreads is the first two servers with two threads.
+func twoThreads(_ *options, all []contender) []contender {
+	two := []contender{all[0], all[1]}
+	for i := range two {
+		two[i].threads = 2
+	}
+	return two
+}
+
+// quantile is a figure of latency.
+type quantile struct {
+	name string
+	of   func(*result) float64
+}
+
+var (
+	half    = quantile{"p50", p50Of}
+	most    = quantile{"p99", p99Of}
+	nearAll = quantile{"p99.9", p999Of}
+	worst   = quantile{"the worst", maxOf}
+)
+
+func (t *trial) megabytes() int {
+	if t.mem == 0 {
+		return defaultMem
+	}
+	return t.mem
 }
 
 // fourThreads is the first two servers with four threads.
@@ -125,23 +167,29 @@ const (
 
 // trials are the standard cases.
 var trials = []trial{
-	{name: "get", title: "get", short: "get", work: gets(50, 1, 1, fewKeys, 100), against: everyone, aims: aims(1.2, 1.2, 1.2)},
-	{name: "set", title: "set", short: "set", work: sets(50, 1, fewKeys, 100), against: everyone, aims: aims(1.15, 1.15, 1.1)},
-	{name: "get-32", title: "get, 32 pipelined", short: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: everyone, aims: aims(5, 3, 2)},
-	{name: "set-32", title: "set, 32 pipelined", short: "set, 32 pipelined", work: sets(50, 32, fewKeys, 100), against: everyone, aims: aims(4, 2.5, 1.4)},
-	{name: "multiget-50", title: "get of 50 keys", short: "get of 50 keys", work: gets(50, 1, 50, fewKeys, 100), against: everyone, aims: aims(3, 3, 2)},
-	{name: "get-4k", title: "get, values of 4 KiB", short: "get, 4 KiB", work: gets(50, 1, 1, 20_000, 4<<10), against: everyone, aims: aims(1.1, 1.1, 1.1)},
-	{name: "get-64k", title: "get, values of 64 KiB", short: "get, 64 KiB", work: gets(50, 1, 1, 4_000, 64<<10), against: everyone, aims: aims(1.1, 1.1, 1.1)},
-	{name: "conns-1000", title: "get, 1,000 connections", short: "get, 1,000 connections", work: gets(1000, 1, 1, fewKeys, 100), against: everyone, aims: aims(1.1, 1.1, 1.05)},
-	{name: "keys-5m-get", title: "get, 5 million keys", short: "get, 5 million keys", work: gets(50, 1, 1, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(1.6, 0, 0)},
-	{name: "keys-5m-get-32", title: "get, 32 pipelined, 5 million keys", short: "32 pipelined, 5 million", work: gets(50, 32, 1, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(5, 0, 0)},
-	{name: "keys-5m-multiget-50", title: "get of 50 keys, 5 million keys", short: "get of 50, of 5 million", work: gets(50, 1, 50, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(3.5, 0, 0)},
-	{name: "threads-4", title: "get, 32 pipelined, four threads on the one core", short: "32 pipelined, 4 threads", work: gets(50, 32, 1, fewKeys, 100), against: fourThreads, aims: aims(1, 0, 0)},
+	{name: "get", title: "get", short: "get", work: gets(50, 1, 1, fewKeys, 100), against: everyone, aims: aims(1.2, 0)},
+	{name: "set", title: "set", short: "set", work: sets(50, 1, fewKeys, 100), against: everyone, aims: aims(1.2, 0)},
+	{name: "get-32", title: "get, 32 pipelined", short: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: everyone, aims: aims(0, 2.6)},
+	{name: "set-32", title: "set, 32 pipelined", short: "set, 32 pipelined", work: sets(50, 32, fewKeys, 100), against: everyone, aims: aims(0, 2.2)},
+	{name: "multiget-50", title: "get of 50 keys", short: "get of 50 keys", work: gets(50, 1, 50, fewKeys, 100), against: everyone, aims: aims(3, 3)},
+	{name: "get-4k", title: "get, values of 4 KiB", short: "get, 4 KiB", work: gets(50, 1, 1, 20_000, 4<<10), against: everyone, aims: aims(1.1, 0)},
+	{name: "get-64k", title: "get, values of 64 KiB", short: "get, 64 KiB", work: gets(50, 1, 1, 4_000, 64<<10), against: everyone, aims: aims(1, 0)},
+	{name: "get-1m", title: "get, values of 1,000,000 bytes", short: "get, 1,000,000 bytes", work: gets(50, 1, 1, 200, 1_000_000), against: firstTwo, aims: aims(1, 0)},
+	{name: "conns-1000", title: "get, 1,000 connections", short: "get, 1,000 connections", work: gets(1000, 1, 1, fewKeys, 100), against: everyone, aims: aims(1.3, 0)},
+	{name: "keys-5m-get", title: "get, 5 million keys", short: "get, 5 million keys", work: gets(50, 1, 1, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(1.6, 0)},
+	{name: "keys-5m-get-32", title: "get, 32 pipelined, 5 million keys", short: "32 pipelined, 5 million", work: gets(50, 32, 1, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(5, 0)},
+	{name: "keys-5m-multiget-50", title: "get of 50 keys, 5 million keys", short: "get of 50, of 5 million", work: gets(50, 1, 50, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(3.5, 0)},
+	{name: "threads-4", title: "get, 32 pipelined, four threads on the one core", short: "32 pipelined, 4 threads", work: gets(50, 32, 1, fewKeys, 100), against: fourThreads, aims: aims(1, 0)},
 
 	{name: "sandbox-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withoutSandbox, more: 3, aims: map[string]float64{nameOpen: 0.98}},
 	{name: "sandbox-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withoutSandbox, more: 3, aims: map[string]float64{nameOpen: 0.98}},
-	{name: "limit-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withEcho, more: 2, aims: map[string]float64{nameEcho: 0.92}},
-	{name: "limit-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withEcho},
+	{name: "limit-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withEcho(1), more: 2, aims: map[string]float64{nameEcho: 0.95}},
+	{name: "limit-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withEcho(1), aims: map[string]float64{nameEcho: 0.65}},
+	{name: "limit-multiget-50", title: "get of 50 keys", work: gets(50, 1, 50, fewKeys, 100), against: withEcho(50), aims: map[string]float64{nameEcho: 0.65}},
+
+	{name: "shared-get", title: "get, two threads and two generators on the same two processors", short: "get, shared processors", work: gets(50, 1, 1, fewKeys, 100), shared: true, more: 2, longer: 2, against: twoThreads, late: []quantile{half, most, nearAll}},
+	{name: "beside-pipelines", title: "get, 4,000 a second, beside 50 that pipeline 200,000 gets and never read", short: "beside deep pipelines", work: atRate(gets(10, 1, 1, fewKeys, 100), 4_000), beside: pipeliners, longer: 3, against: firstTwo, late: []quantile{most}},
+	{name: "beside-readers", title: "get, 4,000 a second, beside 200 that ask for 200 values of 1 MB and never read", short: "beside deaf readers", work: atRate(gets(10, 1, 1, fewKeys, 100), 4_000), beside: deafReaders, longer: 3, against: firstTwo, late: []quantile{most, worst}},
 
 	// Aims are multiples of gomcd's processor time over TLS.
 	{name: "tls-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: overTLS, aims: map[string]float64{nameMemcached: 1.5, namePlain: 1 / 1.1}},
@@ -245,20 +293,30 @@ func (o *options) writeReport(out io.Writer) error {
 }
 
 // try measures one case.
-func (o *options) try(t *trial, p *plan, all []contender) (*finding, error) {
-	mem := t.mem
-	if mem == 0 {
-		mem = defaultMem
-	}
+func (o *options) try(t *trial, p *plan, all []contender) (f *finding, err error) {
 	all = t.against(o, all)
-	if t.memory == nil {
-		more := *o
-		more.rounds *= max(t.more, 1)
-		return more.turns(p, all, mem, t.keep)
+	if t.memory != nil {
+		return o.tryMemory(t, p, all)
 	}
+	more := *o
+	more.rounds *= max(t.more, 1)
+	more.duration *= time.Duration(max(t.longer, 1))
+	if !t.shared {
+		return more.turns(t, p, all)
+	}
+	more.serverCPU, more.generators = -1, 2
+	err = sharing(o.serverCPU, o.genCPU, func() (err error) {
+		f, err = more.turns(t, p, all)
+		return err
+	})
+	return f, err
+}
+
+// tryMemory measures one case of memory.
+func (o *options) tryMemory(t *trial, p *plan, all []contender) (*finding, error) {
 	f := &finding{When: time.Now().UTC().Truncate(time.Second), Servers: make([]series, len(all))}
 	for i, c := range all {
-		r, err := c.start(o.serverCPU, mem, o.certificate, o.stop)
+		r, err := c.start(o.serverCPU, t.megabytes(), o.certificate, o.stop)
 		if err != nil {
 			return nil, err
 		}

@@ -113,6 +113,16 @@ func pinSelf(cpu int) error {
 	if cpu < 0 {
 		return nil
 	}
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := bindSelf(&set); err != nil {
+		return fmt.Errorf("pinning the generator to processor %d (--gen-cpu): %w", cpu, err)
+	}
+	return nil
+}
+
+// bindSelf binds every thread of this process to some processors.
+func bindSelf(set *unix.CPUSet) error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err
@@ -122,8 +132,8 @@ func pinSelf(cpu int) error {
 		if err != nil {
 			continue
 		}
-		if err := pinThread(tid, cpu); err != nil && err != unix.ESRCH {
-			return fmt.Errorf("pinning the generator to processor %d (--gen-cpu): %w", cpu, err)
+		if err := unix.SchedSetaffinity(tid, set); err != nil && err != unix.ESRCH {
+			return err
 		}
 	}
 	return nil

@@ -103,7 +103,7 @@ func (s *Store) samples(out *[MaxClasses]sample) {
 	for id := uint8(1); id <= s.largest; id++ {
 		c := &s.classes[id]
 		c.lock.lock()
-		chunks, used := c.count()
+		chunks, used := s.count(id)
 		out[id] = sample{
 			evicted:     c.stats[Cold].Evicted,
 			outOfMemory: c.stats[Hot].OutOfMemory,

@@ -69,6 +69,7 @@ func (s *Store) setBins(c *class, below, saved int) {
 			continue
 		}
 		c.bins[c.nbins] = bin{size: uint32(rounded), per: uint32(spanSize / rounded)}
+		c.sizes[c.nbins] = uint32(rounded)
 		c.nbins++
 	}
 }
@@ -78,28 +79,30 @@ func (c *class) setOneBin() {
 	c.span = PageSize
 	c.nbins = 1
 	c.bins[0] = bin{size: c.size, per: c.per}
+	c.sizes[0] = c.size
 }
 
 // holds is the size of the class's largest chunks.
-func (c *class) holds() int { return int(c.bins[c.nbins-1].size) }
+func (c *class) holds() int { return int(c.sizes[c.nbins-1]) }
 
 // binFor is the bin with the smallest chunks that hold size bytes.
 func (c *class) binFor(size int) int {
 	i := 0
-	for i < int(c.nbins)-1 && uint32(size) > c.bins[i].size {
+	for i < int(c.nbins)-1 && uint32(size) > c.sizes[i] {
 		i++
 	}
 	return i
 }
 
-// count is how many chunks the class has, with those that are not yet cut, and how
+// count is how many chunks the locked class has, with those that are not yet cut, and how
 // many of them hold something. A span that is not cut counts as of the largest.
-func (c *class) count() (chunks, used uint32) {
+func (s *Store) count(id uint8) (chunks, used uint32) {
+	c := &s.classes[id]
 	chunks, used = c.chunks+(c.spansLeft+c.fresh*(PageSize/c.span))*c.bins[c.nbins-1].per, c.chunks
 	for i := range c.bins[:c.nbins] {
 		used -= c.bins[i].nfree
 	}
-	return chunks, used
+	return chunks, used - min(used, s.kept(id))
 }
 
 // spanOf is the number of the span of the class that holds ref.
@@ -113,6 +116,11 @@ func (s *Store) spanRef(i uint32) uint32 { return uint32(uint64(i) << spanShift 
 // binOf is the bin that the chunk at ref of the class was cut for.
 func (s *Store) binOf(c *class, ref uint32) *bin {
 	return &c.bins[s.spans[s.spanOf(c, ref)].bin%maxBins]
+}
+
+// chunkSize is the size of the chunk at ref of the class, in bytes.
+func (s *Store) chunkSize(c *class, ref uint32) uint32 {
+	return c.sizes[s.spans[s.spanOf(c, ref)].bin%maxBins]
 }
 
 // listSpan and unlistSpan put a span into a list and take it out.
@@ -158,6 +166,14 @@ func (s *Store) takeFree(id uint8, size int, grow bool) uint32 {
 			return 0
 		}
 	}
+	ref := s.takeChunk(c, b)
+	it := s.at(ref)
+	it.flags, it.next, it.prev = kindItem, 0, 0
+	return ref
+}
+
+// takeChunk takes a chunk of a bin of the locked class that has one.
+func (s *Store) takeChunk(c *class, b *bin) uint32 {
 	ref := b.uncut
 	if i := b.partial; i != 0 {
 		sp := &s.spans[i]
@@ -172,8 +188,6 @@ func (s *Store) takeFree(id uint8, size int, grow bool) uint32 {
 		b.uncutLeft--
 	}
 	b.nfree--
-	it := s.at(ref)
-	it.flags, it.next, it.prev = kindItem, 0, 0
 	return ref
 }
 
@@ -330,7 +344,7 @@ func (h *Handle) evictFrom(id uint8, size int) bool {
 		if !it.linked() || it.kind() != kindItem || s.refs(it) > 0 {
 			continue
 		}
-		bucket := s.table.tryBucket(s.Hash(s.key(ref, it)))
+		bucket := s.tryItem(c, ref, it)
 		if bucket == nil {
 			continue
 		}

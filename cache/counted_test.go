@@ -190,7 +190,7 @@ type workload struct {
 	class, locked, foreign float64
 }
 
-const countedKeys = 4000
+const countedKeys = 16_000
 
 func countedKey(i int) []byte { return fmt.Appendf(nil, "key:%06d", i) }
 
@@ -239,16 +239,16 @@ var workloads = []workload{
 		class: 0, locked: 1, foreign: 1},
 	{name: "set, new", prepare: fillCounted,
 		op:    func(h *Handle, r *rand.Rand, i int) { h.setCounted(fmt.Appendf(nil, "new:%06d", i), 100) },
-		class: 2, locked: 5, foreign: 20},
+		class: 1. / 16, locked: 4.1, foreign: 2},
 	{name: "set, over one of the same size", prepare: fillCounted,
 		op:    func(h *Handle, r *rand.Rand, i int) { h.setCounted(countedKey(r.IntN(countedKeys)), 100) },
-		class: 0, locked: 2, foreign: 6},
+		class: 0, locked: 2, foreign: 2.2},
 	{name: "set, over one of another size", prepare: fillCounted,
 		op:    func(h *Handle, r *rand.Rand, i int) { h.setCounted(countedKey(r.IntN(countedKeys)), 100+i%20) },
-		class: 2, locked: 5, foreign: 20},
+		class: 1, locked: 4, foreign: 12},
 	{name: "delete", prepare: fillCounted,
 		op:    func(h *Handle, r *rand.Rand, i int) { h.remove(string(countedKey(i))) },
-		class: 1, locked: 3, foreign: 20},
+		class: 1, locked: 2.1, foreign: 10},
 	{name: "incr", prepare: func(l *ledger, r *rand.Rand) {
 		for i := range countedKeys {
 			l.workers[r.IntN(len(l.workers))].put(string(countedKey(i)), []byte("1000"), 0, 0, Terms{})
@@ -260,10 +260,10 @@ var workloads = []workload{
 			v.SetNumber(uint64(2000+i), h.s.NextCAS())
 			v.Release()
 		},
-		class: 0, locked: 2, foreign: 5},
-	{name: "set, new, that evicts", limit: 8 << 20, prepare: fillMemory,
-		op:    func(h *Handle, r *rand.Rand, i int) { h.setCounted(fmt.Appendf(nil, "new:%06d", i), 100) },
-		class: 3, locked: 9, foreign: 20},
+		class: 0, locked: 2, foreign: 2.2},
+	{name: "set, new, that evicts", limit: 4 << 20, prepare: fillMemory,
+		op:    func(h *Handle, r *rand.Rand, i int) { h.setCounted(fmt.Appendf(nil, "new:%07d", i), 100) },
+		class: 1. / 16, locked: 7, foreign: 3},
 }
 
 // TestSharedWrites counts locked operations and the cache lines that workers take from
@@ -283,7 +283,7 @@ func TestSharedWrites(t *testing.T) {
 			l.watch()
 			// Who wrote what before is found out first.
 			var sum *tally
-			ops := max(workers*30, 500)
+			ops := max(workers*16, 300)
 			n := 0
 			for range 2 {
 				sum = &tally{locked: map[string]int{}, written: map[string]int{}, foreign: map[string]int{}}

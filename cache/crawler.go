@@ -293,7 +293,7 @@ func (h *Handle) inspect(cl *class, st *crawlState, ref uint32, it *item) {
 		}
 		return
 	}
-	b := s.table.tryBucket(s.Hash(s.key(ref, it)))
+	b := s.tryItem(&s.classes[s.ownerOf(ref)], ref, it)
 	if b == nil {
 		return
 	}

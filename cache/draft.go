@@ -166,6 +166,9 @@ func (h *Handle) take(d *Draft, id uint8, size int) uint32 {
 	if !h.admit(d, size) {
 		return 0
 	}
+	if ref := h.draw(id, size); ref != 0 {
+		return ref
+	}
 	ref, evicted := h.makeRoom(id, size, true)
 	for ref == 0 && h.giveUp(id) {
 		ref, _ = h.makeRoom(id, size, true)
@@ -192,7 +195,7 @@ func (h *Handle) makeRoom(id uint8, size int, grow bool) (ref uint32, evicted bo
 	c := &s.classes[id]
 	segmented := s.tune.Segmented.Load()
 	c.lock.lock()
-	i, misfits := 0, 0
+	i, misfits, searched := 0, 0, false
 	for ; i < tries; i++ {
 		if !segmented {
 			h.pull(id, Cold, 0, 0, 0)
@@ -208,10 +211,15 @@ func (h *Handle) makeRoom(id uint8, size int, grow bool) (ref uint32, evicted bo
 			misfits++
 			evicted = true
 		} else {
-			if !segmented {
+			moved := segmented && h.pull(id, Hot, 0, 0, 0) > 0
+			if !searched && (!moved || !s.tune.Evict.Load() || i >= tries/2) {
+				// The last resort is what lanes have.
+				s.recall(id)
+				s.enlist(id)
+				searched = true
+			} else if !segmented {
 				break
 			}
-			h.pull(id, Hot, 0, 0, 0)
 		}
 		if h.deferred != 0 {
 			c.lock.unlock()
@@ -221,6 +229,9 @@ func (h *Handle) makeRoom(id uint8, size int, grow bool) (ref uint32, evicted bo
 	}
 	if i > 0 && grow {
 		c.stats[Hot].DirectReclaims += uint64(i)
+	}
+	if ref != 0 && grow {
+		h.stock(id, size, evicted)
 	}
 	c.lock.unlock()
 	h.freeDeferred()

@@ -116,6 +116,7 @@ func (h *Handle) dropSome(id uint8, lru int) bool {
 	s := h.s
 	c := &s.classes[id]
 	c.lock.lock()
+	s.enlist(id)
 	ref := c.lru[lru].head
 	for n := 0; ref != 0 && n < dropBatch; n++ {
 		it := s.at(ref)

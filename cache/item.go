@@ -148,7 +148,7 @@ func (s *Store) taken(ref uint32, it *item) int {
 	if it.kind() == kindLarge {
 		return total
 	}
-	return min(total+slotSize, int(s.binOf(&s.classes[s.ownerOf(ref)], ref).size))
+	return min(total+slotSize, int(s.chunkSize(&s.classes[s.ownerOf(ref)], ref)))
 }
 
 // itemSizes returns what an item to be made takes: here, and in memcached, which

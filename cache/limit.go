@@ -126,7 +126,7 @@ func (s *Store) fullest() (id uint8) {
 	for i := uint8(1); i <= s.largest; i++ {
 		c := &s.classes[i]
 		c.lock.lock()
-		n := c.bytes()
+		n := s.bytesOf(i)
 		c.lock.unlock()
 		if n > most {
 			id, most = i, n

@@ -1,7 +1,7 @@
 package cache
 
-// link makes a draft visible: it puts the item into the table and at the head
-// of its LRU. The bucket is locked. It returns the slot, or nil if the table
+// link makes a draft visible: it puts the item into the table, and at the head
+// of its LRU or into the lane of its class. The bucket is locked. It returns the slot, or nil if the table
 // has no memory left.
 func (h *Handle) link(b *bucket, hash uint64, ref uint32, it *item, cas uint64) *uint64 {
 	s := h.s
@@ -9,7 +9,12 @@ func (h *Handle) link(b *bucket, hash uint64, ref uint32, it *item, cas uint64) 
 		return nil
 	}
 	h.linked(ref, it, cas)
-	c := &s.classes[s.classID(ref, it)]
+	if it.kind() == kindItem {
+		it.flags |= flagLinked
+		h.await(ref, it)
+		return s.table.slotOf(b, ref)
+	}
+	c := &s.classes[s.largest]
 	c.lock.lock()
 	it.flags |= flagLinked
 	s.push(ref, it)

@@ -1,5 +1,7 @@
 package cache
 
+import "sync/atomic"
+
 // Every slab class has four LRUs. A new item starts in HOT (or in TEMP, if it
 // lives shorter than temporary_ttl). What was read twice is active: at the
 // tail of HOT or WARM it is kept in WARM, else it goes to COLD, and from COLD
@@ -12,6 +14,12 @@ const itemUpdateInterval = 60
 
 // push makes the item the head of its LRU. The class is locked.
 func (s *Store) push(ref uint32, it *item) {
+	s.insert(ref, it)
+	s.classes[s.classID(ref, it)].lru[it.lru()].bytes += int64(s.taken(ref, it))
+}
+
+// insert is push of an item whose bytes are counted already.
+func (s *Store) insert(ref uint32, it *item) {
 	l := &s.classes[s.classID(ref, it)].lru[it.lru()]
 	it.prev, it.next = 0, l.head
 	if l.head != 0 {
@@ -21,12 +29,17 @@ func (s *Store) push(ref uint32, it *item) {
 	}
 	l.head = ref
 	l.count++
-	l.bytes += uint64(s.taken(ref, it))
 }
 
-// pop takes the item out of its LRU. The class is locked.
+// pop takes the item out of its LRU, or has it wait for it no more. The class is locked.
 func (s *Store) pop(ref uint32, it *item) {
-	l := &s.classes[s.classID(ref, it)].lru[it.lru()]
+	id := s.classID(ref, it)
+	l := &s.classes[id].lru[it.lru()]
+	l.bytes -= int64(s.taken(ref, it))
+	if it.waits(ref) {
+		atomic.StoreUint32(s.laneSlot(id, it), 0)
+		return
+	}
 	if it.prev != 0 {
 		s.at(it.prev).next = it.next
 	} else {
@@ -38,7 +51,6 @@ func (s *Store) pop(ref uint32, it *item) {
 		l.tail = it.prev
 	}
 	l.count--
-	l.bytes -= uint64(s.taken(ref, it))
 }
 
 // move puts the item at the head of another LRU of its class, which is locked.
@@ -139,7 +151,7 @@ const (
 //
 // An item whose bucket is busy is passed over, the caller's own bucket among
 // them.
-func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, maxAge uint32) int {
+func (h *Handle) pull(id uint8, lru uint8, totalBytes int64, flags pullFlags, maxAge uint32) int {
 	s := h.s
 	c := &s.classes[id]
 	st := &c.stats[lru]
@@ -195,7 +207,7 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes uint64, flags pullFlags, m
 					st.MovesToWarm++
 					s.move(this, it, Warm)
 				}
-			case c.lru[lru].bytes > totalBytes*uint64(pct)/100 || age(now, it.accessed()) > maxAge:
+			case c.lru[lru].bytes > totalBytes*int64(pct)/100 || age(now, it.accessed()) > maxAge:
 				st.MovesToCold++
 				s.move(this, it, Cold)
 				moved++

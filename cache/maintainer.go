@@ -80,6 +80,7 @@ func (h *Handle) MaintainDue() uint32 {
 	for id := uint8(1); id <= s.largest; id++ {
 		c := &s.classes[id]
 		c.lock.lock()
+		s.enlist(id)
 		for lru := range c.lru {
 			ref := c.lru[lru].tail
 			for tries := pullTries; tries > 0 && ref != 0; tries-- {
@@ -113,13 +114,16 @@ func (s *Store) Juggles() uint64 { return s.maint.juggles.Load() }
 func (h *Handle) juggle(id uint8) int {
 	s := h.s
 	c := &s.classes[id]
+	c.lock.lock()
+	s.enlist(id)
+	c.lock.unlock()
 	moves := 0
 	if s.tune.TempLRU.Load() {
 		for moves < juggleMoves && h.pullLocking(id, Temp, 0, 0) > 0 {
 			moves++
 		}
 	}
-	var total uint64
+	var total int64
 	var hotAge, warmAge uint32
 	segmented := s.tune.Segmented.Load()
 	if segmented {
@@ -151,7 +155,7 @@ func (h *Handle) juggle(id uint8) int {
 }
 
 // pullLocking is pull for a caller that holds no lock.
-func (h *Handle) pullLocking(id, lru uint8, total uint64, maxAge uint32) int {
+func (h *Handle) pullLocking(id, lru uint8, total int64, maxAge uint32) int {
 	c := &h.s.classes[id]
 	c.lock.lock()
 	n := h.pull(id, lru, total, 0, maxAge)

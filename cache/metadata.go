@@ -154,6 +154,7 @@ func (s *Store) metadata(wall int64) []byte {
 	key("hashpower", s.table.state.Load()>>32+slotsPerBucketLog2)
 	for id := 1; id <= int(s.largest); id++ {
 		c := &s.classes[id]
+		s.enlist(uint8(id))
 		if c.pages == 0 && c.lru == ([4]list{}) {
 			continue // large items may be in LRUs of a class without pages
 		}

@@ -211,13 +211,13 @@ func (s *Store) anySource(dst int) int {
 
 // pageCount is how many pages a class has; class 0 is the global pool.
 func (s *Store) pageCount(id int) uint32 {
-	lock, pages := &s.poolLock, &s.spares
-	if id != 0 {
-		lock, pages = &s.classes[id].lock, &s.classes[id].pages
+	if id == 0 {
+		return s.spares.Load()
 	}
-	lock.lock()
-	n := *pages
-	lock.unlock()
+	c := &s.classes[id]
+	c.lock.lock()
+	n := c.pages
+	c.lock.unlock()
 	return n
 }
 
@@ -289,10 +289,10 @@ func (s *Store) beginMove() bool {
 	if m.src == 0 {
 		if m.page = s.spare; m.page != 0 {
 			s.spare = s.pages[m.page].next
-			s.spares--
+			s.spares.Add(^uint32(0))
 		}
 	}
-	if s.spares == 0 && s.full() {
+	if s.spares.Load() == 0 && s.full() {
 		m.evict = true
 	}
 	s.poolLock.unlock()
@@ -300,6 +300,7 @@ func (s *Store) beginMove() bool {
 		c := &s.classes[m.src]
 		c.lock.lock()
 		if c.pages >= 2 {
+			s.recall(m.src)
 			s.detachPage(c)
 		}
 		c.lock.unlock()

@@ -15,7 +15,10 @@ const rewritten = 1 << 20
 // watches.
 func (h *Handle) Overwrite(hash uint64, key []byte, clientFlags, exptime uint32, value []byte) (Outcome, bool) {
 	s := h.s
-	if s.Watched(Stores|Fetches) || !s.overwrites(s.guess(hash), len(key), clientFlags, len(value)) {
+	if s.Watched(Stores | Fetches) {
+		return Outcome{}, false
+	}
+	if ref := s.guess(hash); ref == 0 && !s.table.overflows(hash) || ref != 0 && !s.overwrites(ref, len(key), clientFlags, len(value)) {
 		return Outcome{}, false
 	}
 	v := h.Acquire(hash, key)
@@ -70,10 +73,7 @@ func (h *Handle) overwrite(v *View, clientFlags, exptime uint32, value []byte) b
 
 // resize notes that a linked item has become larger by n bytes.
 func (h *Handle) resize(ref uint32, it *item, n int) {
-	c := &h.s.classes[h.s.classID(ref, it)]
-	c.lock.lock()
-	c.lru[it.lru()].bytes += uint64(n)
-	c.lock.unlock()
+	h.lanes[h.s.ownerOf(ref)].grown[it.lru()] += int64(n)
 	h.countBytes(n)
 }
 

@@ -109,6 +109,7 @@ func (m *memory) cold(why string) {
 func content(s *Store) []string {
 	var all []string
 	for id := 1; id <= int(s.largest); id++ {
+		s.enlist(uint8(id))
 		for lru := range s.classes[id].lru {
 			for ref := s.classes[id].lru[lru].head; ref != 0; ref = s.at(ref).next {
 				it := s.at(ref)

@@ -93,7 +93,7 @@ func (r *restorer) pages() error {
 		if id == 0 {
 			s.pages[n] = page{next: s.spare}
 			s.spare = n
-			s.spares++
+			s.spares.Add(1)
 			continue
 		}
 		cut, err := r.spans(saved, n)
@@ -380,7 +380,7 @@ func (r *restorer) lrus() error {
 				}
 				left--
 				l.count++
-				l.bytes += uint64(s.taken(ref, it))
+				l.bytes += int64(s.taken(ref, it))
 				l.tail, ref = ref, it.next
 			}
 		}

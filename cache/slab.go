@@ -5,19 +5,22 @@ import "math"
 // class is one slab class: chunks cut from pages, and the LRUs of the items in
 // them. Everything in it is under its lock.
 type class struct {
-	lock spin
-	size uint32 // bytes of a chunk in memcached; 0: no such class
-	per  uint32 // as many of which are in a page
+	// What is never written.
+	size  uint32          // bytes of a chunk in memcached; 0: no such class
+	per   uint32          // as many of which are in a page
+	span  uint32          // bytes that bins take at a time
+	nbins uint8           // of bins
+	sizes [maxBins]uint32 // of their chunks, in bytes
+	_     [32]byte        // to the end of the cache line
 
+	lock      spin
 	bins      [maxBins]bin // by size of their chunks
-	nbins     uint8
-	span      uint32 // bytes that bins take at a time
-	cutting   uint32 // the page that spans are cut from
-	nextSpan  uint32 // the next span of it
-	spansLeft uint32 // and how many are left
-	fresh     uint32 // pages behind that, none of whose spans is cut
-	idle      uint32 // list of spans all of whose chunks are free
-	chunks    uint32 // cut, or of a span being cut, of all bins
+	cutting   uint32       // the page that spans are cut from
+	nextSpan  uint32       // the next span of it
+	spansLeft uint32       // and how many are left
+	fresh     uint32       // pages behind that, none of whose spans is cut
+	idle      uint32       // list of spans all of whose chunks are free
+	chunks    uint32       // cut, or of a span being cut, of all bins
 
 	firstPage, lastPage uint32 // list of pages, oldest first
 	pages               uint32
@@ -38,13 +41,18 @@ type class struct {
 type list struct {
 	head, tail uint32
 	count      uint32
-	bytes      uint64
+	bytes      int64 // of its items, but for what lanes add: see growth
 }
 
-// bytes is the size of the items of the locked class.
-func (c *class) bytes() (n uint64) {
-	for i := range c.lru {
-		n += c.lru[i].bytes
+// bytesIn is the size of the items of a LRU of the locked class.
+func (s *Store) bytesIn(id, lru uint8) uint64 {
+	return uint64(max(s.classes[id].lru[lru].bytes+s.growth(id, lru), 0))
+}
+
+// bytesOf is the size of the items of the locked class.
+func (s *Store) bytesOf(id uint8) (n uint64) {
+	for lru := range uint8(len(s.classes[id].lru)) {
+		n += s.bytesIn(id, lru)
 	}
 	return n
 }
@@ -149,6 +157,9 @@ func (s *Store) step(b *bin) uint32 { return b.size >> s.granuleShift }
 // is shut out.
 func (s *Store) addPage(id uint8) bool {
 	c := &s.classes[id]
+	if c.pages > 0 && s.noPages() {
+		return false
+	}
 	s.poolLock.lock()
 	n := s.takePage(c.pages == 0)
 	if n == 0 {
@@ -209,13 +220,13 @@ func (s *Store) nextFresh(c *class) bool {
 
 // takePage takes a page from the pool or the arena. The caller holds poolLock.
 func (s *Store) takePage(first bool) uint32 {
-	left := uint32(len(s.pages)) - s.nextPage + s.returns + s.spares
+	left := uint32(len(s.pages)) - s.nextPage + s.returns + s.spares.Load()
 	if !first && left <= s.pageless.Load() {
 		return 0
 	}
 	if n := s.spare; n != 0 {
 		s.spare = s.pages[n].next
-		s.spares--
+		s.spares.Add(^uint32(0))
 		return n
 	}
 	limit := s.memLimit.Load()
@@ -242,7 +253,7 @@ func (s *Store) takePage(first bool) uint32 {
 func (s *Store) givePage(n uint32) {
 	s.pages[n] = page{next: s.spare}
 	s.spare = n
-	s.spares++
+	s.spares.Add(1)
 	s.returnPages()
 }
 
@@ -253,7 +264,7 @@ func (s *Store) returnPages() {
 	for s.cfg.SlabReassign && limit != 0 && s.malloced.Load() > limit && s.spare != 0 {
 		n := s.spare
 		s.spare = s.pages[n].next
-		s.spares--
+		s.spares.Add(^uint32(0))
 		s.pages[n] = page{next: s.returned}
 		s.returned = n
 		s.returns++
@@ -269,6 +280,12 @@ func (s *Store) mayTake() int64 {
 		limit = math.MaxInt64
 	}
 	return min(limit, int64(len(s.pages)-1-int(s.pageless.Load()))*PageSize)
+}
+
+// noPages says whether there is no page to take, but for a class that has none.
+func (s *Store) noPages() bool {
+	limit := s.memLimit.Load()
+	return s.spares.Load() == 0 && limit != 0 && s.malloced.Load()+PageSize > limit
 }
 
 // full says whether all of that is taken.

@@ -115,18 +115,19 @@ func (s *Store) ClassInfo(id int, info *ClassInfo) {
 	c := &s.classes[id]
 	now := s.Now()
 	c.lock.lock()
+	s.enlist(uint8(id))
 	for i := range c.lru {
 		l := &c.lru[i]
-		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: l.bytes, Age: s.tailAge(l, now)}
+		info.LRU[i] = LRUInfo{ClassStats: c.stats[i], Count: l.count, Bytes: s.bytesIn(uint8(id), uint8(i)), Age: s.tailAge(l, now)}
 	}
-	chunks, used := c.count()
+	chunks, used := s.count(uint8(id))
 	info.Pages = c.pages
 	if c.leaving != 0 {
 		// As in memcached, none of its chunks is free any more.
 		info.Pages++
 		chunks, used = chunks+c.leavingChunks, used+c.leavingChunks
 	}
-	info.describe(c, chunks, used, c.bytes())
+	info.describe(c, chunks, used, s.bytesOf(uint8(id)))
 	c.lock.unlock()
 }
 
@@ -155,7 +156,7 @@ func (s *Store) MemInfo() MemInfo {
 	return MemInfo{
 		Malloced:    s.malloced.Load(),
 		Limit:       s.memLimit.Load(),
-		SparePages:  s.spares,
+		SparePages:  s.spares.Load(),
 		HashPower:   uint(state>>32) + slotsPerBucketLog2,
 		HashBytes:   buckets(state) * uint64(bucketSize),
 		HashMore:    uint64(overflow) * uint64(bucketSize),

@@ -30,10 +30,10 @@ type Store struct {
 	spans   []span
 
 	poolLock spin
-	nextPage uint32 // the first page never used
-	spare    uint32 // list of pages in the global pool
-	spares   uint32
-	returned uint32 // list of pages that a lower memory limit took away
+	nextPage uint32        // the first page never used
+	spare    uint32        // list of pages in the global pool
+	spares   atomic.Uint32 // how many
+	returned uint32        // list of pages that a lower memory limit took away
 	returns  uint32
 	given    uint32        // how often a page was given to a class
 	pageless atomic.Uint32 // classes that have no page yet
@@ -107,7 +107,9 @@ type Handle struct {
 	walk walking
 	// stamp is the time that accesses by the view get, in ticks. It is taken before the
 	// item is judged: if flush_all comes in between, the item is flushed.
-	stamp uint32
+	stamp  uint32
+	number uint32 // among the store's handles
+	lanes  []lane // by class
 	// observer receives the events that are watched.
 	observer Observer
 	// unreported counts linked items that the table's count does not have yet.
@@ -115,6 +117,7 @@ type Handle struct {
 	told       int64 // of C.Bytes, what Store.bytes has
 	// deferred lists items to be freed when no class is locked.
 	deferred uint32
+	_        [64]byte // keep other handles on other cache lines
 }
 
 // New maps all the memory that a store will ever use. It is reserved, not
@@ -272,6 +275,7 @@ func (s *Store) Close() {
 	}
 	for _, h := range s.handles {
 		offheap.Free(offheap.Counters, h.C.words())
+		offheap.Free(offheap.Counters, h.lanes)
 	}
 	// A second Close must not unmap what was mapped there in the meantime.
 	s.table.used, s.pages, s.spans, s.sizes, s.resetBase, s.handles = nil, nil, nil, nil, nil, nil
@@ -285,7 +289,10 @@ func (s *Store) NewHandle() (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handle{s: s, C: c}
+	h := &Handle{s: s, C: c, number: uint32(len(s.handles))}
+	if h.lanes, err = offheap.Slice[lane](offheap.Counters, MaxClasses); err != nil {
+		return nil, err
+	}
 	h.view.h = h
 	s.handles = append(s.handles, h)
 	return h, nil

@@ -92,6 +92,11 @@ func index(state, hash uint64) uint64 {
 
 func (t *table) tag(hash uint64) uint32 { return uint32(hash >> (t.base & 63)) }
 
+// overflows says, without its lock, whether the bucket of hash has another behind it.
+func (t *table) overflows(hash uint64) bool {
+	return atomic.LoadUint32(&t.bucketAt(index(t.state.Load(), hash)).more) != 0
+}
+
 // lockBucket locks and returns the bucket of hash.
 func (t *table) lockBucket(hash uint64) *bucket {
 	for {
@@ -125,6 +130,21 @@ func (t *table) tryBucket(hash uint64) *bucket {
 		return nil
 	}
 	if now := t.state.Load(); now != state && index(now, hash) != i {
+		b.lock.unlock()
+		return nil
+	}
+	return b
+}
+
+// tryItem is tryBucket for an item that is linked, as it seems, found in a page of class
+// c, which is locked. Only with its bucket is that certain: it returns nil if the item is
+// just being linked or unlinked, or its bucket is busy.
+func (s *Store) tryItem(c *class, ref uint32, it *item) *bucket {
+	if s.keyOffset(it)+it.keyLen() > uintptr(s.chunkSize(c, ref)) {
+		return nil
+	}
+	b := s.table.tryBucket(s.Hash(s.key(ref, it)))
+	if b != nil && s.table.slotOf(b, ref) == nil {
 		b.lock.unlock()
 		return nil
 	}

@@ -32,12 +32,12 @@ func (h *Handle) vacate(ref uint32) (moveStatus, int) {
 func (h *Handle) vacateItem(c *class, ref uint32, it *item) (moveStatus, int) {
 	s := h.s
 	m := &s.mover
-	hash := s.Hash(s.key(ref, it))
-	b := s.table.tryBucket(hash)
+	b := s.tryItem(c, ref, it)
 	if b == nil {
 		c.lock.unlock()
 		return statusLocked, 0
 	}
+	hash := s.Hash(s.key(ref, it))
 	if s.gone(it) {
 		h.dropLocked(b, ref, it, m.src)
 		pinned := s.refs(it) > 0
@@ -48,6 +48,7 @@ func (h *Handle) vacateItem(c *class, ref uint32, it *item) (moveStatus, int) {
 		}
 		return statusFromLRU, 0
 	}
+	s.enlistItem(m.src, ref, it)
 	size := s.total(ref, it)
 	to := s.takeSpare(c, size)
 	if to == 0 {
@@ -267,7 +268,7 @@ func (h *Handle) supplant(c *class, slot *uint64, ref uint32, it *item, to uint3
 	l := &c.lru[it.lru()]
 	if from, taken := s.taken(ref, it), s.taken(to, n); taken != from {
 		// There was only a larger chunk, or it came free since.
-		l.bytes += uint64(taken - from)
+		l.bytes += int64(taken - from)
 		h.countBytes(taken - from)
 		s.countSize(from, -1)
 		s.countSize(taken, 1)

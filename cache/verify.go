@@ -143,15 +143,61 @@ func (v *verifier) lrus() error {
 				size += uint64(s.taken(ref, it))
 				prev = ref
 			}
-			if prev != l.tail || n != l.count || size != l.bytes {
-				return fmt.Errorf("class %d LRU %d has %d items of %d bytes, counted %d of %d", id, lru, n, size, l.count, l.bytes)
+			if prev != l.tail || n != l.count {
+				return fmt.Errorf("class %d LRU %d has %d items, counted %d", id, lru, n, l.count)
 			}
-			items += int(n)
+			waiting, more := v.waiting(uint8(id), uint8(lru))
+			if size += more; size != s.bytesIn(uint8(id), uint8(lru)) {
+				return fmt.Errorf("class %d LRU %d has %d bytes, counted %d", id, lru, size, s.bytesIn(uint8(id), uint8(lru)))
+			}
+			items += int(n) + waiting
 		}
 	}
 	if items != v.inv.Items {
 		return fmt.Errorf("%d items in the LRUs, %d in the table", items, v.inv.Items)
 	}
+	return nil
+}
+
+// waiting counts the items that wait in lanes for an LRU, and their bytes.
+func (v *verifier) waiting(id, lru uint8) (items int, size uint64) {
+	s := v.s
+	for _, h := range s.handles {
+		for i, ref := range h.lanes[id].added {
+			if ref == 0 {
+				continue
+			}
+			if it := s.at(ref); v.seen[ref] == "an item" && it.waits(ref) && it.next == h.slot(uint32(i)) && it.lru() == lru {
+				items++
+				size += uint64(s.taken(ref, it))
+			}
+		}
+	}
+	return items, size
+}
+
+// magazines looks at the chunks of a class that handles keep.
+func (v *verifier) magazines(id uint8) error {
+	s := v.s
+	n := uint32(0)
+	for _, h := range s.handles {
+		for bin := range h.lanes[id].bins {
+			for _, ref := range h.lanes[id].bins[bin].chunks {
+				if ref == 0 {
+					continue
+				}
+				if was, ok := v.seen[ref]; ok || s.at(ref).kind() != kindFree || s.ownerOf(ref) != id {
+					return fmt.Errorf("chunk %d in a magazine of class %d is %q of class %d, flags %#x", ref, id, was, s.ownerOf(ref), s.at(ref).flags)
+				}
+				v.seen[ref] = "in a magazine"
+				n++
+			}
+		}
+	}
+	if kept := s.kept(id); n != kept {
+		return fmt.Errorf("%d chunks of class %d are in magazines, counted %d", n, id, kept)
+	}
+	v.inv.Free += int(n)
 	return nil
 }
 
@@ -181,6 +227,9 @@ func (v *verifier) free() error {
 			return fmt.Errorf("class %d has %d free chunks, counted %d", id, n, counted)
 		}
 		v.inv.Free += int(n)
+		if err := v.magazines(uint8(id)); err != nil {
+			return err
+		}
 	}
 	if ref := s.mover.spare; ref != 0 {
 		if was, ok := v.seen[ref]; ok {
@@ -292,7 +341,7 @@ func (v *verifier) pages() error {
 		total += n
 		return nil
 	}
-	if err := list(s.spare, s.spares, "spare"); err != nil {
+	if err := list(s.spare, s.spares.Load(), "spare"); err != nil {
 		return err
 	}
 	if err := list(s.returned, s.returns, "returned"); err != nil {

@@ -1,0 +1,212 @@
+package cache
+
+import "sync/atomic"
+
+// A handle locks a class seldom: it takes free chunks from it by the dozen, and puts new
+// items into its LRU by the dozen. What it has of a class meanwhile is its lane:
+//
+//   - a magazine of free chunks for each bin. In the class's books they are in use. The
+//     class takes them back (recall) before it goes without memory, and before a page
+//     leaves it.
+//   - the newest items that it linked. They are in the table, and in no LRU yet. Anyone
+//     who looks at all of an LRU puts them there first (enlist).
+//
+// Both are slots that hold a reference or 0. The handle fills empty ones, with an atomic
+// store; anyone else empties them, under the class's lock.
+
+// laneSlots is how many chunks a magazine holds, and how many items wait, at most. With
+// the count beside them that is two cache lines.
+const laneSlots = 31
+
+// lane is what a handle has of one class. It is outside the Go heap.
+type lane struct {
+	added  [laneSlots]uint32 // linked, in no LRU yet; see waits
+	nadded uint32            // slots filled since the class was locked
+	bins   [maxBins]magazine
+
+	// grown is what the handle has added to the bytes of each LRU that the class does not
+	// have yet. The handle writes it, and others read it.
+	grown [4]int64
+	limit uint32 // of slots in use: see lend
+	_     [28]byte
+}
+
+// magazine is free chunks of one bin.
+type magazine struct {
+	chunks [laneSlots]uint32
+	n      uint32 // slots that the handle has filled and not taken from
+}
+
+// lent is the part of a class's chunks that all magazines together hold at most.
+const lent = 8
+
+// lend is how many slots each handle may use of the locked class.
+func (s *Store) lend(c *class) uint32 {
+	return min(laneSlots, c.pages*(PageSize/c.bins[c.nbins-1].size)/uint32(lent*len(s.handles)))
+}
+
+// slot is where an item is that waits in a lane, in the place of its neighbours: the
+// item's prev leads to itself, as in no list, and its next is the lane's handle and slot.
+func (h *Handle) slot(i uint32) uint32 { return h.number<<5 | i }
+
+// waits says whether a linked item is in a lane, and not in its LRU. Its class is locked.
+func (it *item) waits(ref uint32) bool { return it.prev == ref }
+
+// laneSlot is the slot of class id that an item which waits is in.
+func (s *Store) laneSlot(id uint8, it *item) *uint32 {
+	return &s.handles[it.next>>5].lanes[id].added[it.next&31]
+}
+
+// await has a new item wait for its LRU. Its bucket is locked.
+func (h *Handle) await(ref uint32, it *item) {
+	s := h.s
+	id := s.ownerOf(ref)
+	l := &h.lanes[id]
+	if l.nadded >= l.limit {
+		c := &s.classes[id]
+		c.lock.lock()
+		h.settleLane(id)
+		s.push(ref, it)
+		c.lock.unlock()
+		return
+	}
+	it.prev, it.next = ref, h.slot(l.nadded)
+	l.grown[it.lru()] += int64(s.taken(ref, it))
+	if counted {
+		onLocked(&l.added[l.nadded])
+	}
+	atomic.StoreUint32(&l.added[l.nadded], ref)
+	l.nadded++
+}
+
+// settleLane has the locked class have all that its lane has but the chunks.
+func (h *Handle) settleLane(id uint8) {
+	s := h.s
+	c, l := &s.classes[id], &h.lanes[id]
+	s.enlistLane(id, l)
+	l.nadded = 0
+	for lru := range l.grown {
+		c.lru[lru].bytes += l.grown[lru]
+		l.grown[lru] = 0
+	}
+	l.limit = s.lend(c)
+}
+
+// enlist puts the items that wait for the LRUs of the locked class there.
+func (s *Store) enlist(id uint8) {
+	for _, h := range s.handles {
+		s.enlistLane(id, &h.lanes[id])
+	}
+}
+
+func (s *Store) enlistLane(id uint8, l *lane) {
+	for i := range min(atomic.LoadUint32(&l.nadded), laneSlots) {
+		if ref := atomic.LoadUint32(&l.added[i]); ref != 0 {
+			atomic.StoreUint32(&l.added[i], 0)
+			s.insert(ref, s.at(ref))
+		}
+	}
+}
+
+// enlistItem puts one item into its LRU, if it waits for it. Its class, id, is locked.
+func (s *Store) enlistItem(id uint8, ref uint32, it *item) {
+	if it.waits(ref) {
+		atomic.StoreUint32(s.laneSlot(id, it), 0)
+		s.insert(ref, it)
+	}
+}
+
+// growth is what lanes add to the bytes of a LRU of the locked class.
+func (s *Store) growth(id, lru uint8) (n int64) {
+	for _, h := range s.handles {
+		n += atomic.LoadInt64(&h.lanes[id].grown[lru])
+	}
+	return n
+}
+
+// draw takes a chunk for size bytes from the handle's magazine, 0 if it is empty. The
+// chunk is an item with no flags.
+func (h *Handle) draw(id uint8, size int) uint32 {
+	m := &h.lanes[id].bins[h.s.classes[id].binFor(size)]
+	for m.n > 0 {
+		m.n--
+		if counted {
+			onLocked(&m.chunks[m.n])
+		}
+		if ref := atomic.SwapUint32(&m.chunks[m.n], 0); ref != 0 {
+			it := h.s.at(ref)
+			it.flags, it.next, it.prev = kindItem, 0, 0
+			return ref
+		}
+	}
+	return 0
+}
+
+// stock fills the handle's magazine for size bytes with chunks of the locked class that
+// are free, and if it has just evicted, with what as many evictions more give.
+func (h *Handle) stock(id uint8, size int, evicted bool) {
+	s := h.s
+	c, l := &s.classes[id], &h.lanes[id]
+	h.settleLane(id)
+	want := c.binFor(size)
+	b, m := &c.bins[want], &l.bins[want]
+	// As many as wait for the LRU when they are stored, with the one that was just taken:
+	// so the class is locked once for both.
+	for m.n+1 < l.limit {
+		if b.partial == 0 && b.uncutLeft == 0 && !(evicted && h.evictTail(id, b)) {
+			return
+		}
+		ref := s.takeChunk(c, b)
+		s.at(ref).flags = kindFree
+		atomic.StoreUint32(&m.chunks[m.n], ref)
+		m.n++
+	}
+}
+
+// evictTail evicts the tail of COLD, or of HOT if COLD is empty, if it is in a chunk of
+// the bin. Its class is locked.
+func (h *Handle) evictTail(id uint8, b *bin) bool {
+	s := h.s
+	c := &s.classes[id]
+	if c.lru[Cold].tail == 0 {
+		h.pull(id, Hot, 0, 0, 0)
+	}
+	ref := c.lru[Cold].tail
+	if ref == 0 || s.at(ref).kind() != kindItem || s.binOf(c, ref) != b || h.deferred != 0 {
+		return false
+	}
+	h.pull(id, Cold, 0, pullEvict, 0)
+	return b.partial != 0 || b.uncutLeft != 0
+}
+
+// recall takes the chunks of the locked class out of all magazines. It says whether there
+// were any.
+func (s *Store) recall(id uint8) (found bool) {
+	for _, h := range s.handles {
+		for i := range h.lanes[id].bins {
+			m := &h.lanes[id].bins[i]
+			for k := range min(atomic.LoadUint32(&m.n), laneSlots) {
+				if ref := atomic.SwapUint32(&m.chunks[k], 0); ref != 0 {
+					s.giveFree(id, ref)
+					found = true
+				}
+			}
+		}
+	}
+	return found
+}
+
+// kept is how many chunks of a class are in magazines.
+func (s *Store) kept(id uint8) (n uint32) {
+	for _, h := range s.handles {
+		for i := range h.lanes[id].bins {
+			m := &h.lanes[id].bins[i]
+			for k := range min(atomic.LoadUint32(&m.n), laneSlots) {
+				if atomic.LoadUint32(&m.chunks[k]) != 0 {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}

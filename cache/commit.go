@@ -32,7 +32,7 @@ type Terms struct {
 	Mode Mode
 	// Compare is the CAS value that the present item must have; 0: any.
 	Compare uint64
-	// CAS is the value that the item gets.
+	// CAS is the value that the item gets; 0: a new one.
 	CAS uint64
 	// AllowStale stores, marked stale, over an item with a higher CAS value
 	// than Compare.
@@ -56,6 +56,9 @@ func (o *Outcome) ClassID() uint8 { return o.Class & classMask }
 func (h *Handle) Commit(d *Draft, key []byte, terms Terms) Outcome {
 	s := h.s
 	v := h.Acquire(d.hash, key)
+	if terms.CAS == 0 { // in the order in which threads have the bucket
+		terms.CAS = s.NextCAS()
+	}
 	it := s.at(d.ref)
 	out := Outcome{Result: NotStored, Length: d.length, Class: s.classAndLRU(d.ref, it)}
 	if !v.Hit() {

@@ -50,6 +50,7 @@ const (
 	memcachedChunk = 48 + 2
 
 	chunkAlign = 8
+	cacheLine  = 64
 	// maxGranule is the largest granule, hence at 32 bits the largest arena
 	// is 512 GiB.
 	maxGranuleShift = 7

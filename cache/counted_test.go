@@ -309,6 +309,27 @@ func TestSharedWrites(t *testing.T) {
 	}
 }
 
+// TestCASInOrder draws a number for another thread at the last moment before a thread has
+// the bucket: the thread's own is greater.
+func TestCASInOrder(t *testing.T) {
+	s, h := newStore(t, testConfig())
+	defer func() { onLocked = func(any) {} }()
+	for i, length := range []int{100, 100, 5000, 5000, 700_000} { // new, written over, replaced, large
+		before := uint64(0)
+		onLocked = func(word any) {
+			if l, ok := word.(*uint32); ok && l == &s.table.bucketAt(index(s.table.state.Load(), s.Hash([]byte("key")))).lock.word {
+				before = s.casID.Add(1)
+			}
+		}
+		out, err := h.put("key", make([]byte, length), 0, 0, Terms{})
+		onLocked = func(any) {}
+		if err != nil || before == 0 || out.CAS <= before {
+			t.Errorf("%d: CAS %d, when another had %d before: %v", i, out.CAS, before, err)
+		}
+	}
+	verify(t, s)
+}
+
 func (t *tally) text(m map[string]int) string {
 	var names []string
 	for what := range m {

@@ -8,8 +8,6 @@ import (
 
 // What a get costs in memory, counted: it does not depend on the machine.
 
-const cacheLine = 64
-
 // lines is how many cache lines n bytes at p are in.
 func lines(p unsafe.Pointer, n uintptr) uintptr {
 	first := uintptr(p) / cacheLine
@@ -88,5 +86,35 @@ func TestBytesOfAnItem(t *testing.T) {
 				v.Release()
 			}
 		}
+	}
+}
+
+// TestWrittenApart has what sets write in other cache lines than what every get reads.
+func TestWrittenApart(t *testing.T) {
+	s, _ := newStore(t, testConfig())
+	line := func(p unsafe.Pointer) uintptr { return uintptr(p) / cacheLine }
+	read := map[uintptr]string{}
+	for name, p := range map[string]unsafe.Pointer{
+		"the arena": unsafe.Pointer(&s.arena), "the seed": unsafe.Pointer(&s.seed), "the clock": unsafe.Pointer(&s.now),
+		"the flush": unsafe.Pointer(&s.wiped), "the watchers": unsafe.Pointer(&s.watched), "the table": unsafe.Pointer(&s.table.state),
+		"the buckets": unsafe.Pointer(&s.table.buckets), "the pages": unsafe.Pointer(&s.pages), "the limit": unsafe.Pointer(&s.memLimit),
+		"the settings": unsafe.Pointer(&s.tune), "a class's sizes": unsafe.Pointer(&s.classes[2].sizes), "its spans": unsafe.Pointer(&s.classes[2].span),
+	} {
+		read[line(p)] = name
+	}
+	for name, p := range map[string]unsafe.Pointer{
+		"the CAS counter": unsafe.Pointer(&s.casID), "the count of items": unsafe.Pointer(&s.table.items),
+		"the bytes": unsafe.Pointer(&s.bytes), "the pledges": unsafe.Pointer(&s.pledged), "the uploads": unsafe.Pointer(&s.parking.lock),
+		"a class's lock": unsafe.Pointer(&s.classes[2].lock), "the class before": unsafe.Pointer(&s.classes[1].stats[3]),
+	} {
+		if other := read[line(p)]; other != "" {
+			t.Errorf("%s: written in the cache line of %s", name, other)
+		}
+	}
+	if n := unsafe.Sizeof(s.classes[0]); n%cacheLine != 0 {
+		t.Errorf("a class has %d bytes", n)
+	}
+	if n := unsafe.Sizeof(lane{}); n%cacheLine != 0 || unsafe.Offsetof(lane{}.bins)%cacheLine != 0 {
+		t.Errorf("a lane has %d bytes, its bins begin at %d", n, unsafe.Offsetof(lane{}.bins))
 	}
 }

@@ -34,7 +34,7 @@ type class struct {
 
 	lru   [4]list
 	stats [4]ClassStats
-	_     [64]byte // keep neighbours' locks on other cache lines
+	_     [56]byte // to the end of the cache line
 }
 
 // list is one LRU, most recent first.

@@ -13,6 +13,8 @@ import (
 // Store is the cache. Its methods may be called from any thread; those that
 // look at or change items are on [Handle].
 type Store struct {
+	classes [MaxClasses]class // first, so that they begin with a cache line
+
 	cfg          Config
 	arena        offheap.Region
 	granuleShift uint
@@ -23,7 +25,6 @@ type Store struct {
 	seed            maphash.Seed
 
 	table   table
-	classes [MaxClasses]class
 	largest uint8
 	classOf []uint8 // class by size in units of chunkAlign
 	pages   []page
@@ -40,10 +41,12 @@ type Store struct {
 	memLimit atomic.Int64
 	malloced atomic.Int64
 
+	// What many threads write is apart from what every get reads; and so is casID.
+	_       [cacheLine]byte
 	bytes   atomic.Int64 // of linked items, but for byteSlack of each thread
 	pledged atomic.Int64 // of drafts
-
 	parking parking
+	_       [cacheLine]byte
 
 	tune Tunables
 	// watched is a set of Events. It is written only when a watcher comes or
@@ -54,7 +57,9 @@ type Store struct {
 	wiped  atomic.Uint32 // items last accessed up to this tick are flushed
 	wipeAt atomic.Uint32 // when a delayed flush is due, seconds, 0: none
 	oldest atomic.Uint32 // see OldestLive
+	_      [cacheLine]byte
 	casID  atomic.Uint64
+	_      [cacheLine]byte
 
 	sizes []uint32 // items by size in units of 32 bytes, with TrackSizes
 
@@ -307,7 +312,9 @@ func (s *Store) Tune() *Tunables { return &s.tune }
 // Now is the store's clock: seconds, as SetNow was told last.
 func (s *Store) Now() uint32 { return s.now.Load() }
 
-// NextCAS returns a CAS value never given before, 0 if items carry none.
+// NextCAS returns a CAS value never given before, 0 if items carry none. Those of a key
+// increase if its bucket is locked. It is one counter for all threads: with ranges for
+// each, a key that is deleted and stored again by another thread might get a smaller one.
 func (s *Store) NextCAS() uint64 {
 	if !s.cfg.UseCAS {
 		return 0

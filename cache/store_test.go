@@ -86,9 +86,6 @@ func (h *Handle) put(key string, value []byte, flags, exptime uint32, terms Term
 		h.Discard(&d)
 		return Outcome{}, ErrNoMemory
 	}
-	if terms.CAS == 0 {
-		terms.CAS = h.s.NextCAS()
-	}
 	return h.Commit(&d, k, terms), nil
 }
 

@@ -30,11 +30,13 @@ type table struct {
 	fixed   bool // no_hashexpand
 	maximum uint // level that the reserved range holds
 
-	items    atomic.Int64 // linked items, behind by at most countSlack a thread
+	_        [cacheLine]byte // what is written apart from what every look-up reads
+	items    atomic.Int64    // linked items, behind by at most countSlack a thread
 	poolLock spin
 	poolFree uint32 // list of free overflow buckets
 	poolNext uint32 // the first never used
 	poolUsed uint32
+	_        [cacheLine]byte
 }
 
 const (

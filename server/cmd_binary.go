@@ -303,7 +303,7 @@ func (w *worker) binaryDraft(d *cache.Draft, p protocol.Packet, hash uint64, n i
 func (w *worker) binaryCommit(d *cache.Draft, p protocol.Packet, hash uint64) {
 	w.h.C.SetCmds[w.h.DraftClass(d)]++
 	op := p.Opcode().Loud()
-	terms := cache.Terms{Mode: binaryModes[op], CAS: w.store.NextCAS()}
+	terms := cache.Terms{Mode: binaryModes[op]}
 	if w.srv.cfg.UseCAS {
 		terms.Compare = p.CAS()
 		if terms.Compare != 0 && op <= protocol.OpReplace {

@@ -201,9 +201,7 @@ func (w *worker) commit(d *cache.Draft, cmd *protocol.Command, hash uint64, ende
 		w.storageReply(cmd, protocol.ErrBadChunk)
 		return
 	}
-	out := w.h.Commit(d, cmd.Key, cache.Terms{
-		Mode: storeModes[cmd.Kind], Compare: cmd.CAS, CAS: w.store.NextCAS(),
-	})
+	out := w.h.Commit(d, cmd.Key, cache.Terms{Mode: storeModes[cmd.Kind], Compare: cmd.CAS})
 	w.storageReply(cmd, resultText[out.Result])
 }
 

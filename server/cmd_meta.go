@@ -241,9 +241,9 @@ func (w *worker) commitMeta(d *cache.Draft, cmd *protocol.Command, ended bool) {
 		w.h.SetBinaryKey(d)
 	}
 	mode, _ := setMode(cmd)
-	cas := w.casOf(m)
-	if cas == 0 { // for ms, E0 asks for none
-		cas = w.store.NextCAS()
+	var cas uint64 // for ms, E0 asks for none
+	if m.Flags.Has('E') {
+		cas = m.CASIn
 	}
 	out := w.h.Commit(d, cmd.Key, cache.Terms{
 		Mode: mode, Compare: cmd.CAS, CAS: cas,

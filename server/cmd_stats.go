@@ -169,7 +169,7 @@ var generalStats = append([]stat{
 	num("limit_maxbytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.Limit) }),
 	num("accepting_conns", func(w *worker, _ *snapshot) uint64 { return b2u(!w.srv.paused.Load()) }),
 	num("listen_disabled_num", func(w *worker, _ *snapshot) uint64 {
-		return w.srv.listenDisabled.Load() - w.srv.base.listenDisabled.Load()
+		return w.srv.acceptingPaused() - w.srv.base.listenDisabled.Load()
 	}),
 	num("time_in_listen_disabled_us", func(w *worker, _ *snapshot) uint64 { return w.srv.disabledTime.Load() }),
 	num("threads", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.cfg.Threads) }),

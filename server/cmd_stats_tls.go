@@ -134,3 +134,13 @@ func (w *worker) frontStats(f *front.Process) {
 	})
 	number("violations", total)
 }
+
+// acceptingPaused is how often accepting paused because there were too many connections,
+// in both processes.
+func (s *Server) acceptingPaused() uint64 {
+	n := s.listenDisabled.Load()
+	if s.tls != nil && s.tls.front != nil {
+		n += s.tls.front.Shared.Counters().Paused
+	}
+	return n
+}

@@ -98,7 +98,7 @@ func (s *Server) resetStats() {
 	}
 	s.base.totalConns.Store(s.totalConns.Load())
 	s.base.rejectedConns.Store(s.rejectedConns.Load())
-	s.base.listenDisabled.Store(s.listenDisabled.Load())
+	s.base.listenDisabled.Store(s.acceptingPaused())
 	s.base.crawlStarts.Store(s.crawlStarts())
 	s.base.juggles.Store(s.store.Juggles())
 	s.base.missingLines.Store(s.stderr.missing())

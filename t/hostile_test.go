@@ -318,7 +318,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	c := s.Dial(t)
 	c.Ask("mn", "MN")
 	// All descriptors that low are in use.
-	was := limitDescriptors(t, s, 8)
+	was := limitDescriptors(t, s, s.PID(), 8)
 	var waiting []*harness.Conn
 	for range 20 {
 		w := s.Dial(t) // the kernel takes it, the server cannot
@@ -335,16 +335,16 @@ func TestDescriptorsRunOut(t *testing.T) {
 		t.Errorf("the acceptor used %d ticks of CPU in %d pauses", spent, disabled()-pauses)
 	}
 	f.again(t)
-	limitDescriptors(t, s, was)
+	limitDescriptors(t, s, s.PID(), was)
 	for _, w := range waiting {
 		w.Expect("MN")
 	}
 }
 
-// limitDescriptors sets the server's limit and returns what it was. That takes
+// limitDescriptors sets the limit of one of the server's processes and returns what it was. That takes
 // the server's user, or more capabilities than a container has: a thread
 // becomes that user, and ends.
-func limitDescriptors(t *testing.T, s *harness.Server, limit uint64) uint64 {
+func limitDescriptors(t *testing.T, s *harness.Server, pid int, limit uint64) uint64 {
 	t.Helper()
 	status := s.Status()
 	ids := func(what string) uintptr { return uintptr(atoi(t, strings.Fields(status[what])[0])) }
@@ -357,9 +357,9 @@ func limitDescriptors(t *testing.T, s *harness.Server, limit uint64) uint64 {
 			unix.RawSyscall(unix.SYS_SETRESGID, gid, gid, gid)
 			unix.RawSyscall(unix.SYS_SETRESUID, uid, uid, uid)
 		}
-		err := unix.Prlimit(s.PID(), unix.RLIMIT_NOFILE, nil, &was)
+		err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &was)
 		if err == nil {
-			err = unix.Prlimit(s.PID(), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: was.Max}, nil)
+			err = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: was.Max}, nil)
 		}
 		failed <- err
 	}()

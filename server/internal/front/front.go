@@ -274,6 +274,7 @@ func (f *Front) accept(l *listener) {
 			f.end(fmt.Errorf("listener %d: %w", l.index, err))
 			return
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			f.shared.count(wPaused)
 			time.Sleep(shortage)
 			continue
 		default:

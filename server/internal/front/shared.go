@@ -26,6 +26,7 @@ const (
 	wResumed
 	wHandedOver
 	wEvicted
+	wPaused
 	wLoaded     // when certificates were last loaded, in Unix time
 	wExpires    // when the certificate expires, in Unix time
 	wGeneration // how many times they were loaded
@@ -110,6 +111,7 @@ type Counters struct {
 	Resumed     uint64 // sessions
 	HandedOver  uint64 // connections
 	Evicted     uint64 // connections that lost their place to others; not in Errors
+	Paused      uint64 // how often accepting paused for lack of descriptors or memory
 	Errors      [handshake.Malformed + 1]uint64
 	Loaded      int64  // when certificates were last loaded, in Unix time
 	Expires     int64  // when the certificate expires, in Unix time
@@ -129,7 +131,7 @@ func (c *Counters) HandshakeErrors() uint64 {
 func (s *Shared) Counters() Counters {
 	c := Counters{
 		Accepted: s.w[wAccepted].Load(), New: s.w[wNew].Load(), Resumed: s.w[wResumed].Load(),
-		HandedOver: s.w[wHandedOver].Load(), Evicted: s.w[wEvicted].Load(),
+		HandedOver: s.w[wHandedOver].Load(), Evicted: s.w[wEvicted].Load(), Paused: s.w[wPaused].Load(),
 		Loaded: int64(s.w[wLoaded].Load()), Expires: int64(s.w[wExpires].Load()), Generations: s.w[wGeneration].Load(),
 	}
 	for i := range c.Errors {

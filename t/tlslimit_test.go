@@ -1,0 +1,171 @@
+package t
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"gomcd/t/harness"
+)
+
+// TestTLSLargestValue has a value of almost 128 MiB go both ways. Neither end of the test
+// holds it: contents are compared by their hash.
+func TestTLSLargestValue(t *testing.T) {
+	s := harness.Start(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), "-m", "512", "-I", "128m", "-t", "1")
+	const size = 127 << 20
+	value := func() io.Reader { return io.LimitReader(rand.NewChaCha8([32]byte{1}), size) }
+	want := sha256.New()
+	io.Copy(want, value())
+	c := s.Dial(t)
+	c.SetDeadline(time.Now().Add(2 * harness.Patience))
+	fmt.Fprintf(c, "set large 0 0 %d\r\n", size)
+	if n, err := io.Copy(c, value()); n != size || err != nil {
+		t.Fatalf("%d bytes are sent: %v", n, err)
+	}
+	io.WriteString(c, "\r\n")
+	c.Expect("STORED")
+	for _, get := range []struct{ command, head, tail string }{
+		{"get large", fmt.Sprintf("VALUE large 0 %d", size), "\r\nEND\r\n"},
+		{"mg large v", fmt.Sprintf("VA %d", size), "\r\n"},
+	} {
+		io.WriteString(c, get.command+"\r\n")
+		c.Expect(get.head)
+		got := sha256.New()
+		if n, err := io.CopyN(got, c.R, size); err != nil {
+			t.Fatalf("%s: %d bytes are received: %v", get.command, n, err)
+		}
+		tail := make([]byte, len(get.tail))
+		if _, err := io.ReadFull(c.R, tail); err != nil || string(tail) != get.tail {
+			t.Errorf("%s: then %q, %v", get.command, tail, err)
+		}
+		if string(got.Sum(nil)) != string(want.Sum(nil)) {
+			t.Errorf("%s: another value comes back", get.command)
+		}
+	}
+}
+
+// asksTLS connects, asks, and leaves the connection open. It returns nil for a client that
+// was not served.
+func asksTLS(s *harness.Server, config *tls.Config) *tls.Conn {
+	c, err := tls.Dial("tcp", s.Addr, config)
+	if err != nil {
+		return nil
+	}
+	c.SetDeadline(time.Now().Add(harness.Patience))
+	io.WriteString(c, "mn\r\n")
+	if line, _ := bufio.NewReader(c).ReadString('\n'); line != "MN\r\n" {
+		c.Close()
+		return nil
+	}
+	return c
+}
+
+// TestTLSFewDescriptors has a hard limit on descriptors far below -c: as many clients are
+// served as there is room for, and the others are refused or wait, and are counted.
+func TestTLSFewDescriptors(t *testing.T) {
+	t.Parallel()
+	for _, fast := range []string{"maxconns_fast", "no_maxconns_fast"} {
+		t.Run(fast, func(t *testing.T) {
+			t.Parallel()
+			certs := harness.NewCertificates(t, "ECDSA")
+			s := harness.Start(t, harness.Limited(harness.Production().WithTLS(certs), "-n 100"), "-t", "1", "-o", fast)
+			s.SaysMore = true
+			if !strings.Contains(s.Stderr(), "the hard limit on open files is 100: ") {
+				t.Errorf("the server says %q", s.Stderr())
+			}
+			c := s.Dial(t)
+			most := atoi(t, c.Stats("")["max_connections"])
+			const clients = 150
+			done := make(chan *tls.Conn)
+			for range clients {
+				go func() { done <- asksTLS(s, certs.Client()) }()
+			}
+			// What is served is closed once the limit was felt, so that those that wait go on.
+			var open []*tls.Conn
+			refused, felt := 0, false
+			for range clients {
+				if nc := <-done; nc != nil {
+					open = append(open, nc)
+				} else {
+					refused++
+				}
+				if m := c.Stats(""); !felt && len(open)+refused >= most-5 {
+					felt = true
+					if fast == "no_maxconns_fast" {
+						harness.Eventually(t, "others wait", func() bool { return c.Stats("")["listen_disabled_num"] != "0" })
+					}
+				} else if atoi(t, m["curr_connections"]) > most {
+					t.Errorf("%s connections are open, of %d", m["curr_connections"], most)
+				}
+				if felt {
+					for _, nc := range open {
+						nc.Close()
+					}
+					open = nil
+				}
+			}
+			m := c.Stats("")
+			t.Logf("%d of %d are refused; limit %d, rejected_connections %s, listen_disabled_num %s", refused, clients, most, m["rejected_connections"], m["listen_disabled_num"])
+			if refused > 0 && m["rejected_connections"] == "0" {
+				t.Errorf("%d clients are refused, and none is counted", refused)
+			}
+			if fast == "no_maxconns_fast" && refused > 0 {
+				t.Errorf("%d clients are refused", refused)
+			}
+			harness.Eventually(t, "another client is served", func() bool {
+				nc := asksTLS(s, certs.Client())
+				if nc != nil {
+					nc.Close()
+				}
+				return nc != nil
+			})
+		})
+	}
+}
+
+// TestTLSDescriptorsRunOut takes the descriptors of either process away while it runs:
+// who is connected is served, others are refused or wait, and are counted, and served
+// when there are descriptors again.
+func TestTLSDescriptorsRunOut(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	for name, counted := range map[string]string{"cache": "rejected_connections", "front": "listen_disabled_num"} {
+		t.Run(name, func(t *testing.T) {
+			s := harness.Start(t, harness.Production().WithTLS(certs), "-t", "1")
+			pid := s.PID()
+			if name == "front" {
+				pid = s.Front()
+			}
+			c := s.Dial(t)
+			c.Ask("mn", "MN")
+			was := limitDescriptors(t, s, pid, 8)
+			const clients = 10
+			done := make(chan *tls.Conn)
+			for range clients {
+				go func() { done <- asksTLS(s, certs.Client()) }()
+			}
+			harness.Eventually(t, "it is counted", func() bool { return c.Stats("")[counted] != "0" })
+			limitDescriptors(t, s, pid, was)
+			for range clients {
+				nc := <-done
+				if nc == nil && name == "front" {
+					t.Error("a client that waited is not served")
+				}
+				if nc != nil {
+					nc.Close()
+				}
+			}
+			nc := asksTLS(s, certs.Client())
+			if nc == nil {
+				t.Fatal("a client that comes later is not served")
+			}
+			nc.Close()
+		})
+	}
+}

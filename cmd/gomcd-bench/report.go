@@ -321,7 +321,7 @@ func (b *book) ratioTable(match func(*trial) bool, of func(*result) float64, wha
 // that the server and the generator used, and whose was at its limit.
 func (b *book) CostTable() string {
 	var s strings.Builder
-	s.WriteString("| | CPU time a key, gomcd | memcached | ratio | gomcd: server's core, generator's, saturated | memcached: the same | by others |\n|---|--:|--:|---|---|---|--:|\n")
+	s.WriteString("| | CPU time a key, gomcd | memcached, or the other server | ratio | gomcd: server's core, generator's, saturated | the other: the same | by others |\n|---|--:|--:|---|---|---|--:|\n")
 	for _, t := range b.found(func(t *trial) bool { return t.memory == nil && !isTLS(t) }) {
 		f := b.of(t)
 		if isLimit(t) && f.named(nameMemcached) == nil {

@@ -181,15 +181,15 @@ var trials = []trial{
 	{name: "keys-5m-multiget-50", title: "get of 50 keys, 5 million keys", short: "get of 50, of 5 million", work: gets(50, 1, 50, manyKeys, 100), mem: 2048, keep: true, against: firstTwo, aims: aims(3.5, 0)},
 	{name: "threads-4", title: "get, 32 pipelined, four threads on the one core", short: "32 pipelined, 4 threads", work: gets(50, 32, 1, fewKeys, 100), against: fourThreads, aims: aims(1, 0)},
 
-	{name: "sandbox-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withoutSandbox, more: 3, aims: map[string]float64{nameOpen: 0.98}},
-	{name: "sandbox-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withoutSandbox, more: 3, aims: map[string]float64{nameOpen: 0.98}},
+	{name: "sandbox-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withoutSandbox, more: 2, aims: map[string]float64{nameOpen: 0.98}},
+	{name: "sandbox-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withoutSandbox, more: 2, aims: map[string]float64{nameOpen: 0.98}},
 	{name: "limit-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: withEcho(1), more: 2, aims: map[string]float64{nameEcho: 0.95}},
 	{name: "limit-get-32", title: "get, 32 pipelined", work: gets(50, 32, 1, fewKeys, 100), against: withEcho(1), aims: map[string]float64{nameEcho: 0.65}},
 	{name: "limit-multiget-50", title: "get of 50 keys", work: gets(50, 1, 50, fewKeys, 100), against: withEcho(50), aims: map[string]float64{nameEcho: 0.65}},
 
-	{name: "shared-get", title: "get, two threads and two generators on the same two processors", short: "get, shared processors", work: gets(50, 1, 1, fewKeys, 100), shared: true, more: 2, longer: 2, against: twoThreads, late: []quantile{half, most, nearAll}},
-	{name: "beside-pipelines", title: "get, 4,000 a second, beside 50 that pipeline 200,000 gets and never read", short: "beside deep pipelines", work: atRate(gets(10, 1, 1, fewKeys, 100), 4_000), beside: pipeliners, longer: 3, against: firstTwo, late: []quantile{most}},
-	{name: "beside-readers", title: "get, 4,000 a second, beside 200 that ask for 200 values of 1 MB and never read", short: "beside deaf readers", work: atRate(gets(10, 1, 1, fewKeys, 100), 4_000), beside: deafReaders, longer: 3, against: firstTwo, late: []quantile{most, worst}},
+	{name: "shared-get", title: "get, two threads and two generators on the same two processors", short: "get, shared processors", work: gets(50, 1, 1, fewKeys, 100), shared: true, more: 2, against: twoThreads, late: []quantile{half, most, nearAll}},
+	{name: "beside-pipelines", title: "get, 4,000 a second, beside 50 that pipeline 200,000 gets and never read", short: "beside deep pipelines", work: atRate(gets(10, 1, 1, fewKeys, 100), 4_000), beside: pipeliners, longer: 2, against: firstTwo, late: []quantile{most}},
+	{name: "beside-readers", title: "get, 4,000 a second, beside 200 that ask for 200 values of 1 MB and never read", short: "beside deaf readers", work: atRate(gets(10, 1, 1, fewKeys, 100), 4_000), beside: deafReaders, longer: 2, against: firstTwo, late: []quantile{most, worst}},
 
 	// Aims are multiples of gomcd's processor time over TLS.
 	{name: "tls-get", title: "get", work: gets(50, 1, 1, fewKeys, 100), against: overTLS, aims: map[string]float64{nameMemcached: 1.5, namePlain: 1 / 1.1}},

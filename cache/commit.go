@@ -57,7 +57,7 @@ func (h *Handle) Commit(d *Draft, key []byte, terms Terms) Outcome {
 	s := h.s
 	v := h.Acquire(d.hash, key)
 	if terms.CAS == 0 { // in the order in which threads have the bucket
-		terms.CAS = s.NextCAS()
+		terms.CAS = v.NextCAS()
 	}
 	it := s.at(d.ref)
 	out := Outcome{Result: NotStored, Length: d.length, Class: s.classAndLRU(d.ref, it)}

@@ -64,7 +64,7 @@ func (h *Handle) overwrite(v *View, clientFlags, exptime uint32, value []byte) b
 	}
 	it.flags = kindItem | flagLinked
 	it.exptime, it.ticks = exptime, h.stamp
-	s.setCAS(it, s.NextCAS())
+	s.setCAS(it, v.NextCAS())
 	s.setClientFlags(ref, it, clientFlags)
 	copy(s.value(ref, it), value)
 	h.C.TotalItems++

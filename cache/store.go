@@ -114,7 +114,10 @@ type Handle struct {
 	// item is judged: if flush_all comes in between, the item is flushed.
 	stamp  uint32
 	number uint32 // among the store's handles
-	lanes  []lane // by class
+	// casNext is the next CAS value of those that are reserved, see NextCAS, and casLeft how
+	// many they are.
+	casNext, casLeft uint64
+	lanes            []lane // by class
 	// observer receives the events that are watched.
 	observer Observer
 	// unreported counts linked items that the table's count does not have yet.
@@ -311,19 +314,6 @@ func (s *Store) Tune() *Tunables { return &s.tune }
 
 // Now is the store's clock: seconds, as SetNow was told last.
 func (s *Store) Now() uint32 { return s.now.Load() }
-
-// NextCAS returns a CAS value never given before, 0 if items carry none. Those of a key
-// increase if its bucket is locked. It is one counter for all threads: with ranges for
-// each, a key that is deleted and stored again by another thread might get a smaller one.
-func (s *Store) NextCAS() uint64 {
-	if !s.cfg.UseCAS {
-		return 0
-	}
-	if counted {
-		onLocked(&s.casID)
-	}
-	return s.casID.Add(1)
-}
 
 // Hash returns the hash of a key, seeded anew at every start so that no client
 // can choose keys that collide.

@@ -199,7 +199,7 @@ func (w *worker) binaryDelta(o *op, p protocol.Packet, incr bool) {
 	n, reply := initial, ""
 	if v.Hit() || exptime == protocol.NoInitial {
 		n, reply = w.addDelta(v, incr, delta, p.CAS())
-	} else if !w.createNumber(v, o.key, n, w.longExpiry(int64(exptime)), w.store.NextCAS()) {
+	} else if !w.createNumber(v, o.key, n, w.longExpiry(int64(exptime)), v.NextCAS()) {
 		reply = "Out of memory allocating new item"
 	}
 	var cas uint64

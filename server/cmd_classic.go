@@ -277,7 +277,7 @@ func (w *worker) addDelta(v *cache.View, incr bool, delta, compare uint64) (uint
 		n -= delta
 		counters.DecrHits[v.ClassID()]++
 	}
-	if !v.SetNumber(n, w.store.NextCAS()) {
+	if !v.SetNumber(n, v.NextCAS()) {
 		return 0, protocol.ErrDeltaNoMemory
 	}
 	return n, ""

@@ -37,12 +37,12 @@ func (w *worker) metaLine(cmd *protocol.Command, status string) {
 	w.out = append(w.out, "\r\n"...)
 }
 
-// casOf is the CAS value that a changed item gets: the client's, or a new one.
-func (w *worker) casOf(m *protocol.Meta) uint64 {
+// casOf is the CAS value that the changed item of a view gets: the client's, or a new one.
+func casOf(v *cache.View, m *protocol.Meta) uint64 {
 	if m.Flags.Has('E') {
 		return m.CASIn
 	}
-	return w.store.NextCAS()
+	return v.NextCAS()
 }
 
 func (w *worker) metaNoop(_ *op, _ *staged, c *conn) {
@@ -66,7 +66,7 @@ func (w *worker) metaGet(o *op, st *staged, c *conn) {
 	}
 	created := false
 	if !v.Hit() && m.Flags.Has('N') {
-		created = v.Create(0, 0, w.casOf(m))
+		created = v.Create(0, 0, casOf(v, m))
 	}
 	if !v.Hit() {
 		v.Release()
@@ -320,7 +320,7 @@ func (w *worker) metaDelete(o *op, _ *staged, c *conn) {
 				v.SetExptime(w.expiry(m.Exptime))
 			}
 			v.MarkStale()
-			v.SetCAS(w.casOf(m))
+			v.SetCAS(casOf(v, m))
 		default:
 			counters.DeleteHits[v.ClassID()]++
 			w.log.deleted(v, o.key, events.DeletedMeta)
@@ -358,7 +358,7 @@ func (w *worker) metaArithmetic(o *op, _ *staged, c *conn) {
 	status, created := "", false
 	n := m.Initial
 	if !v.Hit() && m.Flags.Has('N') {
-		if created = w.createNumber(v, o.key, n, 0, w.casOf(m)); !created {
+		if created = w.createNumber(v, o.key, n, 0, casOf(v, m)); !created {
 			v.Release()
 			w.metaError("SERVER_ERROR Out of memory allocating new item")
 			return

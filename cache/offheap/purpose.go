@@ -10,7 +10,7 @@ const (
 	Items    Purpose = iota // the arena: pages of chunks
 	Hash                    // the hash table and its overflow buckets
 	Pages                   // what is known of each page, and histograms
-	Counters                // statistics of each thread
+	Counters                // statistics of each thread, and what it has of each slab class
 	Uploads                 // drafts that wait for more of their value
 	Buffers                 // input and output that waits, of connections
 	Workers                 // what workers and UDP threads serve turns with

@@ -2,6 +2,7 @@
 #include "trap.h"
 
 #include <errno.h>
+#include <link.h>
 #include <linux/audit.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
@@ -45,6 +46,7 @@ static struct {
 	uintptr_t ip;
 } report;
 
+static uintptr_t code_base, code_start, code_end; // of the program, which is loaded anywhere
 static char program[NAME_SIZE];
 static char line_prefix[PREFIX_SIZE];
 static int syslog_fd = -1;
@@ -215,20 +217,35 @@ static const char *arch_name(unsigned arch) {
 	return "unknown";
 }
 
+// find_code finds where the program is loaded; the first object is the program.
+static int find_code(struct dl_phdr_info *info, size_t size, void *arg) {
+	(void)size, (void)arg;
+	code_base = info->dlpi_addr;
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_LOAD && info->dlpi_phdr[i].p_flags & PF_X) {
+			code_start = code_base + info->dlpi_phdr[i].p_vaddr;
+			code_end = code_start + info->dlpi_phdr[i].p_memsz;
+		}
+	return 1;
+}
+
 static void tell(void) {
 	char line[640];
 	const char *name = report.nr >= 0 && report.nr < MAX_CALLS && call_names[report.nr][0]
 		? call_names[report.nr] : "unknown";
 	int n = snprintf(line, sizeof line,
 		"%s%s: sandbox violation: role=%s thread=%s tid=%d syscall=%s(%d) "
-		"args=%#llx,%#llx,%#llx,%#llx,%#llx,%#llx ip=%#llx arch=%s: "
+		"args=%#llx,%#llx,%#llx,%#llx,%#llx,%#llx ip=%#llx code=%#llx arch=%s: "
 		"the call is not in this role's profile; the process ends. "
 		"See docs/security.md for how to find the cause and report it.\n",
 		line_prefix, program, threads[report.thread].role, threads[report.thread].name, report.tid, name, report.nr,
 		(unsigned long long)report.args[0], (unsigned long long)report.args[1],
 		(unsigned long long)report.args[2], (unsigned long long)report.args[3],
 		(unsigned long long)report.args[4], (unsigned long long)report.args[5],
-		(unsigned long long)report.ip, arch_name(report.arch));
+		(unsigned long long)report.ip,
+		// The address in the file, as addr2line takes it; 0 if the call is not from there.
+		report.ip >= code_start && report.ip < code_end ? (unsigned long long)(report.ip - code_base) : 0,
+		arch_name(report.arch));
 	if (n > (int)sizeof line - 1)
 		n = sizeof line - 1;
 	if (write(2, line, n) < 0) {
@@ -286,6 +303,7 @@ int trap_init(const char *name, const char *prefix, int fd) {
 	copy_name(program, name);
 	strncpy(line_prefix, prefix, sizeof line_prefix - 1);
 	syslog_fd = fd;
+	dl_iterate_phdr(find_code, NULL);
 	sa.sa_sigaction = on_sigsys;
 	sa.sa_flags = SA_SIGINFO | SA_ONSTACK;
 	sigfillset(&sa.sa_mask);

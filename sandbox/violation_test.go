@@ -84,7 +84,7 @@ func hex(n uint64) string {
 func TestViolationLine(t *testing.T) {
 	t.Parallel()
 	line := regexp.MustCompile(`^gomcd: sandbox violation: role=(\w+) thread=([\w-]+) tid=(\d+) syscall=getppid\(\d+\) ` +
-		`args=0x1,0x2,0x3,0x4,0x5,0x6 ip=0x[0-9a-f]{5,} arch=(x86_64|aarch64): the call is not in this role's profile; ` +
+		`args=0x1,0x2,0x3,0x4,0x5,0x6 ip=0x[0-9a-f]{5,} code=0x[0-9a-f]{5,} arch=(x86_64|aarch64): the call is not in this role's profile; ` +
 		`the process ends\. See docs/security\.md .*\n$`)
 	for role, thread := range map[Role]string{Process: "runtime", Worker: "worker-0"} {
 		r := run(t, "call", options{Role: string(role), Modes: "enforce", Nr: unix.SYS_GETPPID, Args: [6]uint64{1, 2, 3, 4, 5, 6}})

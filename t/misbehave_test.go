@@ -1,6 +1,7 @@
 package t
 
 import (
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,22 @@ func TestMisbehave(t *testing.T) {
 				t.Errorf("%q: %q is not in what the server says:\n%s", tt.flags, want, s.Stderr())
 			}
 		}
+	}
+}
+
+// The line has the address in the file, so that docs/security.md's addr2line finds the
+// function, wherever the program was loaded.
+func TestViolationNamesTheCode(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Privileged())
+	s.Dial(t).Send("misbehave\n")
+	s.Wait()
+	code := regexp.MustCompile(` code=(0x[0-9a-f]+) `).FindStringSubmatch(s.Stderr())
+	if code == nil {
+		t.Fatalf("no code in %s", s.Stderr())
+	}
+	if got := command(t, "addr2line", "-fe", harness.Privileged().Binary(), code[1]); !regexp.MustCompile(`^[\w./]+[sS]yscall6?\n`).MatchString(got) {
+		t.Errorf("addr2line says %q for %s", got, code[1])
 	}
 }
 

@@ -27,7 +27,7 @@ PIE := -buildmode=pie
 # And with function tables that are read-only, which is up to cgo's linker in gomcd.
 TOOL := $(PIE) -ldflags=-bindnow
 
-.PHONY: help build bench-build top-build deb deb-test boot-test boot-test-arm64 rpm rpm-test package install uninstall static run run-tls test deps deps-test check unit bench soak storm handshakes linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
+.PHONY: help build bench-build top-build deb deb-test boot-test boot-test-arm64 rpm rpm-test image-test package install uninstall static run run-tls test deps deps-test check unit bench soak storm handshakes linearize strain differential differential-record upstream-suite fuzz fuzz-short race libc cross sandbox-cost profile drift clean
 
 # Targets with a word about them after ##.
 help:
@@ -107,6 +107,13 @@ deb-test: deb ## tries the Debian package in a fresh root (debootstrap, lintian)
 rpm-test: rpm ## tries the RPM package in a fresh root (debootstrap, with rpm)
 	$(call install,debootstrap,command -v debootstrap >/dev/null)
 	deploy/package/test.sh rpm $(PACKAGE)/gomcd-$(VERSION)-$(RELEASE).$$(uname -m).rpm $(PACKAGE)
+
+# The image of deploy/Containerfile, built and run by podman in a root of its own, without
+# a daemon. As root, five minutes.
+image-test: ## builds the container image and runs it (podman in a root of its own)
+	$(call install,debootstrap,command -v debootstrap >/dev/null)
+	@mkdir -p bin/image
+	deploy/imagetest/run.sh bin/image
 
 # Debian's kernels and systemd in an emulator, with the package installed: readiness,
 # socket activation, every recipe of the documentation, AppArmor, a violation, and Debian's

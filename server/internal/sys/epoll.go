@@ -25,6 +25,19 @@ func Poll(epfd int, events []PollEvent, timeout int) (int, syscall.Errno) {
 			return int(n), errno
 		}
 	}
+	return announcedPoll(epfd, events, timeout)
+}
+
+// announcedPoll waits with the Go runtime's knowledge.
+//
+// It is a call of its own because Go code offers to yield where a function begins. The
+// runtime's monitor takes a thread in a short wait for one that has been running for too
+// long, and asks it to yield. It does so here, before it sleeps; otherwise it would when
+// it has woken up for a request: it hands its P to another thread, sleeps until that one
+// finds it again, and answers then, four wake-ups later.
+//
+//go:noinline
+func announcedPoll(epfd int, events []PollEvent, timeout int) (int, syscall.Errno) {
 	n, _, errno := syscall.Syscall6(sysEpollWait, uintptr(epfd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
 	return int(n), errno

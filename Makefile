@@ -115,15 +115,17 @@ image-test: ## builds the container image and runs it (podman in a root of its o
 	@mkdir -p bin/image
 	deploy/imagetest/run.sh bin/image
 
-# Debian's kernels and systemd in an emulator, with the package installed: readiness,
-# socket activation, every recipe of the documentation, AppArmor, a violation, and Debian's
-# memcached.service with the binary exchanged. As root, three minutes a suite, and five
+# Debian's kernels and systemd in an emulator, with the package installed, carry out
+# deploy/boottest/tries: every recipe of the documentation, violations, TLS, AppArmor, and
+# units of memcached with the binary exchanged. As root, eight minutes a suite, and five
 # more the first time. bookworm has Linux 6.1, bookworm+bullseye 5.10, trixie 6.12.
+# BOOT_TRIES='10-start 45-tls' carries out only these.
 BOOT_SUITES ?= bookworm
+BOOT_TRIES ?=
 boot-test: deb ## boots BOOT_SUITES (bookworm; bookworm+bullseye trixie) in an emulator and tries the service
 	$(call install,debootstrap,command -v debootstrap >/dev/null)
 	@mkdir -p bin/boot
-	deploy/boottest/run.sh $(PACKAGE)/gomcd_$(VERSION)-$(RELEASE)_$$(dpkg --print-architecture).deb bin/boot $(BOOT_SUITES)
+	BOOT_TRIES="$(BOOT_TRIES)" deploy/boottest/run.sh $(PACKAGE)/gomcd_$(VERSION)-$(RELEASE)_$$(dpkg --print-architecture).deb bin/boot $(BOOT_SUITES)
 
 # As root an unprivileged user is needed: the server drops root at once.
 run: build ## builds, and serves on ADDR:PORT (127.0.0.1:11211) with FLAGS, in the sandbox

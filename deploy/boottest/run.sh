@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # run.sh DEB DIR SUITE...: boots a Debian of each suite in an emulator, with the package
 # installed, and looks how gomcd does under its systemd and kernel. SUITE+OTHER is one
-# with the kernel of another suite. See make boot-test.
+# with the kernel of another suite. BOOT_TRIES names some of the tries, to carry out only
+# those. See make boot-test.
 # The emulator is in a root of its own, so that the host gets nothing.
 set -euo pipefail
 deb=$(realpath "$1") dir=$(realpath "$2"); shift 2
@@ -10,9 +11,9 @@ say() { echo "boot-test: $*"; }
 fail() { echo "boot-test: FAILED: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || fail "needs root, for debootstrap"
 mirror=${MIRROR:-http://deb.debian.org/debian}
-# root NAME SUITE PACKAGES: makes a root, once.
+# root NAME SUITE PACKAGES [KERNEL'S SUITE]: makes a root, once.
 root() {
-	[ -e "$dir/$1/.done" ] && return
+	[ "$(cat "$dir/$1/.done" 2>/dev/null)" = "$2 $3" ] && return
 	say "debootstrap $1"
 	rm -rf "${dir:?}/$1"
 	debootstrap --variant=minbase --include="$3" "$2" "$dir/$1" "$mirror" >"$dir/$1.log" 2>&1 || fail "debootstrap: see $dir/$1.log"
@@ -22,12 +23,12 @@ root() {
 			>>"$dir/$1.log" 2>&1 || fail "the kernel of $4: see $dir/$1.log"
 	fi
 	rm -f "$dir/$1"/var/cache/apt/archives/*.deb
-	touch "$dir/$1/.done"
+	echo "$2 $3" >"$dir/$1/.done"
 }
 root tools bookworm qemu-system-x86,seabios,e2fsprogs
 for suite in "$@"; do
 	guest=guest-$suite
-	own=${suite%+*} kernel=${suite#*+} packages=systemd-sysv,udev,dbus,apparmor,libseccomp2,memcached,procps,kmod
+	own=${suite%+*} kernel=${suite#*+} packages=systemd-sysv,udev,dbus,apparmor,libseccomp2,memcached,procps,kmod,iproute2,openssl
 	if [ "$own" = "$kernel" ]; then packages=$packages,linux-image-cloud-amd64; fi
 	root $guest "$own" $packages "$kernel"
 	say "$suite: the image"
@@ -38,6 +39,8 @@ for suite in "$@"; do
 		cp "$deb" gomcd.deb
 		chroot . dpkg -i gomcd.deb >"$dir/install.log" 2>&1 || fail "dpkg -i: see $dir/install.log"
 		install -m 755 "$here/probe.sh" usr/local/bin/probe
+		cp -a "$here/tries" usr/local/lib/
+		if [ -n "${BOOT_TRIES:-}" ]; then echo "$BOOT_TRIES" >usr/local/lib/tries/only; fi
 		install -m 644 "$here/probe.service" etc/systemd/system/probe.service
 		mkdir -p etc/systemd/system/multi-user.target.wants
 		ln -sf /etc/systemd/system/probe.service etc/systemd/system/multi-user.target.wants/

@@ -84,7 +84,7 @@ func (h *Handle) bump(ref uint32, it *item) {
 	case it.flags&flagActive != 0:
 	case it.flags&flagFetched == 0:
 		it.flags |= flagFetched
-	case it.lru() != Cold:
+	case it.lru() != Cold || it.size&rewritten != 0: // or it counts as one of HOT
 		it.flags |= flagActive
 		it.ticks = h.stamp
 	default:

@@ -152,3 +152,28 @@ func (h *Handle) present(key string) bool {
 	defer v.Release()
 	return v.Hit()
 }
+
+// TestOverwrittenIsReadInPlace reads an item of COLD that was written over: like a new one
+// of HOT, it is not moved for that.
+func TestOverwrittenIsReadInPlace(t *testing.T) {
+	s, h := newStore(t, testConfig())
+	h.put("key", make([]byte, 100), 0, 0, Terms{})
+	id := s.ownerOf(h.refOf(t, "key"))
+	c := &s.classes[id]
+	c.lock.lock()
+	h.settleLane(id)
+	h.pull(id, Hot, 0, 0, 0)
+	c.lock.unlock()
+	it := s.at(h.refOf(t, "key"))
+	if it.lru() != Cold {
+		t.Fatalf("it is in LRU %d", it.lru())
+	}
+	h.put("key", make([]byte, 100), 0, 0, Terms{})
+	for range 3 {
+		h.get("key")
+	}
+	if it.lru() != Cold || it.flags&flagActive == 0 {
+		t.Errorf("it is in LRU %d, flags %#x", it.lru(), it.flags)
+	}
+	verify(t, s)
+}

@@ -39,11 +39,16 @@ func (v *visitor) step() error {
 		}
 	}
 	v.tally = w.tally
-	// Who does not read is not read from any more.
-	nc.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	switch v.r.IntN(9) {
+	how := v.r.IntN(9)
+	if how != 0 && how != 7 {
+		// Who does not read is not read from any more.
+		nc.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	}
+	switch how {
 	case 0: // as one should
-		io.WriteString(nc, "quit\r\n")
+		if _, err := io.WriteString(nc, "quit\r\n"); err != nil {
+			return fmt.Errorf("sending quit: %w", err)
+		}
 		if l, err := w.line(); err != io.EOF {
 			return fmt.Errorf("quit: %q, %v", l, err)
 		}
@@ -63,7 +68,9 @@ func (v *visitor) step() error {
 	case 6: // with bytes that are no command
 		nc.Write(cut(v.r, v.r.IntN(100_000)))
 	case 7: // for sending alone
-		io.WriteString(nc, "mn\r\nmn\r\n")
+		if _, err := io.WriteString(nc, "mn\r\nmn\r\n"); err != nil {
+			return fmt.Errorf("sending the last requests: %w", err)
+		}
 		nc.Conn.(interface{ CloseWrite() error }).CloseWrite()
 		for range 2 {
 			if l, err := w.line(); err != nil || l != "MN" {

@@ -56,7 +56,7 @@ run() {
 	*) set -- perl -It/lib "t/$1" ;;
 	esac
 	timeout -k 5 "${TIMEOUT:-300}" "$@" >"$log" 2>&1 || return
-	! grep -q '^not ok' "$log"
+	! grep -aq '^not ok' "$log"
 }
 
 [ $# -gt 0 ] || set -- t/*.t testapp
@@ -74,7 +74,7 @@ for file; do
 		status=$?
 		failed+=("$file")
 		echo "FAILED  $file ($((SECONDS - start)) s, status $status)"
-		grep -A4 '^not ok' "$log" | sed 's/^/        /' | head -40
+		grep -a -A4 '^not ok' "$log" | sed 's/^/        /' | head -40
 		tail -3 "$log" | sed 's/^/        /'
 	fi
 done

@@ -29,6 +29,17 @@ func threadRules() []Rule {
 	}
 }
 
+// wakesPoller is what a thread in a role does that stops, for a garbage collection or at
+// the end, and hands on a processor that has a timer (runtime.handoffp): it wakes the
+// runtime's poller, if that sleeps for longer. There is none without a poller.
+func wakesPoller(p Params) []Rule {
+	if p.EventFD <= 0 {
+		return nil
+	}
+	return []Rule{AllowIf("write", "the Go runtime wakes its poller", Is(0, uint64(p.EventFD), fmt.Sprintf("its wake-up %d", p.EventFD))).
+		unseen("only when this thread stops just then, and hands on a processor that has a timer")}
+}
+
 // CrashOnly is why a rule stays that a server without bugs never needs: a
 // server that uses it without a crash proves that the reason is wrong.
 const CrashOnly = "only in a crash (sandbox/crash_test.go has every role crash)"

@@ -2,29 +2,32 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
 // OwnDescriptors gives the calling thread, which is locked to its goroutine
-// and stays so for ever, a descriptor table of its own, with stderr and keep,
-// which is above it or negative for none, in it and nothing else. What the
-// others close and open from then on does not concern it.
+// and stays so for ever, a descriptor table of its own, with stderr and those to keep
+// in it and nothing else. Of these, what is not above stderr counts as none. What the
+// others close and open from then on does not concern it. A thread of Go's keeps what
+// wakes the runtime's poller (see [Params]).
 //
 // The runtime has other threads start new ones for a thread that is locked, so
 // none inherits the table.
-func OwnDescriptors(keep int) error {
+func OwnDescriptors(keep ...int) error {
 	if err := LeaveDescriptors(); err != nil {
 		return err
 	}
 	const stderr = 2
 	closeRange(0, stderr-1)
 	from := stderr + 1
-	if keep >= from {
-		if keep > from {
-			closeRange(from, keep-1)
+	slices.Sort(keep)
+	for _, fd := range keep {
+		if fd > from {
+			closeRange(from, fd-1)
 		}
-		from = keep + 1
+		from = max(from, fd+1)
 	}
 	closeRange(from, lastDescriptor)
 	return nil

@@ -132,7 +132,6 @@ func must(err error) {
 
 // The descriptors of a test process.
 const (
-	testListener = 10
 	testEpoll    = 11
 	testPIDDir   = 12
 	testOwnEpoll = 13
@@ -142,6 +141,7 @@ const (
 	testWake     = 19
 	testUDP      = 20
 	testChannel  = 21
+	testListener = 22 // above what the thread metrics has in its own table
 	testFirst    = 32
 	testClient   = 40
 	testEnd      = 128
@@ -280,7 +280,7 @@ func boot(o options) *process {
 		go func() {
 			runtime.LockOSThread()
 			if role == Reloader {
-				ownDescriptors(o.Reload)
+				ownDescriptors(o.Reload, params.EventFD)
 				if o.Locks {
 					must(ReadBelow(testReload))
 				}
@@ -288,11 +288,11 @@ func boot(o options) *process {
 			err := errors.Join(SetThreadName(name), BlockSignals())
 			switch role {
 			case UDP:
-				err = errors.Join(err, OwnDescriptors(testUDP))
+				err = errors.Join(err, OwnDescriptors(testUDP, params.EventFD))
 			case Stderr:
-				err = errors.Join(err, OwnDescriptors(-1))
+				err = errors.Join(err, OwnDescriptors(params.EventFD))
 			case Metrics:
-				err = errors.Join(err, OwnScrapers(testListener))
+				err = errors.Join(err, OwnScrapers(testListener, params.EventFD))
 			}
 			prep.Thread()
 			ready <- err

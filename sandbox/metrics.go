@@ -7,18 +7,24 @@ import (
 )
 
 // The descriptors of the thread that answers scrapes, in its own table: its listener,
-// and the few clients that it has at a time. Their number is a power of two.
+// and from [FirstScraper] on the few clients that it has at a time.
 const (
 	MetricsListener = 3
-	FirstScraper    = 4
-	EndScraper      = 8
+	MaxScrapers     = 4 // a power of two
 )
+
+// FirstScraper is a client's lowest descriptor there, a multiple of MaxScrapers: above
+// the listener, and what wakes the runtime's poller (see [Params]).
+func FirstScraper(event int) int {
+	return (max(event, MetricsListener)/MaxScrapers + 1) * MaxScrapers
+}
 
 // metrics answers scrapes of --metrics. Its thread has left the shared descriptor table:
 // no other thread has its listener or its clients, and this one has nothing else. It
 // waits by accepting, so that it needs no epoll.
-func metrics() Profile {
-	client := Cond{Mask: ^uint64(FirstScraper - 1), Value: FirstScraper, Text: fmt.Sprintf("%d..%d", FirstScraper, EndScraper-1)}
+func metrics(p Params) Profile {
+	first := FirstScraper(p.EventFD)
+	client := Cond{Mask: ^uint64(MaxScrapers - 1), Value: uint64(first), Text: fmt.Sprintf("%d..%d", first, first+MaxScrapers-1)}
 	rules := []Rule{
 		AllowIf("accept4", "takes a connection of a scraper, and waits for one", Is(0, MetricsListener, "its listener 3"),
 			Is(3, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, "SOCK_NONBLOCK|SOCK_CLOEXEC")),
@@ -35,21 +41,24 @@ func metrics() Profile {
 }
 
 // OwnScrapers gives the calling thread, which is locked to its goroutine and stays so
-// for ever, a descriptor table of its own, with stderr and the listener in it, so that
-// its clients get the descriptors from [FirstScraper] on. It does not inherit to others.
-func OwnScrapers(listener int) error {
+// for ever, a descriptor table of its own, with stderr, the listener and what wakes the
+// runtime's poller in it, so that its clients get the descriptors from [FirstScraper] on.
+// It does not inherit to others.
+func OwnScrapers(listener, event int) error {
 	if err := LeaveDescriptors(); err != nil {
 		return err
 	}
-	// Below the clients' there is nothing that could be used in place of the listener.
-	for _, fd := range []int{0, 1, MetricsListener} {
-		if fd == listener {
+	// Below the clients' there is nothing else that could be used in place of the listener.
+	const stderr = 2
+	first := FirstScraper(event)
+	for fd := range first {
+		if fd == listener || fd == event || fd == stderr {
 			continue
 		}
 		if err := unix.Dup3(listener, fd, unix.O_CLOEXEC); err != nil {
 			return fmt.Errorf("sandbox: descriptor %d: %w", fd, err)
 		}
 	}
-	closeRange(MetricsListener+1, lastDescriptor)
+	closeRange(first, lastDescriptor)
 	return nil
 }

@@ -16,12 +16,12 @@ import (
 
 // ownDescriptors gives the calling thread a table of descriptors with the
 // reloader's directory and nothing else.
-func ownDescriptors(dir string) {
+func ownDescriptors(dir string, event int) {
 	must(LeaveDescriptors())
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	must(err)
 	for at := 3; at <= testReload; at++ {
-		if at != fd {
+		if at != fd && at != event {
 			must(unix.Dup3(fd, at, unix.O_CLOEXEC))
 		}
 	}

@@ -175,13 +175,16 @@ func roles(p Params) []Profile {
 		profiles = append(profiles, logger(p))
 	}
 	if p.Metrics {
-		profiles = append(profiles, metrics())
+		profiles = append(profiles, metrics(p))
 	}
 	if p.ReloadDirFD > 0 {
 		profiles = append(profiles, reloader(p))
 	}
+	for i := range profiles {
+		profiles[i].Rules = append(profiles[i].Rules, wakesPoller(p)...)
+	}
 	if p.ChannelFD > 0 {
-		profiles = append(profiles, doorman(p))
+		profiles = append(profiles, doorman(p)) // which does more with the poller
 	}
 	return profiles
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,5 +102,33 @@ func TestRuntimeUnderBaseline(t *testing.T) {
 				t.Errorf("%v, stderr: %s", err, said)
 			}
 		})
+	}
+}
+
+func init() {
+	// timers has every role hand on a processor that has a timer, while the runtime's
+	// poller sleeps for longer.
+	children["timers"] = func(o options) {
+		p := boot(o)
+		go time.Sleep(time.Hour)
+		for _, role := range threadRoles {
+			for range 50 {
+				p.on(role, func() { time.Sleep(time.Millisecond) })
+			}
+			fmt.Fprintln(os.Stderr, role, "ok")
+		}
+	}
+}
+
+// TestProcessorsWithTimers: a thread in a role that stops hands on its processor. If that
+// has a timer the runtime wakes its poller, from that thread and so in its own descriptor
+// table.
+func TestProcessorsWithTimers(t *testing.T) {
+	r := run(t, "timers", options{Modes: "enforce"})
+	r.check(t, 0)
+	for _, role := range threadRoles {
+		if want := fmt.Sprintln(role, "ok"); !strings.Contains(r.stderr, want) {
+			t.Errorf("%q is not in %v", want, r)
+		}
 	}
 }

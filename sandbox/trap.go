@@ -70,7 +70,7 @@ func startReporter(syslogFD int) error {
 	var between int
 	go onThreadThatEnds(func() {
 		between = unix.Gettid()
-		err := OwnDescriptors(syslogFD)
+		err := OwnDescriptors(syslogFD) // none of the Go runtime's: it is no thread of Go's
 		if err == nil {
 			if n := C.trap_reporter(); n != 0 {
 				err = unix.Errno(n)

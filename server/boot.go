@@ -279,7 +279,7 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	s.threads = []thread{
 		{role: sandbox.Acceptor, name: "acceptor", run: s.acceptor.run},
 		{role: sandbox.Housekeeper, name: "housekeeper", run: s.housekeeper},
-		{role: sandbox.Stderr, name: "stderr", run: s.stderr.run, prepare: s.stderr.detach},
+		{role: sandbox.Stderr, name: "stderr", run: s.stderr.run, prepare: func() error { return s.stderr.detach(s.eventFD) }},
 	}
 	for i, w := range s.workers {
 		s.threads = append(s.threads, thread{role: sandbox.Worker, name: fmt.Sprintf("worker-%d", i), run: w.run})
@@ -291,7 +291,7 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 		s.threads = append(s.threads, thread{role: sandbox.Logger, name: "logger", run: s.runLogger})
 	}
 	if s.auth != nil {
-		s.threads = append(s.threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: s.auth.settle})
+		s.threads = append(s.threads, thread{role: sandbox.Reloader, name: "reloader", run: s.auth.run, prepare: func() error { return s.auth.settle(s.eventFD) }})
 	}
 	if s.tls != nil {
 		s.threads = append(s.threads,

@@ -27,7 +27,8 @@ type metrics struct {
 
 	text   metricsText          // of the reply that is made
 	all    cache.ClassStats     // of the class that it is about
-	places [maxScrapers]scraper // by descriptor, from the first scraper's
+	first  int                  // the lowest descriptor of a scraper
+	places [maxScrapers]scraper // by descriptor, from the first
 	peer   unix.RawSockaddrAny
 }
 
@@ -41,7 +42,7 @@ type scraper struct {
 }
 
 const (
-	maxScrapers = sandbox.EndScraper - sandbox.FirstScraper
+	maxScrapers = sandbox.MaxScrapers
 	// maxScrape is how long a reply can be: of all slab classes.
 	maxScrape = 512 << 10
 	// maxScrapeRequest is how long a request can be.
@@ -105,7 +106,10 @@ func (m *metrics) open() error {
 }
 
 // detach leaves the other threads' descriptors behind.
-func (m *metrics) detach() error { return sandbox.OwnScrapers(m.fd) }
+func (m *metrics) detach() error {
+	m.first = sandbox.FirstScraper(m.srv.eventFD)
+	return sandbox.OwnScrapers(m.fd, m.srv.eventFD)
+}
 
 // run serves until the server stops.
 func (m *metrics) run() {
@@ -131,7 +135,7 @@ func (m *metrics) run() {
 
 // admit gives a client its place.
 func (m *metrics) admit(fd int) {
-	p := &m.places[fd-sandbox.FirstScraper]
+	p := &m.places[fd-m.first]
 	p.open, p.since, p.request, p.reply = true, m.srv.store.Now(), p.request[:0], nil
 }
 
@@ -159,14 +163,14 @@ func (m *metrics) makeRoom() {
 }
 
 func (m *metrics) end(i int) {
-	sys.CloseFD(int32(sandbox.FirstScraper + i))
+	sys.CloseFD(int32(m.first + i))
 	m.places[i].open = false
 }
 
 // attend goes on with every client, and returns whether one is not done.
 func (m *metrics) attend() (waiting bool) {
 	for i := range m.places {
-		if p := &m.places[i]; p.open && m.serve(int32(sandbox.FirstScraper+i), p) {
+		if p := &m.places[i]; p.open && m.serve(int32(m.first+i), p) {
 			m.end(i)
 		} else {
 			waiting = waiting || p.open

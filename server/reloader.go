@@ -158,10 +158,10 @@ func (a *auth) reachable() error {
 }
 
 // settle gives the calling thread, which is the reloader's, a descriptor table
-// of its own with stderr and, at every other number below the one that the file
-// is opened as, the directory: so the file always gets that one. And all other files
-// are closed to it.
-func (a *auth) settle() error {
+// of its own with stderr, what wakes the runtime's poller and, at every other number below
+// the one that the file is opened as, the directory: so the file always gets that one. And
+// all other files are closed to it.
+func (a *auth) settle(event int) error {
 	if err := sandbox.LeaveDescriptors(); err != nil {
 		return fmt.Errorf("giving the reloader descriptors of its own: %w", err)
 	}
@@ -170,7 +170,7 @@ func (a *auth) settle() error {
 	}
 	const stderr = 2
 	for fd := range a.file {
-		if fd == a.dir || fd == stderr {
+		if fd == a.dir || fd == event || fd == stderr {
 			continue
 		}
 		if err := unix.Dup3(a.dir, fd, unix.O_CLOEXEC); err != nil {

@@ -105,8 +105,9 @@ func (r *lineRing) say(p Priority, text []byte) {
 	}
 }
 
-// detach leaves the other threads' descriptors behind.
-func (e *stderr) detach() error { return sandbox.OwnDescriptors(-1) }
+// detach leaves the other threads' descriptors behind, but for what wakes the runtime's
+// poller.
+func (e *stderr) detach(event int) error { return sandbox.OwnDescriptors(event) }
 
 // run writes lines until the process ends.
 func (e *stderr) run() {

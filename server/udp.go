@@ -91,7 +91,7 @@ func (u *udp) open(s *Server, i int, h *cache.Handle) error {
 }
 
 // detach leaves the other threads' descriptors behind.
-func (u *udp) detach() error { return sandbox.OwnDescriptors(u.fd) }
+func (u *udp) detach() error { return sandbox.OwnDescriptors(u.fd, u.w.srv.eventFD) }
 
 // run serves until the server stops.
 func (u *udp) run() {

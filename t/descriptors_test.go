@@ -112,7 +112,7 @@ func TestDescriptorsOfThreads(t *testing.T) {
 					what = "epoll instances"
 				case to == fmt.Sprintf("/proc/%d/task/%d/status", s.PID(), s.PID()):
 					what = "main's own status (to read)"
-				case to == "anon_inode:[eventfd]":
+				case to == harness.EventFD:
 					what = "the Go runtime's eventfd"
 				case strings.HasPrefix(to, "/sys/fs/cgroup/"):
 					what = "the cgroup's limits (to read)"

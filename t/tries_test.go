@@ -178,7 +178,8 @@ func TestTries(t *testing.T) {
 			seen[column] = true
 			v.look(t, tid)
 			if column == "metrics" { // which has its own listener and clients
-				v.listener, v.client, v.unconnected = sandbox.MetricsListener, sandbox.FirstScraper, sandbox.EndScraper-1
+				first := sandbox.FirstScraper(v.eventFD(t))
+				v.listener, v.client, v.unconnected = sandbox.MetricsListener, first, first+sandbox.MaxScrapers-1
 			}
 			v.h = s.Hijack(t, tid)
 			for row, cells := range rows {
@@ -201,6 +202,22 @@ func TestTries(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// eventFD is what wakes the Go runtime's poller.
+func (v *victim) eventFD(t *testing.T) int {
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", v.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if to, _ := os.Readlink(fd); to == harness.EventFD {
+			n, _ := strconv.Atoi(filepath.Base(fd))
+			return n
+		}
+	}
+	t.Fatal("there is none")
+	return -1
 }
 
 // find is the thread that a column of the table is about, 0 if there is none.
@@ -227,7 +244,7 @@ func (v *victim) look(t *testing.T, tid int) {
 	v.fds, v.wanted = nil, map[int]bool{}
 	for fd, to := range v.ThreadDescriptors(tid) {
 		v.fds = append(v.fds, fd)
-		v.wanted[fd] = to == "anon_inode:[eventfd]" || strings.HasPrefix(to, filepath.Join(v.dir, "memory"))
+		v.wanted[fd] = to == harness.EventFD || strings.HasPrefix(to, filepath.Join(v.dir, "memory"))
 	}
 	const first = 32 // of clients
 	v.client, v.listener, v.unconnected = 0, 0, 2*first-1

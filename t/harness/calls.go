@@ -70,3 +70,7 @@ func Filters() int {
 	}
 	return 2
 }
+
+// EventFD is where a descriptor leads that wakes the Go runtime's poller, in
+// /proc/PID/fd.
+const EventFD = "anon_inode:[eventfd]"

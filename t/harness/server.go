@@ -394,7 +394,7 @@ func (s *Server) finish() {
 		return
 	}
 	if s.state.ExitCode() != 0 {
-		s.t.Errorf("the server ended with %v", s.state)
+		s.t.Errorf("the server ended with %v\n%s", s.state, s.Stderr())
 	}
 	if got := s.Stderr(); got != s.Says && !s.SaysMore {
 		s.t.Errorf("the server said:\n%s", got)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -62,10 +63,11 @@ func NoNewPrivileges() error {
 	return nil
 }
 
-// restOn waits on a futex without telling the Go runtime, which believes the
-// thread to be running and leaves it its processor.
-func restOn(word *atomic.Uint32, value uint32) {
-	unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait|futexPrivate, uintptr(value), 0, 0, 0)
+// restOn waits on a futex, for a while at most, without telling the Go runtime, which
+// believes the thread to be running and leaves it its processor.
+func restOn(word *atomic.Uint32, value uint32, most time.Duration) {
+	limit := unix.NsecToTimespec(int64(most))
+	unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait|futexPrivate, uintptr(value), uintptr(unsafe.Pointer(&limit)), 0, 0)
 }
 
 // wakeAll wakes everybody who waits on a futex.

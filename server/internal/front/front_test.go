@@ -262,7 +262,7 @@ func TestSlowReceiver(t *testing.T) {
 	if full.Accepted >= clients || len(fds) > 40 {
 		t.Errorf("the front has %d descriptors, and accepted %d of %d", len(fds), full.Accepted, clients)
 	}
-	go f.receive()
+	f.receiving.Go(f.receive)
 	for range clients {
 		if err := <-ends; err != nil {
 			t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +77,8 @@ type fixture struct {
 	done     chan served
 	failures chan handover.Failure
 	stopped  bool
+
+	receiving sync.WaitGroup
 }
 
 // listen opens listeners as a server does.
@@ -140,6 +143,9 @@ func newFixture(t testing.TB, config Config) *fixture {
 		failures: make(chan handover.Failure, 100)}
 	t.Cleanup(func() {
 		f.stop()
+		// Who still receives would receive from the next front, whose channel gets the number.
+		_ = unix.Shutdown(p.Channel, unix.SHUT_RDWR)
+		f.receiving.Wait()
 		unix.Close(p.Channel)
 	})
 	return f
@@ -148,7 +154,7 @@ func newFixture(t testing.TB, config Config) *fixture {
 func startFront(t testing.TB, config Config) *fixture {
 	t.Helper()
 	f := newFixture(t, config)
-	go f.receive()
+	f.receiving.Go(f.receive)
 	return f
 }
 

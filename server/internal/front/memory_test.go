@@ -26,7 +26,7 @@ func cache(config Config) int {
 		return 1
 	}
 	f := &fixture{Process: p, done: make(chan served, 1000)}
-	go f.receive()
+	f.receiving.Go(f.receive)
 	fmt.Println(p.PID, addrs[0])
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_, _ = p.Stop()

@@ -117,12 +117,28 @@ func (l *Log) count(tid uint32, call string, args [6]uint64) {
 	if role == sandbox.Process || l.front {
 		return
 	}
-	for j := range l.rows {
-		if r := &l.rows[j]; r.Role == sandbox.Process && r.Call == call && r.Arguments == l.rows[i].Arguments {
-			l.counts[j]++
-			return
+	if i := l.ofBaseline(&l.rows[i]); i >= 0 {
+		l.counts[i]++
+	}
+}
+
+// ofBaseline is which row of the baseline stands for a role's, or -1: the one for the same
+// option, if there is one.
+func (l *Log) ofBaseline(row *Row) int {
+	found := -1
+	for i := range l.rows {
+		r := &l.rows[i]
+		if r.Role != sandbox.Process || r.Call != row.Call || r.Arguments != row.Arguments {
+			continue
+		}
+		if r.Feature == row.Feature {
+			return i
+		}
+		if found < 0 {
+			found = i
 		}
 	}
+	return found
 }
 
 // file says whether a call is about a file, which only test privileges allow,

@@ -86,7 +86,7 @@ func (c *command) readConfig(path string) ([]string, error) {
 		case line[0] == "-d" || line[0] == "--daemon":
 			// A service manager wants the process in the foreground; Debian's
 			// file has the flag, and its wrapper takes it out.
-			c.notes = append(c.notes, fmt.Sprintf("%s: line %d: %s is ignored in a file: give it on the command line", path, n, line[0]))
+			c.notes = append(c.notes, fmt.Sprintf("%s: line %d: %s is ignored in a file: a service manager wants the process in the foreground", path, n, line[0]))
 		case line[0] == "logfile":
 			c.notes = append(c.notes, fmt.Sprintf("%s: line %d: logfile is ignored: the log goes to stderr, or to the system log with -d", path, n))
 		case line[0][0] != '-':

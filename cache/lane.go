@@ -40,8 +40,13 @@ type magazine struct {
 // lent is the part of a class's chunks that all magazines together hold at most.
 const lent = 8
 
-// lend is how many slots each handle may use of the locked class.
+// lend is how many slots each handle may use of the locked class. There are none of
+// large chunks: what a lock costs is nothing beside the copy, and a dozen evictions ahead
+// would be of much that somebody may still want.
 func (s *Store) lend(c *class) uint32 {
+	if c.holds() > PinMin {
+		return 0
+	}
 	return min(laneSlots, c.pages*(PageSize/c.bins[c.nbins-1].size)/uint32(lent*len(s.handles)))
 }
 

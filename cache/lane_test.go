@@ -211,3 +211,28 @@ func (h *Handle) crawlAll() {
 	for h.Crawl() != 0 {
 	}
 }
+
+// TestLargeChunksAreNotKept has each set of a large value evict for itself: a full class
+// loses one item for one, and whoever watches sees which.
+func TestLargeChunksAreNotKept(t *testing.T) {
+	s, h := newStore(t, testConfig())
+	set := func(i int) { h.put(laneKey(i), make([]byte, 11_000), 0, 0, Terms{}) }
+	const fill = 10_000
+	for i := range fill {
+		set(i)
+	}
+	id := s.ownerOf(h.refOf(t, laneKey(fill-1)))
+	evicted := func() uint64 {
+		var info ClassInfo
+		s.ClassInfo(int(id), &info)
+		return info.LRU[Cold].Evicted
+	}
+	for i := range 100 {
+		before := evicted()
+		set(fill + i)
+		if n := evicted() - before; n != 1 {
+			t.Fatalf("set %d has evicted %d items", i, n)
+		}
+	}
+	verify(t, s)
+}

@@ -206,14 +206,8 @@ func boot(o options) *process {
 	fds, err := Descriptors()
 	must(err)
 	params := testParams(o)
-	for fd, what := range fds {
-		switch what {
-		case "anon_inode:[eventpoll]":
-			params.PollFD = fd
-		case "anon_inode:[eventfd]":
-			params.EventFD = fd
-		}
-	}
+	params.PollFD, params.EventFD, err = RuntimePoller(fds)
+	must(err)
 	dup := func(fd, at int) {
 		if fd != at { // which dup3 would refuse
 			must(unix.Dup3(fd, at, unix.O_CLOEXEC))

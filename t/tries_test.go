@@ -178,7 +178,7 @@ func TestTries(t *testing.T) {
 			seen[column] = true
 			v.look(t, tid)
 			if column == "metrics" { // which has its own listener and clients
-				first := sandbox.FirstScraper(v.eventFD(t))
+				first := sandbox.FirstScraper(v.eventFD(t, tid))
 				v.listener, v.client, v.unconnected = sandbox.MetricsListener, first, first+sandbox.MaxScrapers-1
 			}
 			v.h = s.Hijack(t, tid)
@@ -204,15 +204,10 @@ func TestTries(t *testing.T) {
 	}
 }
 
-// eventFD is what wakes the Go runtime's poller.
-func (v *victim) eventFD(t *testing.T) int {
-	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", v.PID()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		if to, _ := os.Readlink(fd); to == harness.EventFD {
-			n, _ := strconv.Atoi(filepath.Base(fd))
+// eventFD is what wakes the Go runtime's poller, for a thread.
+func (v *victim) eventFD(t *testing.T, tid int) int {
+	for fd, what := range descriptors(t, v.Server, strconv.Itoa(tid)) {
+		if n, err := strconv.Atoi(fd); err == nil && what == harness.EventFD {
 			return n
 		}
 	}

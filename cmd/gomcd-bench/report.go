@@ -244,14 +244,7 @@ func (b *book) quantileTable(match func(*trial) bool) string {
 		g, m := &f.Servers[0], f.base()
 		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s | %s |", t.title, took(g, p50Of), took(m, p50Of),
 			took(g, p99Of), took(m, p99Of), took(g, p999Of), took(m, p999Of))
-		for _, name := range rivals {
-			if rival := f.named(name); rival != nil {
-				r := ratio(g, rival, p99Of)
-				fmt.Fprintf(&s, " %v %s", r, judgeLate(r))
-			}
-			s.WriteString(" |")
-		}
-		s.WriteString("\n")
+		s.WriteString(f.beside(rivals, p99Of, func(r spread, _ string) string { return fmt.Sprintf("%v %s", r, judgeLate(r)) }))
 	}
 	return s.String()
 }
@@ -306,14 +299,22 @@ func (b *book) ratioTable(match func(*trial) bool, of func(*result) float64, wha
 	for _, t := range all {
 		f := b.of(t)
 		fmt.Fprintf(&s, "| %s | %s | %s |", t.title, write(f.Servers[0].median(of)), write(f.base().median(of)))
-		for _, name := range rivals {
-			if rival := f.named(name); rival != nil {
-				s.WriteString(" " + cell(t, ratio(&f.Servers[0], rival, of), name))
-			}
-			s.WriteString(" |")
-		}
-		s.WriteString("\n")
+		s.WriteString(f.beside(rivals, of, func(r spread, name string) string { return cell(t, r, name) }))
 	}
+	return s.String()
+}
+
+// beside ends a row: a cell for each other server, of how many times its figure the first
+// one's is, empty where it did not take part.
+func (f *finding) beside(rivals []string, of func(*result) float64, cell func(r spread, name string) string) string {
+	var s strings.Builder
+	for _, name := range rivals {
+		if rival := f.named(name); rival != nil {
+			s.WriteString(" " + cell(ratio(&f.Servers[0], rival, of), name))
+		}
+		s.WriteString(" |")
+	}
+	s.WriteString("\n")
 	return s.String()
 }
 

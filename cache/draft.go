@@ -166,8 +166,10 @@ func (h *Handle) take(d *Draft, id uint8, size int) uint32 {
 	if !h.admit(d, size) {
 		return 0
 	}
-	if ref := h.draw(id, size); ref != 0 {
-		return ref
+	if h.s.tune.Segmented.Load() { // in a flat LRU each set looks at the tail
+		if ref := h.draw(id, size); ref != 0 {
+			return ref
+		}
 	}
 	ref, evicted := h.makeRoom(id, size, true)
 	for ref == 0 && h.giveUp(id) {

@@ -42,9 +42,10 @@ const lent = 8
 
 // lend is how many slots each handle may use of the locked class. There are none of
 // large chunks: what a lock costs is nothing beside the copy, and a dozen evictions ahead
-// would be of much that somebody may still want.
+// would be of much that somebody may still want. Nor are there any in a flat LRU, where
+// each set has to lock the class.
 func (s *Store) lend(c *class) uint32 {
-	if c.holds() > PinMin {
+	if c.holds() > PinMin || !s.tune.Segmented.Load() {
 		return 0
 	}
 	return min(laneSlots, c.pages*(PageSize/c.bins[c.nbins-1].size)/uint32(lent*len(s.handles)))

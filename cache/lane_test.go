@@ -236,3 +236,25 @@ func TestLargeChunksAreNotKept(t *testing.T) {
 	}
 	verify(t, s)
 }
+
+// TestFlatLRUReclaims has each set, where LRUs are not segmented, free what has expired at
+// the tail, as in memcached.
+func TestFlatLRUReclaims(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		s, h := newStore(t, testConfig())
+		s.tune.Segmented.Store(before) // then there are magazines
+		h.put(laneKey(0), make([]byte, 100), 0, 0, Terms{})
+		h.remove(laneKey(0))
+		s.tune.Segmented.Store(false)
+		h.put(laneKey(1), make([]byte, 100), 0, s.Now()+1, Terms{})
+		id := s.ownerOf(h.refOf(t, laneKey(1)))
+		s.SetNow(s.Now() + 2)
+		h.put(laneKey(2), make([]byte, 100), 0, 0, Terms{})
+		var info ClassInfo
+		s.ClassInfo(int(id), &info)
+		if n := info.LRU[Cold].Reclaimed; n != 1 {
+			t.Errorf("segmented before: %v: %d items are reclaimed", before, n)
+		}
+		verify(t, s)
+	}
+}

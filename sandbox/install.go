@@ -65,9 +65,10 @@ func NoNewPrivileges() error {
 
 // restOn waits on a futex, for a while at most, without telling the Go runtime, which
 // believes the thread to be running and leaves it its processor.
-func restOn(word *atomic.Uint32, value uint32, most time.Duration) {
+func restOn(word *atomic.Uint32, value uint32, most time.Duration) (timedOut bool) {
 	limit := unix.NsecToTimespec(int64(most))
-	unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait|futexPrivate, uintptr(value), uintptr(unsafe.Pointer(&limit)), 0, 0)
+	_, _, errno := unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait|futexPrivate, uintptr(value), uintptr(unsafe.Pointer(&limit)), 0, 0)
+	return errno == unix.ETIMEDOUT
 }
 
 // wakeAll wakes everybody who waits on a futex.

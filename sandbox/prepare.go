@@ -107,14 +107,18 @@ func (p *Preparation) Finish() {
 // Goroutines that are to call hold may be queued on that very processor. Others take them
 // over if they look for work, but the runtime counts on the one that has the processor to
 // come to them: where all threads shared one CPU, one boot in a thousand was seen in which
-// none looked any more. So who waits makes a goroutine now and then, which has one look.
+// none looked any more. So who waits makes a goroutine now and then, which has one look;
+// less and less often, for there may be hundreds that wait.
 func (p *Preparation) hold() {
 	record(p.index.Add(1), p.procs)
 	if p.held.Add(1) == uint32(p.procs) {
 		wakeAll(&p.held)
 	}
+	pause := time.Millisecond
 	for n := p.held.Load(); n < uint32(p.procs); n = p.held.Load() {
-		restOn(&p.held, n, time.Millisecond)
+		if restOn(&p.held, n, pause) {
+			pause = min(2*pause, time.Second)
+		}
 		go func() {}()
 	}
 }

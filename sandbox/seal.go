@@ -10,11 +10,10 @@ import (
 )
 
 // sealing is how long Seal waits for all threads to seal themselves, microseconds.
-// Between two looks it waits longer each time: on a busy machine a look at every thread
-// only keeps them waiting.
 var sealing = 60_000_000
 
-// The pauses between two looks of Seal, microseconds.
+// The pauses between two looks at a thread, microseconds. They grow: on a busy machine
+// looks only keep threads waiting.
 const shortestPause, longestPause = 200, 20_000
 
 // Seal confines the threads without a role, which are the Go runtime's and the
@@ -76,8 +75,7 @@ func (s *Sandbox) sealOthers() ([]Proof, error) {
 		openSeal(true)
 		defer openSeal(false)
 	}
-	asked := map[int]bool{}
-	for waited, pause, closed := 0, shortestPause, 0; ; {
+	for waited, closed := 0, 0; ; {
 		all, err := s.proof.read()
 		if err != nil {
 			return all, err
@@ -100,17 +98,17 @@ func (s *Sandbox) sealOthers() ([]Proof, error) {
 			return all, unproven(open)
 		}
 		for _, p := range open {
-			if asked[p.TID] {
-				continue
-			}
-			asked[p.TID] = true
 			if err := unix.Tgkill(s.params.PID, p.TID, unix.Signal(sealSignal)); err != nil && !errors.Is(err, unix.ESRCH) {
 				return all, fmt.Errorf("sandbox: asking thread %d to seal itself: %w", p.TID, err)
 			}
 		}
-		doze(pause)
-		waited += pause
-		pause = min(2*pause, longestPause)
+		for _, p := range open {
+			more, err := s.proof.await(p.TID, sealing-waited, func(p Proof) bool { return len(s.open([]Proof{p}, seal)) == 0 || sealErrno() != 0 })
+			if err != nil {
+				return all, err
+			}
+			waited += more
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type Boot struct {
 
 	mu    sync.Mutex
 	seen  map[int]int // so often a call was made
+	timed int         // futex calls that wait for a while at most
 	over  bool
 	held  *call
 	met   chan struct{} // closed when the call of the plan is made
@@ -83,6 +84,9 @@ func (b *Boot) decide(c *call) {
 		return
 	}
 	b.seen[nr]++
+	if nr == unix.SYS_FUTEX && isTimedWait(c.args) {
+		b.timed++
+	}
 	if b.plan.Always && nr == b.plan.Call {
 		c.answer(b.plan.Errno)
 		return
@@ -127,6 +131,21 @@ func (b *Boot) Calls() map[int]int {
 	defer b.mu.Unlock()
 	b.over = true
 	return b.seen
+}
+
+// TimedWaits is how many of the futex calls were waits with a limit: how often such a wait
+// is begun anew is a matter of time.
+func (b *Boot) TimedWaits() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.timed
+}
+
+// isTimedWait tells it by the arguments of futex(2).
+func isTimedWait(args [6]uint64) bool {
+	const wait, waitBitset = 0, 9 // FUTEX_WAIT, FUTEX_WAIT_BITSET
+	op := args[1] & 0x7f          // without FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME
+	return (op == wait || op == waitBitset) && args[3] != 0
 }
 
 // Port is the address that the server listens on, once it does, whether or not it

@@ -4,6 +4,7 @@
 #include <link.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -20,6 +21,27 @@ static int close_relro(struct dl_phdr_info *info, size_t size, void *arg) {
 			mprotect((void *)from, to - from, PROT_READ);
 	}
 	return 1; // the program comes first
+}
+
+// drop_pages unmaps the pages of a loaded file that are as they are in the file: those of
+// segments that were never writable, to which no relocation was applied.
+static int drop_pages(struct dl_phdr_info *info, size_t size, void *arg) {
+	(void)size, (void)arg;
+	uintptr_t page = sysconf(_SC_PAGESIZE);
+	if (info->dlpi_addr == getauxval(AT_SYSINFO_EHDR))
+		return 0; // the vDSO is no file
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		uintptr_t from = (info->dlpi_addr + p->p_vaddr + page - 1) & -page;
+		uintptr_t to = (info->dlpi_addr + p->p_vaddr + p->p_memsz) & -page;
+		if (p->p_type == PT_LOAD && !(p->p_flags & PF_W) && to > from)
+			madvise((void *)from, to - from, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+void libc_drop_pages(void) {
+	dl_iterate_phdr(drop_pages, NULL);
 }
 
 // The Go runtime starts its threads with libc, which allocates a little for

@@ -355,6 +355,9 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 		return fail(ExitFailure, "%w", err)
 	}
 	s.serving = true
+	if !s.cfg.LockMemory {
+		sandbox.DropFilePages()
+	}
 	gate.open()
 	if announces {
 		s.say(Notice, s.readiness(strconv.Itoa(len(threads))+" threads"))

@@ -85,6 +85,7 @@ func (f *Front) confine() (report Report, warnings []string, err error) {
 	var threads []sandbox.Proof
 	if err == nil {
 		threads, err = box.Seal(nil)
+		sandbox.DropFilePages()
 	}
 	report.Threads = len(threads)
 	for _, t := range threads {

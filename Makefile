@@ -187,24 +187,39 @@ which = $$(command -v $(1) || echo $(1))
 # quietly shows what a command says only if it fails.
 quietly = log=$$(mktemp); { $(1); } >"$$log" 2>&1 || { cat "$$log"; rm -f "$$log"; exit 1; }; rm -f "$$log"
 
+# install installs Debian packages $(1), or says which are missing. Elsewhere, and anywhere
+# with $(3), what they have is there if the command $(2) succeeds. $(3) is shell that sets
+# more=1 if anything else is missing, and has said so.
 define install
-	@missing=; for p in $(1); do \
+	@missing= more=; $(3) for p in $(1); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
 	done; \
-	[ -z "$$missing" ] && exit 0; \
+	[ -z "$$missing" ] && exit $${more:-0}; \
 	if command -v apt-get >/dev/null && [ $$(id -u) = 0 ]; then \
+		[ -z "$$more" ] || exit 1; \
 		echo "installing$$missing"; \
 		$(call quietly,apt-get install -y --no-install-recommends $$missing || \
 		  { apt-get update && apt-get install -y --no-install-recommends $$missing; }); \
+	elif $(if $(3),,! command -v apt-get >/dev/null &&) { $(2); } >/dev/null 2>&1; then exit $${more:-0}; \
 	elif command -v apt-get >/dev/null; then \
 		echo "Missing:$$missing. Install with: sudo apt-get install$$missing" >&2; exit 1; \
-	elif $(2); then :; else \
-		echo "Missing here: the equivalents of the Debian packages $(1)" >&2; exit 1; \
+	else \
+		echo "Missing here: the equivalents of the Debian packages $(1)$(if $(3), (Fedora: gcc libseccomp-devel pkgconf; Arch: gcc libseccomp pkgconf))" >&2; exit 1; \
 	fi
 endef
 
+# The Go that go.mod asks for, which Go 1.21 and later fetch unless told not to
+# (GOTOOLCHAIN): then what they say follows.
+GO_WANTED := $(shell sed -n 's/^go //p' go.mod)
+define go_wanted
+said=$$($(GO) version 2>&1 | tail -n 1) || true; have=$$(echo "$$said" | sed -n 's/^go version .*go\([0-9][0-9.]*\).*/\1/p'); \
+	printf '%s\n' $(GO_WANTED) "$${have:-0}" | sort -V -C || { more=1; \
+		echo "Missing: Go $(GO_WANTED) or newer in PATH. Unpack it from https://go.dev/dl, anywhere: it needs no root." >&2; \
+		! command -v $(GO) >/dev/null || echo "Here is: $$said" >&2; };
+endef
+
 deps:
-	$(call install,$(DEB_BUILD),[ -n "$(CERTIFICATES)$$SSL_CERT_FILE$$SSL_CERT_DIR" ] && pkg-config --exists libseccomp && cc --version >/dev/null)
+	$(call install,$(DEB_BUILD),[ -n "$(CERTIFICATES)$$SSL_CERT_FILE$$SSL_CERT_DIR" ] && pkg-config --exists libseccomp && cc --version >/dev/null,$(go_wanted))
 
 deps-test: deps $(UNPACKED) $(NPM_DONE)
 	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache; import bmemcached; import prometheus_client' && php -m | grep -q memcached && ruby -e 'require "dalli"')

@@ -72,6 +72,63 @@ func TestMakeNamesMissingCertificates(t *testing.T) {
 	}
 }
 
+// What building takes and is not there is named in a line or two, with how to get it, and
+// nothing else is said.
+func TestMakeNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	const (
+		noGo      = "Missing: Go WANTED or newer in PATH. Unpack it from https://go.dev/dl, anywhere: it needs no root.\n"
+		noHeaders = "Missing: libseccomp-dev gcc. Install with: sudo apt-get install libseccomp-dev gcc\n"
+		unpacked  = `case "$*" in *libseccomp-dev*|*" gcc") exit 1;; esac; echo install ok installed`
+		all       = "echo install ok installed"
+	)
+	module, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := regexp.MustCompile(`(?m)^go (.*)`).FindStringSubmatch(string(module))[1]
+	for _, c := range []struct {
+		name   string
+		tools  map[string]string // scripts, by name
+		want   string            // "": nothing is missing
+		asRoot bool
+	}{
+		{"Go", map[string]string{"dpkg-query": all, "apt-get": ""}, noGo, false},
+		{"Go, as root", map[string]string{"dpkg-query": unpacked, "apt-get": "echo no package should be installed yet"}, noGo, true},
+		{"Go and packages", map[string]string{"dpkg-query": unpacked, "apt-get": "", "pkg-config": "exit 1"}, noGo + noHeaders, false},
+		{"packages", map[string]string{"dpkg-query": unpacked, "apt-get": "", "pkg-config": "exit 1", "go": "echo go version go9.1.2 linux/amd64"}, noHeaders, false},
+		{"nothing: they are elsewhere than dpkg knows", map[string]string{"dpkg-query": unpacked, "apt-get": "", "pkg-config": "", "cc": "", "go": "echo go version devel go9.1-ab1c2 linux/amd64"}, "", false},
+		{"nothing: it is no Debian", map[string]string{"pkg-config": "", "cc": "", "go": "echo go version go9.1.2 linux/amd64"}, "", false},
+		{"a compiler, in no Debian", map[string]string{"pkg-config": "", "go": "echo go version go9.1.2 linux/amd64"},
+			"Missing here: the equivalents of the Debian packages libseccomp-dev pkg-config gcc libc6-dev (Fedora: gcc libseccomp-devel pkgconf; Arch: gcc libseccomp pkgconf)\n", false},
+		{"a newer Go", map[string]string{"dpkg-query": all, "go": "echo go version go1.19.8 linux/amd64"}, noGo + "Here is: go version go1.19.8 linux/amd64\n", false},
+		{"a Go that may fetch one", map[string]string{"dpkg-query": all, "go": "echo go: go.mod requires go '>=' 9 '(running go 1.24.4; GOTOOLCHAIN=local)' >&2; exit 1"},
+			noGo + "Here is: go: go.mod requires go >= 9 (running go 1.24.4; GOTOOLCHAIN=local)\n", false},
+	} {
+		tools := t.TempDir()
+		for _, name := range strings.Fields("bash sh cat date git grep mktemp rm sed sort tail") {
+			if err := os.Symlink(installed(t, name), filepath.Join(tools, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.tools["id"] = "echo 1000"
+		if c.asRoot {
+			c.tools["id"] = "echo 0"
+		}
+		for name, script := range c.tools {
+			if err := os.WriteFile(filepath.Join(tools, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		said, err := runMake([]string{"PATH=" + tools}, "deps", "CERTIFICATES=/some.crt")
+		lines, _, failed := strings.Cut(said, "make: *** ")
+		want := strings.Replace(c.want, "WANTED", wanted, 1)
+		if lines != want || failed != (want != "") || failed != (err != nil) {
+			t.Errorf("%s: %v\n%s\nwant\n%s", c.name, err, said, want)
+		}
+	}
+}
+
 // make bench writes the project's own document only if that is asked for.
 func TestMakeBenchWritesBeside(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 
@@ -38,6 +39,7 @@ type scraper struct {
 	since   uint32 // when it was accepted, on the store's clock
 	request []byte // what has come so far
 	reply   []byte // what is to be sent yet; nil: the request is not complete
+	lingers bool   // it sends more than a request: see drained
 	out     []byte // where replies are made
 }
 
@@ -136,7 +138,7 @@ func (m *metrics) run() {
 // admit gives a client its place.
 func (m *metrics) admit(fd int) {
 	p := &m.places[fd-m.first]
-	p.open, p.since, p.request, p.reply = true, m.srv.store.Now(), p.request[:0], nil
+	p.open, p.since, p.request, p.reply, p.lingers = true, m.srv.store.Now(), p.request[:0], nil, false
 }
 
 // makeRoom closes those clients that take too long, and the one that has taken longest
@@ -167,13 +169,14 @@ func (m *metrics) end(i int) {
 	m.places[i].open = false
 }
 
-// attend goes on with every client, and returns whether one is not done.
+// attend goes on with every client, and returns whether one is not done, other than one
+// that lingers.
 func (m *metrics) attend() (waiting bool) {
 	for i := range m.places {
 		if p := &m.places[i]; p.open && m.serve(int32(m.first+i), p) {
 			m.end(i)
 		} else {
-			waiting = waiting || p.open
+			waiting = waiting || p.open && !p.lingers
 		}
 	}
 	return waiting
@@ -203,7 +206,20 @@ func (m *metrics) serve(fd int32, p *scraper) bool {
 		}
 		p.reply = p.reply[n:]
 	}
-	return true
+	return drained(fd, p)
+}
+
+// drained discards what a client sends beyond its request, a piece at a time, and returns
+// whether it is done. A connection that is closed with bytes unread is reset, and what the
+// client has not received of the reply is lost: one that sends more lingers until it closes,
+// others need its place, or metricsPatience is over.
+func drained(fd int32, p *scraper) bool {
+	n, errno := sys.Recv(fd, p.request[:cap(p.request)])
+	if errno == unix.EAGAIN || errno == unix.EINTR {
+		return !p.lingers
+	}
+	p.lingers = errno == 0 && n > 0
+	return !p.lingers
 }
 
 // headRoom is enough for what precedes a reply's body.
@@ -215,17 +231,22 @@ func (m *metrics) answer(p *scraper) []byte {
 	if kind == scrapeIncomplete {
 		return nil
 	}
+	// The body of a request that has one, or the rest of one that is too long.
+	p.lingers = kind == scrapeBadMethod || len(p.request) == cap(p.request)
 	t := &m.text
 	*t = metricsText{dst: p.out[headRoom:headRoom], open: kind == scrapeOpenMetrics}
 	if kind == scrapeText || kind == scrapeOpenMetrics {
 		m.append(t)
 	} else {
-		t.dst = append(t.dst, "gomcd has /metrics alone, for GET.\n"...)
+		t.dst = append(t.dst, "gomcd has /metrics alone, for GET and HEAD.\n"...)
 	}
 	head := append(p.out[:0:headRoom], scrapeHeads[kind]...)
 	head = strconv.AppendInt(append(head, "\r\nContent-Length: "...), int64(len(t.dst)), 10)
 	head = append(head, "\r\nConnection: close\r\n\r\n"...)
 	begin := headRoom - len(head)
 	copy(p.out[begin:], head)
+	if bytes.HasPrefix(p.request, methodHead) {
+		return p.out[begin:headRoom]
+	}
 	return p.out[begin : headRoom+len(t.dst)]
 }

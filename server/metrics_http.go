@@ -19,7 +19,7 @@ var scrapeHeads = [...]string{
 	scrapeText:        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8",
 	scrapeOpenMetrics: "HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8",
 	scrapeNotFound:    "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain",
-	scrapeBadMethod:   "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nContent-Type: text/plain",
+	scrapeBadMethod:   "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nContent-Type: text/plain",
 	scrapeBadRequest:  "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain",
 }
 
@@ -27,6 +27,7 @@ var (
 	crlf       = []byte("\r\n")
 	blankLine  = []byte("\r\n\r\n")
 	methodGet  = []byte("GET ")
+	methodHead = []byte("HEAD ")
 	metricsURL = []byte("/metrics")
 	versionOne = []byte(" HTTP/1.")
 	accept     = []byte("\naccept:")
@@ -46,15 +47,19 @@ func parseScrape(request []byte, max int) scrapeKind {
 	line := request[:bytes.Index(request, crlf)]
 	headers := request[len(line):end]
 	version := bytes.LastIndex(line, versionOne)
+	method := methodGet
+	if bytes.HasPrefix(line, methodHead) {
+		method = methodHead
+	}
 	switch {
 	case version < 0:
 		return scrapeBadRequest
-	case !bytes.HasPrefix(line, methodGet):
+	case !bytes.HasPrefix(line, method):
 		return scrapeBadMethod
-	case len(methodGet) > version:
+	case len(method) > version:
 		return scrapeBadRequest
 	}
-	path := line[len(methodGet):version]
+	path := line[len(method):version]
 	if i := bytes.IndexByte(path, '?'); i >= 0 {
 		path = path[:i]
 	}

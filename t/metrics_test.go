@@ -1,6 +1,7 @@
 package t
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,10 +12,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"golang.org/x/sys/unix"
 
 	"gomcd/t/harness"
 )
@@ -217,10 +221,8 @@ func TestScrapesRefused(t *testing.T) {
 	t.Parallel()
 	_, addr := startMetrics(t, harness.Production())
 	for request, want := range map[string]string{
-		"GET / HTTP/1.1\r\n\r\n":                               "HTTP/1.1 404 ",
-		"POST /metrics HTTP/1.1\r\n\r\n":                       "HTTP/1.1 405 ",
-		"get a\r\n\r\n":                                        "HTTP/1.1 400 ",
-		"GET /metrics HTTP/1.1" + strings.Repeat("x", 8192-21): "HTTP/1.1 400 ",
+		"GET / HTTP/1.1\r\n\r\n": "HTTP/1.1 404 ",
+		"get a\r\n\r\n":          "HTTP/1.1 400 ",
 	} {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -231,6 +233,92 @@ func TestScrapesRefused(t *testing.T) {
 			t.Errorf("%.30q: %.100q, %v", request, got, err)
 		}
 		conn.Close()
+	}
+}
+
+// A client that sends more than a request, pipelined or as a body, receives the whole
+// reply all the same: closing with bytes unread would reset the connection, and a client
+// with a small window would lose what it has not received.
+func TestScrapersWhoSendMore(t *testing.T) {
+	t.Parallel()
+	_, addr := startMetrics(t, harness.Production())
+	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10) })
+	}}
+	const get = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+	for _, c := range []struct {
+		name, request string
+		status, body  int // the least that the body has
+	}{
+		{"HTTP/1.0", "GET /metrics HTTP/1.0\r\n\r\n", 200, 10_000},
+		{"pipelined", strings.Repeat(get, 5_000), 200, 10_000},
+		{"a body", "GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("b", 100_000), 200, 10_000},
+		{"HEAD", "HEAD" + get[3:], 200, 0},
+		{"POST", "POST" + get[3:], 405, 1},
+		{"POST with a body", "POST" + get[3:] + strings.Repeat("b", 100_000), 405, 1},
+		{"headers without end", "GET /metrics HTTP/1.1\r\n" + strings.Repeat("Header: a\r\n", 50_000), 400, 1},
+		{"headers that just do not fit", "GET /metrics HTTP/1.1" + strings.Repeat("x", 8192-21), 400, 1},
+	} {
+		req, _ := http.NewRequest(strings.Fields(c.request)[0], "/", nil)
+		ask := func() error {
+			conn, err := small.Dial("tcp", addr)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(harness.Patience))
+			go io.WriteString(conn, c.request)
+			res, err := http.ReadResponse(bufio.NewReader(conn), req)
+			if err != nil {
+				return err
+			}
+			body, err := io.ReadAll(res.Body)
+			switch {
+			case err != nil:
+				return err
+			case res.StatusCode != c.status || len(body) < c.body || c.body == 0 && len(body) > 0:
+				return fmt.Errorf("status %d, a body of %d bytes", res.StatusCode, len(body))
+			}
+			return nil
+		}
+		// One that has to wait for long is closed after a while, whatever it sends.
+		var err error
+		for range 3 {
+			if err = ask(); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// A thousand scrapers at once are all served.
+func TestManyScrapers(t *testing.T) {
+	t.Parallel()
+	_, addr := startMetrics(t, harness.Production())
+	errs := make(chan error)
+	const scrapers = 1000
+	for range scrapers {
+		go func() {
+			client := http.Client{Timeout: 2 * harness.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
+			res, err := client.Get("http://" + addr + "/metrics")
+			if err == nil {
+				_, err = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+			}
+			errs <- err
+		}()
+	}
+	failed := map[string]int{}
+	for range scrapers {
+		if err := <-errs; err != nil {
+			failed[regexp.MustCompile(`:\d+->`).ReplaceAllString(err.Error(), "->")]++
+		}
+	}
+	if len(failed) > 0 {
+		t.Error(failed)
 	}
 }
 

@@ -33,7 +33,7 @@ func front(p Params) Profile {
 	rules = append(rules,
 		AllowIf("sendmsg", "hands a connection and its session keys over, or reports a handshake that failed", channel,
 			Is(2, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, "MSG_NOSIGNAL|MSG_DONTWAIT")),
-		AllowIf("recvfrom", "is asked to load the certificates again, or the other process has ended", channel,
+		AllowIf("recvfrom", "is asked to accept clients or to load the certificates again, or the other process has ended", channel,
 			Is(3, unix.MSG_DONTWAIT, "MSG_DONTWAIT")),
 	)
 	for _, at := range p.CertificateNamesAt {

@@ -46,7 +46,7 @@ func runtimeThreads(p Params) Profile {
 // frontRules are what main does about the front.
 func frontRules(p Params) []Rule {
 	rules := []Rule{
-		AllowIf("sendto", "main asks the front to load the certificates again", Is(0, uint64(p.ChannelFD), fmt.Sprintf("the front's channel %d", p.ChannelFD)),
+		AllowIf("sendto", "main has the front accept clients, and load the certificates again", Is(0, uint64(p.ChannelFD), fmt.Sprintf("the front's channel %d", p.ChannelFD)),
 			Is(2, 1, "1 byte"), Is(3, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, "MSG_DONTWAIT|MSG_NOSIGNAL"), Is(4, 0, "no address"), Is(5, 0, "of no length")),
 		AllowIf("wait4", "main looks how the front has ended, and ends too", Is(0, uint64(p.FrontPID), fmt.Sprintf("the front %d", p.FrontPID)),
 			Is(2, unix.WNOHANG, "WNOHANG"), Is(3, 0, "no usage")),

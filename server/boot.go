@@ -354,6 +354,9 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	if err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
+	if err := s.beginFront(); err != nil {
+		return err
+	}
 	s.serving = true
 	if !s.cfg.LockMemory {
 		sandbox.DropFilePages()

@@ -83,6 +83,19 @@ func (s *Server) launchFront() error {
 	return nil
 }
 
+// beginFront has the front, if there is one, accept clients: every thread is confined, and
+// nothing that can fail is left of the start.
+func (s *Server) beginFront() error {
+	if s.tls == nil {
+		return nil
+	}
+	// If the front has ended meanwhile, the doorman says so.
+	if err := s.tls.front.Begin(); err != nil && err != unix.EPIPE && err != unix.ECONNRESET {
+		return fail(ExitFailure, "the front's channel: %w", err)
+	}
+	return nil
+}
+
 // frontEnviron is the front's environment.
 func (s *Server) frontEnviron() []string {
 	env := []string{frontMark + "=1"}

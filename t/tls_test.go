@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -290,6 +292,39 @@ func TestTLSMisuse(t *testing.T) {
 				t.Errorf("status %d: %s\nwant %s", code, said, test.says)
 			}
 		})
+	}
+}
+
+// TestTLSStartFails has a client try to connect while servers start that cannot: the front is
+// there by then, and must not shake hands for a cache that never serves.
+func TestTLSStartFails(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	addr := fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))
+	memory := filepath.Join(harness.TempDir(t), "memory")
+	if err := os.WriteFile(memory+".meta", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var shaken, ended atomic.Bool
+	var client sync.WaitGroup
+	client.Go(func() {
+		for !ended.Load() {
+			if c, err := tls.Dial("tcp", addr, certs.Client()); err == nil {
+				shaken.Store(true)
+				c.Close()
+			}
+		}
+	})
+	for range 3 {
+		code, said := harness.Refused(t, harness.Production().WithTLS(certs), "-l", addr, "-e", memory)
+		if code == 0 || !strings.Contains(said, memory+".meta") {
+			t.Errorf("status %d: %s", code, said)
+		}
+	}
+	ended.Store(true)
+	client.Wait()
+	if shaken.Load() {
+		t.Error("a client's handshake succeeded")
 	}
 }
 

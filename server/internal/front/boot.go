@@ -28,8 +28,8 @@ const maxBoot = 128 << 10
 // Process is the front as the process has it that started it.
 type Process struct {
 	PID int
-	// Channel is where handovers come from, and a byte goes to after [Shared.Ask]. It
-	// blocks. Once it is closed the front ends.
+	// Channel is where handovers come from. A byte goes to it for [Process.Begin], and
+	// after each [Shared.Ask]. It blocks. Once it is closed the front ends.
 	Channel int
 	Shared  *Shared
 	Report  Report
@@ -54,8 +54,10 @@ type UsageError string
 func (e UsageError) Error() string { return string(e) }
 
 // Launch starts the front as another process: the program exe with argv and env, which
-// calls [Main] with descriptor 3. The listeners and syslog, a connection to the system log
-// or -1, are to be closed by the caller, who does not need them any more. What is returned besides is worth a warning each.
+// calls [Main] with descriptor 3. It accepts no client before [Process.Begin]. The
+// listeners and syslog, a connection to the system log or -1, are to be closed by the
+// caller, who does not need them any more. What is returned besides is worth a warning
+// each.
 //
 // It is called before any thread is confined. No part of it brings the Go runtime's
 // poller into the process.
@@ -121,6 +123,14 @@ func (p *Process) launch(theirs int, exe string, argv, env []string, config Conf
 	return r.Warnings, nil
 }
 
+// Begin has the front accept clients. It is called once, before [Process.RequestReload].
+func (p *Process) Begin() error { return p.send() }
+
+// send sends the front a byte.
+func (p *Process) send() error {
+	return unix.Sendto(p.Channel, []byte{0}, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, nil)
+}
+
 // Stop ends the front, and with it the thread that receives from the channel, and waits
 // until it has ended. The caller closes the channel, when no thread uses it any more.
 func (p *Process) Stop() (unix.WaitStatus, error) {
@@ -137,7 +147,7 @@ func (p *Process) Stop() (unix.WaitStatus, error) {
 // of the request, for [Shared.Answered].
 func (p *Process) RequestReload() (uint64, error) {
 	n := p.Shared.Ask()
-	return n, unix.Sendto(p.Channel, []byte{0}, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, nil)
+	return n, p.send()
 }
 
 // receive receives a message of the boot, with at most so many descriptors.

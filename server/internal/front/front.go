@@ -155,9 +155,13 @@ func (f *Front) use(certs *certificates) error {
 	return nil
 }
 
-// Run serves until the other end of the channel is closed, which is nil, or the
-// channel cannot be used.
+// Run waits for [Process.Begin], and then serves until the other end of the channel is
+// closed, which is nil, or the channel cannot be used. Clients that connect before wait in
+// the listeners' backlogs: the other process may still fail to start.
 func (f *Front) Run() error {
+	if begun, err := f.hear(); !begun {
+		return err
+	}
 	var running sync.WaitGroup
 	for _, l := range f.listeners {
 		running.Go(func() { f.accept(l) })
@@ -186,27 +190,32 @@ func (f *Front) end(err error) {
 
 // listen waits for requests on the channel, until its other end is closed.
 func (f *Front) listen() error {
-	var b [1]byte
 	for {
-		n, err := 0, error(nil)
-		err2 := f.toChannel.Read(func(fd uintptr) bool {
-			n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT)
-			return err != unix.EAGAIN && err != unix.EINTR
-		})
-		switch {
-		case f.ended():
-			return nil
-		case err2 != nil:
-			return err2
-		case err == unix.ECONNRESET:
-			return nil
-		case err != nil:
-			return fmt.Errorf("receiving from the cache: %w", err)
-		case n == 0:
-			return nil
+		if asked, err := f.hear(); !asked {
+			return err
 		}
 		f.reload()
 	}
+}
+
+// hear waits for a byte on the channel. It returns false if its other end is closed, or
+// with an error if it cannot be used.
+func (f *Front) hear() (bool, error) {
+	var b [1]byte
+	n, err := 0, error(nil)
+	err2 := f.toChannel.Read(func(fd uintptr) bool {
+		n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT)
+		return err != unix.EAGAIN && err != unix.EINTR
+	})
+	switch {
+	case f.ended(), err == unix.ECONNRESET:
+		return false, nil
+	case err2 != nil:
+		return false, err2
+	case err != nil:
+		return false, fmt.Errorf("receiving from the cache: %w", err)
+	}
+	return n > 0, nil
 }
 
 func (f *Front) ended() bool {

@@ -459,6 +459,37 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// No client is accepted before the other process serves, which may fail to: it would shake
+// hands with a server that there never is.
+func TestAcceptsNobodyBeforeItBegins(t *testing.T) {
+	t.Parallel()
+	ca := pki.NewAuthority(t, "CA")
+	p, _, addrs, err := launchAs(configOf(t, ca, "ECDSA"), notBegun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(p.Channel)
+	shaken := make(chan error, 1)
+	go func() {
+		c, err := tls.Dial("tcp", addrs[0], &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"})
+		if err == nil {
+			c.Close()
+		}
+		shaken <- err
+	}()
+	select {
+	case err := <-shaken:
+		t.Errorf("a client's handshake came to an end: %v", err)
+	case <-time.After(time.Second):
+	}
+	if status, err := p.Stop(); err != nil || status.ExitStatus() != 0 {
+		t.Errorf("the front ended with status %v, %v", status, err)
+	}
+	if n := p.Shared.Counters().Accepted; n != 0 {
+		t.Errorf("%d clients were accepted", n)
+	}
+}
+
 // The front ends when the other end of its channel is closed, whatever it is doing, and
 // not by signals that are sent to all processes of a group.
 func TestReceiverGone(t *testing.T) {

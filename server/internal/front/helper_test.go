@@ -25,10 +25,13 @@ import (
 // The front of a test is this test binary, started again with this in its environment.
 const frontEnv = "GOMCD_TEST_FRONT"
 
+// notBegun is a front that is not told to begin.
+const notBegun = "not begun"
+
 func TestMain(m *testing.M) {
 	what, call, _ := strings.Cut(os.Getenv(frontEnv), ":")
 	switch what {
-	case "front":
+	case "front", notBegun:
 		os.Exit(Main(3))
 	case "cache":
 		os.Exit(cache(configArgument()))
@@ -129,6 +132,9 @@ func launchAs(config Config, what string) (p *Process, warnings, addrs []string,
 		return nil, nil, nil, err
 	}
 	p, warnings, err = Launch(self, []string{"front"}, []string{frontEnv + "=" + what}, config, fds, -1)
+	if err == nil && what != notBegun {
+		err = p.Begin()
+	}
 	return p, warnings, addrs, err
 }
 

@@ -126,7 +126,7 @@ var generalStats = append([]stat{
 	num("curr_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.currConns.Load()) + w.srv.udpConns() }),
 	num("total_connections", func(w *worker, _ *snapshot) uint64 { return w.srv.totalConns.Load() - w.srv.base.totalConns.Load() }),
 	only(func(s *Server) bool { return s.cfg.MaxConnsFast }, num("rejected_connections", func(w *worker, _ *snapshot) uint64 {
-		return w.srv.rejectedConns.Load() - w.srv.base.rejectedConns.Load()
+		return w.srv.rejected() - w.srv.base.rejectedConns.Load()
 	})),
 	num("connection_structures", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.connStructs.Load()) + w.srv.udpConns() }),
 	num("response_obj_oom", func(w *worker, _ *snapshot) uint64 { return w.srv.pool.oom.Load() }),

@@ -97,7 +97,7 @@ func (s *Server) resetStats() {
 		s.logger.ResetCounts()
 	}
 	s.base.totalConns.Store(s.totalConns.Load())
-	s.base.rejectedConns.Store(s.rejectedConns.Load())
+	s.base.rejectedConns.Store(s.rejected())
 	s.base.listenDisabled.Store(s.acceptingPaused())
 	s.base.crawlStarts.Store(s.crawlStarts())
 	s.base.juggles.Store(s.store.Juggles())

@@ -46,6 +46,7 @@ func (d *doorman) run() {
 		case err == nil:
 			d.admit(int32(fd), &session)
 			session.Wipe()
+			s.tls.front.Shared.Took()
 		case errors.As(err, &failure):
 			d.handshakeFailed(failure)
 		case err == handover.ErrEnd, errors.As(err, &errno):
@@ -56,6 +57,7 @@ func (d *doorman) run() {
 		case err == handover.ErrRights:
 			// There was no descriptor free for it.
 			s.rejectedConns.Add(1)
+			s.tls.front.Shared.Took()
 			d.say(Warning, "Too many open connections")
 			sys.Nap(sys.Shortage)
 		default:

@@ -89,6 +89,9 @@ func (s *Server) beginFront() error {
 	if s.tls == nil {
 		return nil
 	}
+	if s.cfg.MaxConnsFast {
+		s.tls.front.Shared.Limit(s.cfg.MaxConns)
+	}
 	// If the front has ended meanwhile, the doorman says so.
 	if err := s.tls.front.Begin(); err != nil && err != unix.EPIPE && err != unix.ECONNRESET {
 		return fail(ExitFailure, "the front's channel: %w", err)

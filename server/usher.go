@@ -36,7 +36,7 @@ func (u *usher) handOver(fd int32, with peer, refuse bool) {
 		gen |= genRefused
 		s.rejectedConns.Add(1)
 	} else {
-		s.currConns.Add(1)
+		s.countConns(1)
 		s.totalConns.Add(1)
 	}
 	s.seen(fd)
@@ -48,7 +48,7 @@ func (u *usher) handOver(fd int32, with peer, refuse bool) {
 	s.workers[w].handed.Add(1)
 	if errno := sys.Register(s.workers[w].epfd, fd, &u.ev); errno != 0 {
 		if !refuse {
-			s.currConns.Add(-1)
+			s.countConns(-1)
 		}
 		s.owners[fd].Store(0)
 		sys.CloseFD(fd)
@@ -80,4 +80,22 @@ func (s *Server) seen(fd int32) {
 			return
 		}
 	}
+}
+
+// countConns counts connections that have come, or gone if change is below 0.
+func (s *Server) countConns(change int64) {
+	s.currConns.Add(change)
+	if s.tls != nil && s.tls.front != nil {
+		s.tls.front.Shared.Count(change)
+	}
+}
+
+// rejected is how many connections were refused because there were too many, in both
+// processes.
+func (s *Server) rejected() uint64 {
+	n := s.rejectedConns.Load()
+	if s.tls != nil && s.tls.front != nil {
+		n += s.tls.front.Shared.Counters().Refused
+	}
+	return n
 }

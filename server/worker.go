@@ -243,7 +243,7 @@ func (w *worker) close(c *conn) {
 	if !refused {
 		w.closed(fd, reason)
 		w.srv.connStructs.Add(-1)
-		w.srv.currConns.Add(-1)
+		w.srv.countConns(-1)
 	}
 }
 

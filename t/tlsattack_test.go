@@ -454,23 +454,42 @@ func TestTLSTicketsOfOtherListeners(t *testing.T) {
 	}
 }
 
-// TestTLSTooManyConnections is what a client is told by TLS, too.
+// TestTLSTooManyConnections is what a client gets that begins its handshake in time, and is
+// one too many when that is done: the same error, over TLS. If the front had not looked at
+// it yet, that refuses it.
 func TestTLSTooManyConnections(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), "-c", "2", "-o", "maxconns_fast")
-	a, b := s.Dial(t), s.Dial(t)
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Production().WithTLS(certs), "-c", "2", "-o", "maxconns_fast")
+	a := s.Dial(t)
 	a.Ask("mn", "MN")
+	late, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	b := s.Dial(t)
 	b.Ask("mn", "MN")
-	c := s.Dial(t)
-	c.Expect("ERROR Too many open connections")
-	c.Closed()
+	c := tls.Client(late, certs.Client())
+	c.SetDeadline(time.Now().Add(harness.Patience))
+	const refusal = "ERROR Too many open connections\r\n"
+	var plain tls.RecordHeaderError
+	if got, err := io.ReadAll(c); !errors.As(err, &plain) && string(got) != refusal {
+		t.Errorf("%q, %v", got, err)
+	} else if plain.Msg != "" && string(plain.RecordHeader[:]) != refusal[:len(plain.RecordHeader)] {
+		t.Errorf("%q, %v", plain.RecordHeader, plain)
+	}
 	a.Close()
 	harness.Eventually(t, "there is room again", func() bool {
-		d := s.Dial(t)
+		d, err := tls.Dial("tcp", s.Addr, certs.Client())
+		if err != nil {
+			return false
+		}
 		defer d.Close()
 		io.WriteString(d, "mn\r\n")
-		l, _ := d.Next()
-		return l == "MN"
+		b := make([]byte, 4)
+		io.ReadFull(d, b)
+		return string(b) == "MN\r\n"
 	})
 }
 

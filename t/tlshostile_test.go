@@ -77,7 +77,8 @@ func TestTLSHalfOpenHandshakes(t *testing.T) {
 	established.Ask("mn", "MN")
 }
 
-// TestTLSLimitsConnections has clients with TLS beyond -c be told so, or wait.
+// TestTLSLimitsConnections has clients with TLS beyond -c get the error that memcached
+// sends, without a handshake, or wait.
 func TestTLSLimitsConnections(t *testing.T) {
 	t.Parallel()
 	certs := harness.NewCertificates(t, "ECDSA")
@@ -88,21 +89,29 @@ func TestTLSLimitsConnections(t *testing.T) {
 		c.Ask("mn", "MN")
 		all = append(all, c)
 	}
-	for range 100 {
-		c, err := tls.Dial("tcp", s.Addr, certs.Client())
-		if err != nil {
-			t.Fatal(err)
+	shaken := all[0].Stats("")["ssl_new_sessions"]
+	for range 50 {
+		c := s.DialPlain(t, s.Addr)
+		c.Expect("ERROR Too many open connections")
+		c.Closed()
+		if c, err := tls.Dial("tcp", s.Addr, certs.Client()); err == nil {
+			c.Close()
+			t.Fatal("a handshake above the limit")
 		}
-		if b, err := io.ReadAll(c); err != nil || string(b) != "ERROR Too many open connections\r\n" {
-			t.Fatalf("%q, %v", b, err)
-		}
-		c.Close()
+	}
+	stats := all[0].Stats("")
+	if stats["rejected_connections"] != "100" || stats["ssl_new_sessions"] != shaken || stats["ssl_handshake_errors"] != "0" {
+		t.Errorf("rejected %s, sessions %s of %s, errors %s", stats["rejected_connections"], stats["ssl_new_sessions"], shaken, stats["ssl_handshake_errors"])
+	}
+	all[1].Ask("stats reset", "RESET")
+	if n := all[1].Stats("")["rejected_connections"]; n != "0" {
+		t.Errorf("after stats reset %s were rejected", n)
 	}
 	all[0].Close()
 	harness.Eventually(t, "there is room", func() bool {
 		c, err := tls.Dial("tcp", s.Addr, certs.Client())
 		if err != nil {
-			t.Fatal(err)
+			return false
 		}
 		defer c.Close()
 		io.WriteString(c, "mn\r\n")

@@ -75,8 +75,8 @@ func (c *conn) address() (a address) {
 	return a
 }
 
-// refuse ends a connection on which an alert was sent. If it were closed at once with
-// unread input, the kernel would discard the alert.
+// refuse ends a connection on which an alert or an error was sent. If it were closed at
+// once with unread input, the kernel would discard that.
 func (c *conn) refuse() {
 	_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
 	b := make([]byte, 4096)

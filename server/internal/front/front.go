@@ -309,6 +309,10 @@ func (f *Front) serve(l *listener, s *shake) {
 	c := s.c
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(f.config.Deadline))
+	if f.shared.full() {
+		f.turnAway(s)
+		return
+	}
 	session, err := (*f.servers.Load())[l.mode].Handshake(c)
 	defer session.Wipe()
 	var failed *handshake.Error
@@ -346,4 +350,18 @@ func (f *Front) serve(l *listener, s *shake) {
 	default:
 		f.end(fmt.Errorf("handing a connection over: %w", err))
 	}
+}
+
+// tooMany is what memcached says, and as it does: without a handshake, which would only
+// take time from those that are served.
+const tooMany = "ERROR Too many open connections\r\n"
+
+// turnAway refuses a client because there are too many connections.
+func (f *Front) turnAway(s *shake) {
+	f.shared.count(wRefused)
+	if _, err := s.c.Write([]byte(tooMany)); err == nil {
+		s.c.refuse()
+	}
+	f.places.finish(s)
+	f.places.leave()
 }

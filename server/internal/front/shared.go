@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shared is memory of both processes: what the front counts, and requests to load
-// the certificates again with their answers. Reading it takes no system call and no
+// Shared is memory of both processes: what the front counts, how many
+// connections there are, and requests to load the certificates again with their answers. Reading it takes no system call and no
 // memory.
 type Shared struct {
 	w *[nWords]atomic.Uint64
@@ -27,11 +27,17 @@ const (
 	wHandedOver
 	wEvicted
 	wPaused
+	wRefused
 	wLoaded     // when certificates were last loaded, in Unix time
 	wExpires    // when the certificate expires, in Unix time
 	wGeneration // how many times they were loaded
 
-	wAsked    // requests for a reload: the other process writes it, all else the front
+	// The other process writes these, and the front all else.
+	wLimit // how many connections there may be, 0: any number
+	wConns // how many there are
+	wTaken // how many of those that were handed over it has counted
+	wAsked // requests for a reload
+
 	wAnswered // the last of them that is answered
 	wSeq      // odd while an answer is being written
 	wFailed   // 1 if nothing was loaded
@@ -112,6 +118,7 @@ type Counters struct {
 	HandedOver  uint64 // connections
 	Evicted     uint64 // connections that lost their place to others; not in Errors
 	Paused      uint64 // how often accepting paused for lack of descriptors or memory
+	Refused     uint64 // clients that came when there were as many connections as there may be
 	Errors      [handshake.Malformed + 1]uint64
 	Loaded      int64  // when certificates were last loaded, in Unix time
 	Expires     int64  // when the certificate expires, in Unix time
@@ -131,13 +138,37 @@ func (c *Counters) HandshakeErrors() uint64 {
 func (s *Shared) Counters() Counters {
 	c := Counters{
 		Accepted: s.w[wAccepted].Load(), New: s.w[wNew].Load(), Resumed: s.w[wResumed].Load(),
-		HandedOver: s.w[wHandedOver].Load(), Evicted: s.w[wEvicted].Load(), Paused: s.w[wPaused].Load(),
+		HandedOver: s.w[wHandedOver].Load(), Evicted: s.w[wEvicted].Load(), Paused: s.w[wPaused].Load(), Refused: s.w[wRefused].Load(),
 		Loaded: int64(s.w[wLoaded].Load()), Expires: int64(s.w[wExpires].Load()), Generations: s.w[wGeneration].Load(),
 	}
 	for i := range c.Errors {
 		c.Errors[i] = s.w[wErrors+i].Load()
 	}
 	return c
+}
+
+// Limit has the front refuse clients without a handshake while there are n connections.
+func (s *Shared) Limit(n int) { s.w[wLimit].Store(uint64(n)) }
+
+// Count counts connections of the other process that have come, or gone if change is below
+// 0.
+func (s *Shared) Count(change int64) { s.w[wConns].Add(uint64(change)) }
+
+// Took says that a connection which was handed over is counted, or gone.
+func (s *Shared) Took() { s.w[wTaken].Add(1) }
+
+// full says whether there are as many connections as there may be, with those that are
+// on their way.
+func (s *Shared) full() bool {
+	limit := int64(s.w[wLimit].Load())
+	if limit == 0 {
+		return false
+	}
+	// In this order a connection that arrives meanwhile is counted once at most.
+	n := int64(s.w[wConns].Load())
+	n -= int64(s.w[wTaken].Load())
+	n += int64(s.w[wNew].Load() + s.w[wResumed].Load())
+	return n >= limit
 }
 
 // Ask asks for the certificates to be loaded again, and returns the number of the

@@ -205,6 +205,9 @@ func (h *Handle) makeRoom(id uint8, size int, grow bool) (ref uint32, evicted bo
 		if ref = s.takeFree(id, size, grow); ref != 0 {
 			break
 		}
+		if i == 0 {
+			h.scoutFrom(id)
+		}
 		if misfits == maxMisfits && c.nbins > 1 && s.tune.Evict.Load() && h.evictFrom(id, size) {
 			evicted = true
 			continue

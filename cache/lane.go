@@ -28,7 +28,8 @@ type lane struct {
 	// have yet. The handle writes it, and others read it.
 	grown [4]int64
 	limit uint32 // of slots in use: see lend
-	_     [28]byte
+	scout scout
+	_     [16]byte
 }
 
 // magazine is free chunks of one bin.
@@ -133,7 +134,9 @@ func (s *Store) growth(id, lru uint8) (n int64) {
 // draw takes a chunk for size bytes from the handle's magazine, 0 if it is empty. The
 // chunk is an item with no flags.
 func (h *Handle) draw(id uint8, size int) uint32 {
-	m := &h.lanes[id].bins[h.s.classes[id].binFor(size)]
+	l := &h.lanes[id]
+	h.s.scoutOne(id, &l.scout)
+	m := &l.bins[h.s.classes[id].binFor(size)]
 	for m.n > 0 {
 		m.n--
 		if counted {
@@ -159,14 +162,21 @@ func (h *Handle) stock(id uint8, size int, evicted bool) {
 	// As many as wait for the LRU when they are stored, with the one that was just taken:
 	// so the class is locked once for both.
 	for m.n+1 < l.limit {
-		if b.partial == 0 && b.uncutLeft == 0 && !(evicted && h.evictTail(id, b)) {
-			return
+		if b.partial == 0 && b.uncutLeft == 0 {
+			if !evicted {
+				break
+			}
+			h.s.scoutOne(id, &l.scout)
+			if !h.evictTail(id, b) {
+				break
+			}
 		}
 		ref := s.takeChunk(c, b)
 		s.at(ref).flags = kindFree
 		atomic.StoreUint32(&m.chunks[m.n], ref)
 		m.n++
 	}
+	h.scoutAgain(id, evicted)
 }
 
 // evictTail evicts the tail of COLD, or of HOT if COLD is empty, if it is in a chunk of

@@ -40,7 +40,7 @@ fresh() {
 
 echo "boot-test: kernel $(uname -r), systemd $(systemctl --version | head -1)"
 cp /etc/gomcd.conf /usr/local/lib/tries/
-for try in $(cat /usr/local/lib/tries/only 2>/dev/null || cd /usr/local/lib/tries && ls [0-9]*); do
+for try in $(cat /usr/local/lib/tries/only 2>/dev/null || { cd /usr/local/lib/tries && ls [0-9]*; }); do
 	echo "boot-test: $try, after $SECONDS seconds"
 	. /usr/local/lib/tries/$try
 	fresh

@@ -36,10 +36,10 @@ for suite in "$@"; do
 	cp -a "$dir/$guest/." "$dir/tools/machine/root"
 	(
 		cd "$dir/tools/machine/root"
-		cp "$deb" gomcd.deb
-		chroot . dpkg -i gomcd.deb >"$dir/install.log" 2>&1 || fail "dpkg -i: see $dir/install.log"
 		install -m 755 "$here/probe.sh" usr/local/bin/probe
 		cp -a "$here/tries" usr/local/lib/
+		cp "$deb" "$here/../../README.md" usr/local/lib/tries/
+		chroot . sh -c 'dpkg -i /usr/local/lib/tries/*.deb' >"$dir/install.log" 2>&1 || fail "dpkg -i: see $dir/install.log"
 		if [ -n "${BOOT_TRIES:-}" ]; then echo "$BOOT_TRIES" >usr/local/lib/tries/only; fi
 		install -m 644 "$here/probe.service" etc/systemd/system/probe.service
 		mkdir -p etc/systemd/system/multi-user.target.wants

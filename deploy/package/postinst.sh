@@ -16,8 +16,15 @@ if [ "$1" = configure ]; then
     fi
     if [ -d /run/systemd/system ]; then
         systemctl --system daemon-reload >/dev/null || true
-        # $2 is the version that was there before.
-        if [ -n "$2" ]; then action=restart; else action=start; fi
-        deb-systemd-invoke "$action" gomcd.service >/dev/null || true
+        # $2 is the version that was there before. A first start that cannot succeed,
+        # because memcached serves, would only use up the unit's tries.
+        if [ -n "$2" ]; then
+            deb-systemd-invoke restart gomcd.service >/dev/null || true
+        elif why=$(gomcd --check -u gomcd --listen-default=127.0.0.1,::1 --config=-/etc/gomcd.conf \
+            --config=-/etc/default/gomcd --config=-/etc/sysconfig/gomcd 2>&1); then
+            deb-systemd-invoke start gomcd.service >/dev/null || true
+        else
+            echo "gomcd.service is enabled but not started: $(echo "$why" | tail -n 1)"
+        fi
     fi
 fi

@@ -61,7 +61,8 @@ func (c *command) readConfig(path string) ([]string, error) {
 		return nil, usageError(server.ExitUsage, "--config %s: %w", path, err)
 	}
 	var words []string
-	lines := bufio.NewScanner(bytes.NewReader(text))
+	// Editors of Windows begin a file with a byte order mark.
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
 	lines.Buffer(nil, maxConfig+1)
 	for n := 1; lines.Scan(); n++ {
 		if m := assignment.FindStringSubmatch(lines.Text()); m != nil {

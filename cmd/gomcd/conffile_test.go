@@ -46,6 +46,15 @@ func TestConfigFileOfDebian(t *testing.T) {
 	want.ItemSizeMax, want.PrefixDelim, want.DetailEnabled = 2<<20, '#', true
 	want.Inter, want.LRUCrawler = "127.0.0.1,::1", false
 	want.HashPower, want.PIDFile = 20, "/var/run/memcached/memcached.pid"
+	for name, text := range map[string]string{
+		"as editors of Windows write it": "\ufeff" + strings.ReplaceAll(debianConfig, "\n", "\r\n"),
+		"with blanks at the end":         strings.ReplaceAll(debianConfig, "\n", " \t\n"),
+		"without the last line end":      strings.TrimSuffix(debianConfig, "\n"),
+	} {
+		if c := mustParse(t, "--config", configFile(t, text)); !reflect.DeepEqual(c.cfg, want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", name, c.cfg, want)
+		}
+	}
 	path := configFile(t, debianConfig)
 	c := mustParse(t, "--config", path)
 	if !reflect.DeepEqual(c.cfg, want) {

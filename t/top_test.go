@@ -3,11 +3,13 @@ package t
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,33 +103,118 @@ func TestTopPlain(t *testing.T) {
 	}
 }
 
+// A server that goes away is asked again until it returns, by lines and on a screen, where
+// keys work while it does not answer.
+func TestTopServerThatReturns(t *testing.T) {
+	t.Parallel()
+	dir := topDir(t)
+	socket := filepath.Join(harness.TempDir(t), "socket")
+	start := func() *harness.Server {
+		s := harness.Start(t, harness.Production(), "-s", socket)
+		askForEver(t, s)
+		return s
+	}
+	s := start()
+	program := filepath.Join(dir, "gomcd-top")
+	plain := exec.Command(program, "--interval=100ms", "--prefixes", socket)
+	var out, errs harness.Buffer
+	plain.Stdout, plain.Stderr = &out, &errs
+	if err := plain.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { plain.Process.Kill(); plain.Wait() })
+	term := newTerminal(t, 20, 5, "env NO_COLOR=1 "+program+" --interval=100ms "+socket)
+	both := func(what, lines, screen string) {
+		t.Helper()
+		had := len(out.String() + errs.String())
+		harness.Eventually(t, what, func() bool {
+			said := (out.String() + errs.String())
+			return len(said) > had && strings.Contains(said, lines) && regexp.MustCompile(screen).MatchString(term.shows())
+		})
+	}
+	both("the server is shown", " user=", `(?m)^gets `)
+	s.Signal(syscall.SIGSTOP)
+	term.resize(100, 5)
+	harness.Eventually(t, "the screen says that there is no answer", func() bool { return strings.Contains(term.shows(), "  no answer for ") })
+	s.Signal(syscall.SIGCONT)
+	both("it is shown again", " user=", `(?m)^\S+  gomcd .*\ngets `)
+	s.Signal(syscall.SIGTERM)
+	s.Wait()
+	harness.Eventually(t, "why there is no answer is reported", func() bool {
+		return strings.Contains(errs.String(), "; asked again every 100ms\n") && strings.Contains(term.shows(), "  no answer, asked again every 100ms, q quits\n")
+	})
+	lines := strings.Count(out.String(), " user=")
+	next := start()
+	harness.Eventually(t, "the next server is shown", func() bool {
+		return strings.Count(out.String(), " user=") > lines+1 && strings.Contains(term.shows(), fmt.Sprintf("  pid %d  ", next.PID()))
+	})
+	if n := strings.Count(errs.String(), "\n"); n > 2 {
+		t.Errorf("it says so %d times: %s", n, errs.String())
+	}
+	if shown := term.run("capture-pane", "-e", "-p"); regexp.MustCompile("\x1b\\[[0-9;]*[34][0-7][;m]").MatchString(shown) {
+		t.Errorf("in colours: %q", shown)
+	}
+	next.Signal(syscall.SIGSTOP)
+	harness.Eventually(t, "the screen says that there is no answer", func() bool { return strings.Contains(term.shows(), "  no answer for ") })
+	term.run("send-keys", "q")
+	harness.Eventually(t, "q ends it", term.ended)
+	next.Signal(syscall.SIGCONT)
+	// A terminal that has no screen gets lines.
+	dumb := newTerminal(t, 150, 10, "env TERM=dumb "+program+" --interval=100ms "+socket)
+	harness.Eventually(t, "TERM=dumb: lines", func() bool { return regexp.MustCompile(`^ +gets/s .*\n +[0-9]`).MatchString(dumb.shows()) })
+	dumb.run("send-keys", "C-c")
+	harness.Eventually(t, "Ctrl-C ends it", dumb.ended)
+}
+
+// terminal is one of tmux, in which a command runs.
+type terminal struct {
+	t            *testing.T
+	tmux, socket string
+}
+
+func newTerminal(t *testing.T, width, height int, command string) *terminal {
+	t.Helper()
+	term := &terminal{t, installed(t, "tmux"), filepath.Join(t.TempDir(), "tmux")}
+	term.run("new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), command)
+	t.Cleanup(func() { exec.Command(term.tmux, "-S", term.socket, "kill-server").Run() })
+	return term
+}
+
+func (term *terminal) run(args ...string) string {
+	out, err := exec.Command(term.tmux, append([]string{"-S", term.socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
+	if err != nil {
+		term.t.Logf("tmux %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// shows is what the terminal shows.
+func (term *terminal) shows() string { return term.run("capture-pane", "-p") }
+
+func (term *terminal) resize(width, height int) {
+	term.run("resize-window", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height))
+}
+
+// ended tells whether the command has ended.
+func (term *terminal) ended() bool {
+	out, err := exec.Command(term.tmux, "-S", term.socket, "list-sessions").CombinedOutput()
+	return err != nil && strings.Contains(string(out), "no server running")
+}
+
 // On a terminal it fills the screen until q is pressed.
 func TestTopScreen(t *testing.T) {
 	t.Parallel()
 	dir := topDir(t)
 	s := harness.Start(t, harness.Production())
 	askForEver(t, s)
-	tmux := installed(t, "tmux")
-	socket := filepath.Join(t.TempDir(), "tmux")
-	run := func(args ...string) string {
-		out, err := exec.Command(tmux, append([]string{"-S", socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Logf("tmux %q: %v\n%s", args, err, out)
-		}
-		return string(out)
-	}
-	run("new-session", "-d", "-x", "100", "-y", "30", filepath.Join(dir, "gomcd-top")+" --interval=200ms "+s.Addr)
-	t.Cleanup(func() { exec.Command(tmux, "-S", socket, "kill-server").Run() })
+	term := newTerminal(t, 100, 30, filepath.Join(dir, "gomcd-top")+" --interval=200ms "+s.Addr)
 	want := regexp.MustCompile(`(?s)^` + regexp.QuoteMeta(s.Addr) + `  gomcd \S+ \(1\.6\.45\)  pid \d+ .*\ngets +[0-9.]+k?/s  hits +[0-9.]+% .*\nturns +\d+ us p50 .*\nsandbox +enforce  (\d+) of (\d+) threads filtered .*\nclass +chunk .*\n +1 +\d`)
-	harness.Eventually(t, "the screen is filled", func() bool { return want.MatchString(run("capture-pane", "-p")) })
-	run("resize-window", "-x", "60", "-y", "5")
+	harness.Eventually(t, "the screen is filled", func() bool { return want.MatchString(term.shows()) })
+	term.resize(60, 5)
 	harness.Eventually(t, "a small screen has the first lines", func() bool {
-		lines := strings.Split(strings.TrimRight(run("capture-pane", "-p"), "\n"), "\n")
+		lines := strings.Split(strings.TrimRight(term.shows(), "\n"), "\n")
 		return len(lines) == 5 && strings.HasPrefix(lines[0], s.Addr) && strings.HasPrefix(lines[4], "memory ")
 	})
-	run("send-keys", "q")
-	harness.Eventually(t, "q ends it", func() bool {
-		out, err := exec.Command(tmux, "-S", socket, "list-sessions").CombinedOutput()
-		return err != nil && strings.Contains(string(out), "no server running")
-	})
+	term.run("send-keys", "q")
+	harness.Eventually(t, "q ends it", term.ended)
 }

@@ -64,7 +64,7 @@ func run(args []string, out *os.File) error {
 	fs := flags(&o)
 	switch err := fs.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(out, "%s\n\nusage: gomcd-top [flags] [HOST:PORT | PATH]\n\n%s", short, fs.FlagUsages())
+		fmt.Fprintf(out, "%s\n\nusage: gomcd-top [flags] [HOST[:PORT] | PATH]\n\n%s", short, fs.FlagUsages())
 		return nil
 	case err != nil:
 		return err
@@ -75,26 +75,28 @@ func run(args []string, out *os.File) error {
 	case fs.NArg() > 1:
 		return fmt.Errorf("one server at a time: %q", fs.Args())
 	case fs.NArg() == 1:
-		o.server = fs.Arg(0)
+		o.server = withPort(fs.Arg(0))
 	}
 	if o.interval <= 0 {
 		return errors.New("--interval must be above 0")
 	}
-	c, err := dial(o.server)
+	a := &asker{addr: o.server}
+	first, err := a.sample()
 	if err != nil {
 		return err
 	}
-	defer c.Close()
 	var hot *prefixes
 	if o.prefixes {
 		if hot, err = watchPrefixes(o.server, o.delimiter); err != nil {
 			return err
 		}
 	}
-	if o.plain || !isTerminal(out) {
-		return runPlain(out, c, hot, o)
+	if !o.plain && isTerminal(out) {
+		if screen := newScreen(); screen != nil {
+			return runScreen(screen, a, first, hot, o)
+		}
 	}
-	return runScreen(c, hot, o)
+	return runPlain(out, os.Stderr, a, first, hot, o)
 }
 
 func isTerminal(f *os.File) bool {
@@ -105,22 +107,31 @@ func isTerminal(f *os.File) bool {
 // headEvery is after how many lines the names of the columns are repeated.
 const headEvery = 20
 
-// runPlain writes a line each interval.
-func runPlain(out io.Writer, c *client, hot *prefixes, o options) error {
-	before, err := c.sample()
-	for n := 0; err == nil && (o.count == 0 || n < o.count); n++ {
+// runPlain writes a line each interval. While the server does not answer there is none;
+// why is reported once.
+func runPlain(out, errors io.Writer, a *asker, before *sample, hot *prefixes, o options) (err error) {
+	lines := 0
+	for n := 0; o.count == 0 || n < o.count; n++ {
 		time.Sleep(o.interval)
+		reported := err != nil
 		var now *sample
-		if now, err = c.sample(); err != nil {
-			break
+		if now, err = a.sample(); err != nil {
+			if !reported {
+				fmt.Fprintf(errors, "gomcd-top: %v; asked again every %v\n", err, o.interval)
+			}
+			before = nil
+			continue
 		}
-		if n%headEvery == 0 {
-			if _, err := fmt.Fprintln(out, plainHead(hot != nil)); err != nil {
+		if before != nil {
+			if lines%headEvery == 0 {
+				if _, err := fmt.Fprintln(out, plainHead(hot != nil)); err != nil {
+					return err
+				}
+			}
+			lines++
+			if _, err := fmt.Fprintln(out, plainLine(compare(before, now), hot)); err != nil {
 				return err
 			}
-		}
-		if _, err := fmt.Fprintln(out, plainLine(compare(before, now), hot)); err != nil {
-			return err
 		}
 		before = now
 	}
@@ -134,11 +145,11 @@ func program(fs *pflag.FlagSet) clidoc.Program {
 	p := clidoc.Program{
 		Name: "gomcd-top", Version: release.Version, Short: short,
 		Before: []clidoc.Section{
-			{Title: "SYNOPSIS", Text: []string{"gomcd-top [flags] [HOST:PORT | PATH]"}},
+			{Title: "SYNOPSIS", Text: []string{"gomcd-top [flags] [HOST[:PORT] | PATH]"}},
 			{Title: "DESCRIPTION", Text: []string{
 				"gomcd-top asks a server for its statistics again and again and shows what has changed: commands a second, the hit ratio, evictions, memory by slab class, connections. " +
 					"It works with gomcd and with memcached, on a port or a unix socket.",
-				"On a terminal it fills the screen until q is pressed; elsewhere it writes a line each time.",
+				"On a terminal it fills the screen until q is pressed; elsewhere it writes a line each time. A server that does not answer any more is asked again.",
 			}},
 		},
 		After: []clidoc.Section{{Title: "SEE ALSO", Text: []string{"gomcd(1), memcached(1)"}}},

@@ -2,11 +2,11 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // prefixes counts the prefixes of keys that are asked for and stored, by the lines that
@@ -26,33 +26,53 @@ type prefix struct {
 	count int
 }
 
+// watchAgain is after what time it is tried again to watch a server that ended it.
+const watchAgain = time.Second
+
 // watchPrefixes begins to watch, on a connection of its own.
 func watchPrefixes(addr, delimiter string) (*prefixes, error) {
-	c, err := dial(addr)
+	c, err := watch(addr)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := fmt.Fprint(c, "watch fetchers mutations\r\n"); err != nil {
-		return nil, err
-	}
-	line, err := c.r.ReadString('\n')
-	if err != nil {
-		return nil, err
-	}
-	if line = strings.TrimSpace(line); line != "OK" {
-		return nil, errors.New("the server does not let this client watch: " + line)
 	}
 	p := &prefixes{delimiter: delimiter, counts: map[string]int{}}
 	go func() {
 		for {
-			line, err := c.r.ReadString('\n')
-			if err != nil {
-				return
+			for err == nil {
+				var line string
+				if line, err = c.r.ReadString('\n'); err == nil {
+					p.note(line)
+				}
 			}
-			p.note(line)
+			if c != nil {
+				c.Close()
+			}
+			time.Sleep(watchAgain)
+			c, err = watch(addr)
 		}
 	}()
 	return p, nil
+}
+
+func watch(addr string) (*client, error) {
+	c, err := dial(addr)
+	if err != nil {
+		return nil, err
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	line := ""
+	if _, err = fmt.Fprint(c, "watch fetchers mutations\r\n"); err == nil {
+		line, err = c.r.ReadString('\n')
+	}
+	if line = strings.TrimSpace(line); err == nil && line != "OK" {
+		err = fmt.Errorf("the server does not let this client watch: %q", line)
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.SetDeadline(time.Time{})
+	return c, nil
 }
 
 // note counts the key of a line: ts=1.0 gid=1 type=item_get key=user%3A1 status=found ...
@@ -62,8 +82,8 @@ func (p *prefixes) note(line string) {
 		if !ok {
 			continue
 		}
-		key = unescape(key)
-		name, _, _ := strings.Cut(key, p.delimiter)
+		name, _, _ := strings.Cut(unescape(key), p.delimiter)
+		name = printable(name)
 		p.mu.Lock()
 		if _, known := p.counts[name]; known || len(p.counts) < maxPrefixes {
 			p.counts[name]++
@@ -87,6 +107,16 @@ func unescape(key string) string {
 		b.WriteByte(key[i])
 	}
 	return b.String()
+}
+
+// printable is a name without bytes that a terminal would take for more than a letter.
+func printable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if ' ' < r && r < 0x7f {
+			return r
+		}
+		return '?'
+	}, name)
 }
 
 // take returns the most frequent since it was called last, and begins anew.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -11,6 +13,37 @@ import (
 
 // patience is how long a server may take to answer.
 const patience = 10 * time.Second
+
+// withPort is an address with memcached's port if it has none. The path of a unix socket
+// stays as it is.
+func withPort(addr string) string {
+	if _, _, err := net.SplitHostPort(addr); err == nil || strings.HasPrefix(addr, "/") {
+		return addr
+	}
+	return net.JoinHostPort(strings.Trim(addr, "[]"), "11211")
+}
+
+// asker asks a server on one connection, and on another after an error.
+type asker struct {
+	addr string
+	c    *client // nil: there is none now
+}
+
+func (a *asker) sample() (*sample, error) {
+	if a.c == nil {
+		c, err := dial(a.addr)
+		if err != nil {
+			return nil, err
+		}
+		a.c = c
+	}
+	s, err := a.c.sample()
+	if err != nil {
+		a.c.Close()
+		a.c = nil
+	}
+	return s, err
+}
 
 // client is a connection to the server.
 type client struct {
@@ -35,14 +68,18 @@ func dial(addr string) (*client, error) {
 // stats asks for statistics, of the whole server or with what of a part of it.
 func (c *client) stats(what string) (map[string]string, error) {
 	c.SetDeadline(time.Now().Add(patience))
-	if _, err := fmt.Fprintf(c, "%s\r\n", strings.TrimSpace("stats "+what)); err != nil {
+	command := strings.TrimSpace("stats " + what)
+	if _, err := fmt.Fprintf(c, "%s\r\n", command); err != nil {
 		return nil, err
 	}
 	m := map[string]string{}
 	for {
 		line, err := c.r.ReadString('\n')
+		if err == io.EOF {
+			err = errors.New("the server closed the connection")
+		}
 		if err != nil {
-			return nil, fmt.Errorf("stats %s: %w", what, err)
+			return nil, fmt.Errorf("%s: %w", command, err)
 		}
 		line = strings.TrimRight(line, "\r\n")
 		word, rest, _ := strings.Cut(line, " ")
@@ -55,7 +92,7 @@ func (c *client) stats(what string) (map[string]string, error) {
 		case line == "ERROR" && what == "sandbox":
 			return nil, nil // memcached, which has no such
 		default:
-			return nil, fmt.Errorf("stats %s is answered %q", what, line)
+			return nil, fmt.Errorf("%s is answered %q", command, line)
 		}
 	}
 }

@@ -1,36 +1,64 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"os/signal"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
+	"golang.org/x/sys/unix"
 )
 
-// runScreen fills the terminal until q is pressed.
-func runScreen(c *client, hot *prefixes, o options) error {
+// newScreen takes the terminal, or returns nil if that is one without a screen.
+func newScreen() tcell.Screen {
+	if term := os.Getenv("TERM"); term == "" || term == "dumb" {
+		return nil
+	}
 	screen, err := tcell.NewScreen()
-	if err != nil {
-		return err
+	if err != nil || screen.Init() != nil {
+		return nil
 	}
-	if err := screen.Init(); err != nil {
-		return err
-	}
+	return screen
+}
+
+// answer is what asking the server came to.
+type answer struct {
+	sample *sample
+	err    error
+}
+
+// runScreen fills the terminal until q is pressed. Keys work while the server does not
+// answer; what it said last stays on the screen, below the reason.
+func runScreen(screen tcell.Screen, a *asker, before *sample, hot *prefixes, o options) error {
 	defer screen.Fini()
 	keys := make(chan tcell.Event)
 	quit := make(chan struct{})
 	defer close(quit)
 	go screen.ChannelEvents(keys, quit)
-	before, err := c.sample()
-	if err != nil {
-		return err
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGTERM, unix.SIGHUP, unix.SIGINT)
+	ask, answers := make(chan struct{}), make(chan answer, 1)
+	defer close(ask)
+	go func() {
+		for range ask {
+			s, err := a.sample()
+			answers <- answer{s, err}
+		}
+	}()
+	var lines, last []string // on the screen; below the title, of the last report
+	say := func(title string, reason ...string) {
+		lines = append(append([]string{a.addr + "  " + title + ", q quits"}, reason...), last...)
+		show(screen, lines)
 	}
-	now := before
-	show(screen, []string{c.addr + "  the first figures come in " + o.interval.String() + ", q quits"})
+	say("the first figures come in " + o.interval.String())
 	tick := time.NewTicker(o.interval)
 	defer tick.Stop()
-	var lines []string
+	var asked time.Time // zero: there is an answer to what was asked
 	for n := 0; o.count == 0 || n < o.count; {
 		select {
+		case <-ended:
+			return nil
 		case event := <-keys:
 			switch e := event.(type) {
 			case *tcell.EventKey:
@@ -39,21 +67,32 @@ func runScreen(c *client, hot *prefixes, o options) error {
 				}
 			case *tcell.EventResize:
 				screen.Sync()
-				if lines != nil {
-					show(screen, lines)
-				}
+				show(screen, lines)
 			case nil:
 				return nil
 			}
 		case <-tick.C:
-			if now, err = c.sample(); err != nil {
-				return err
+			if !asked.IsZero() {
+				say(fmt.Sprintf("no answer for %v", time.Since(asked).Round(time.Second)))
+				continue
 			}
-			const most = 200 // lines; show leaves out what does not fit
-			lines = screenful(c.addr, compare(before, now), hot, most)
-			show(screen, lines)
-			before = now
+			asked = time.Now()
+			ask <- struct{}{}
+		case got := <-answers:
+			asked = time.Time{}
 			n++
+			const most = 200 // lines; show leaves out what does not fit
+			switch {
+			case got.err != nil:
+				say(fmt.Sprintf("no answer, asked again every %v", o.interval), got.err.Error())
+			case before != nil:
+				lines = screenful(a.addr, compare(before, got.sample), hot, most)
+				last = lines[1:]
+				show(screen, lines)
+			default:
+				say("answers again")
+			}
+			before = got.sample
 		}
 	}
 	return nil

@@ -44,15 +44,24 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// An address without a port has memcached's.
+func TestWithPort(t *testing.T) {
+	for addr, want := range map[string]string{"host": "host:11211", "host:1": "host:1", "::1": "[::1]:11211", "[::1]": "[::1]:11211", "[::1]:2": "[::1]:2", "/run/socket": "/run/socket"} {
+		if got := withPort(addr); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+}
+
 func TestPrefixes(t *testing.T) {
 	p := &prefixes{delimiter: ":", counts: map[string]int{}}
 	for _, line := range []string{
 		"ts=1.5 gid=1 type=item_get key=user%3A1 status=found clsid=1\n", "ts=1.5 gid=2 type=item_store key=user%3A2 status=stored\n",
-		"ts=1.5 gid=3 type=item_get key=a%0Ab status=not_found\n", "ts=1.5 gid=4 type=item_get key=100%25 status=found\n", "skipped=7\n",
+		"ts=1.5 gid=3 type=item_get key=a%0Ab status=not_found\n", "ts=1.5 gid=3 type=item_get key=\x1b[31m:1 status=found\n", "ts=1.5 gid=4 type=item_get key=100%25 status=found\n", "skipped=7\n",
 	} {
 		p.note(line)
 	}
-	if got, want := p.take(2), []prefix{{"user", 2}, {"100%", 1}}; !slices.Equal(got, want) {
+	if got, want := p.take(3), []prefix{{"user", 2}, {"100%", 1}, {"?[31m", 1}}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	if got := p.take(2); len(got) != 0 {

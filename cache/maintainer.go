@@ -73,7 +73,8 @@ const trimmed = 1
 func (h *Handle) Maintained() bool { return h.s.maint.busy == 0 }
 
 // MaintainDue is when Maintain will see an item that has expired, on the store's
-// clock: one near the tail of an LRU. It is ^uint32(0) if there is none that will.
+// clock: the last of an LRU that it pulls from, for what is before one that lasts is left
+// to the crawler. It is ^uint32(0) if there is none that will.
 func (h *Handle) MaintainDue() uint32 {
 	s := h.s
 	due := ^uint32(0)
@@ -82,13 +83,11 @@ func (h *Handle) MaintainDue() uint32 {
 		c.lock.lock()
 		s.enlist(id)
 		for lru := range c.lru {
-			ref := c.lru[lru].tail
-			for tries := pullTries; tries > 0 && ref != 0; tries-- {
-				it := s.at(ref)
-				if it.exptime != 0 {
-					due = min(due, it.exptime+1)
-				}
-				ref = it.prev
+			if lru == Cold && !s.tune.Segmented.Load() || lru == Temp && !s.tune.TempLRU.Load() {
+				continue
+			}
+			if ref := c.lru[lru].tail; ref != 0 && s.at(ref).exptime != 0 {
+				due = min(due, s.at(ref).exptime+1)
 			}
 		}
 		c.lock.unlock()

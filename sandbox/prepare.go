@@ -82,10 +82,13 @@ func (p *Preparation) Thread() {
 // off, but for a limit that a server at work does not reach.
 func (p *Preparation) Finish() {
 	rest := max(p.procs-p.roles, 0)
-	// The collector puts a quarter of all processors to work, and a few threads
-	// more hand processors over while the world starts again.
+	// A thread that the runtime takes for one that has run for 10 ms hands its processor
+	// to an idle thread once it comes to the beginning of a function, and so do all for a
+	// collection. That all do so at once is likely where CPUs are few: then the first of
+	// the idle threads runs when the last of the others has stopped. And a few threads
+	// more are on their way to being idle again.
 	const handovers = 8
-	spareThreads(max(rest, p.procs/4+handovers), func(i int) {
+	spareThreads(p.procs+handovers, func(i int) {
 		if i < rest {
 			p.hold()
 		}

@@ -361,6 +361,9 @@ func (s *Server) serve(signals <-chan os.Signal) error {
 	if !s.cfg.LockMemory {
 		sandbox.DropFilePages()
 	}
+	if s.cfg.TestPrivileges {
+		startThread()
+	}
 	gate.open()
 	if announces {
 		s.say(Notice, s.readiness(strconv.Itoa(len(threads))+" threads"))

@@ -9,12 +9,11 @@ import (
 )
 
 // exercise has the Go runtime do what it may come to do on its own at any time,
-// and in a server that makes no garbage seldom does: start a thread, give memory
-// back, sleep until a timer ends, and then collect garbage in a loop until the
-// server stops. Tests see by it that the sandbox allows what that takes, and that
-// no thread is ever in a state in which the world cannot stop.
+// and in a server that makes no garbage seldom does: give memory back, sleep until
+// a timer ends, and then collect garbage in a loop until the server stops. Tests see
+// by it that the sandbox allows what that takes, and that no thread is ever in a
+// state in which the world cannot stop.
 func (s *Server) exercise() {
-	startThread()
 	returnMemory()
 	time.Sleep(time.Millisecond)
 	for !s.stopping.Load() {
@@ -30,8 +29,9 @@ func (s *Server) exercise() {
 // by itself, before it is as the server does.
 const collectionsBetween = 4
 
-// startThread makes the runtime start a thread, whatever number is idle: there
-// are more goroutines than threads, and each occupies one.
+// startThread makes the runtime start a thread, for tests, whatever number is idle: there
+// are more goroutines than threads, and each occupies one. No thread in a role works
+// meanwhile: it could not start one if it had to hand its processor over.
 func startThread() {
 	threads, _ := runtime.ThreadCreateProfile(nil)
 	sandbox.SpareThreads(threads + 1)

@@ -13,7 +13,7 @@ import (
 // runMake runs make at the top, with more in its environment.
 func runMake(env []string, args ...string) (string, error) {
 	cmd := exec.Command("make", append([]string{"--no-print-directory", "-C", ".."}, args...)...)
-	cmd.Env = append(append(os.Environ(), "MAKEFLAGS=", "MFLAGS="), env...)
+	cmd.Env = append(append(os.Environ(), "MAKEFLAGS=", "MFLAGS=", "MAKELEVEL=0"), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

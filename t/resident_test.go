@@ -21,7 +21,7 @@ func TestPagesOfTheBoot(t *testing.T) {
 		pid     int
 		most    float64
 	}{
-		{process: "cache", pid: s.PID(), most: 0.5},
+		{process: "cache", pid: s.PID(), most: 0.75},
 		{process: "front", pid: s.Front(), most: 0.85},
 	} {
 		mapped, resident := programPages(t, test.pid)

@@ -402,6 +402,9 @@ func (t *thread) main(i int, box *sandbox.Sandbox, prep *sandbox.Preparation, ga
 	if err == nil && t.prepare != nil {
 		err = t.prepare()
 	}
+	if t.role == sandbox.Worker || t.role == sandbox.UDP {
+		shortSlice()
+	}
 	prep.Thread()
 	gate.enter(i, err, func() error { return box.EnterRole(t.role, t.name) })
 	t.run()

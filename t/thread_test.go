@@ -52,6 +52,42 @@ func TestEveryThreadIsFiltered(t *testing.T) {
 	}
 }
 
+// TestTimeSlices reads which threads have asked for a short time slice, and that none has
+// another policy or priority than this process.
+func TestTimeSlices(t *testing.T) {
+	own, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := harness.Start(t, harness.Production(), "-t", "2", "-U", strconv.Itoa(harness.FreePort(t)))
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", s.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := 0
+	for _, task := range tasks {
+		name, err := os.ReadFile(task)
+		if err != nil {
+			continue
+		}
+		attr, err := unix.SchedGetAttr(atoi(t, filepath.Base(filepath.Dir(task))), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := own.Runtime // 0 before Linux 6.12
+		if strings.HasPrefix(string(name), "worker-") || strings.HasPrefix(string(name), "udp-") {
+			short++
+			want = min(want, 100_000)
+		}
+		if attr.Runtime != want || attr.Policy != own.Policy || attr.Nice != own.Nice {
+			t.Errorf("%s: a slice of %d ns, not %d; policy %d, nice %d", name, attr.Runtime, want, attr.Policy, attr.Nice)
+		}
+	}
+	if short < 3 {
+		t.Errorf("%d threads serve clients", short)
+	}
+}
+
 // TestStatsSandbox has the server tell what the test above reads in /proc.
 func TestStatsSandbox(t *testing.T) {
 	s := harness.Start(t, harness.Production(), "-t", "2", "--sandbox-allow=worker:getppid")

@@ -51,8 +51,8 @@ func TestConfigFileOfDebian(t *testing.T) {
 		"with blanks at the end":         strings.ReplaceAll(debianConfig, "\n", " \t\n"),
 		"without the last line end":      strings.TrimSuffix(debianConfig, "\n"),
 	} {
-		if c := mustParse(t, "--config", configFile(t, text)); !reflect.DeepEqual(c.cfg, want) {
-			t.Errorf("%s:\n got %+v\nwant %+v", name, c.cfg, want)
+		if c := mustParse(t, "--config", configFile(t, text)); !reflect.DeepEqual(c.cfg, want) || len(c.warnings) != 0 {
+			t.Errorf("%s: warnings %q\n got %+v\nwant %+v", name, c.warnings, c.cfg, want)
 		}
 	}
 	path := configFile(t, debianConfig)

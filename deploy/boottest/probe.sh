@@ -6,10 +6,10 @@ exec >/dev/ttyS0 2>&1
 failed=0
 ok() { echo "boot-test: ok: $*"; }
 bad() { echo "boot-test: FAILED: $*"; failed=1; }
-# check NAME COMMAND...: the command succeeds within a minute or two.
+# check NAME COMMAND...: the command succeeds within some minutes.
 check() {
-	local name=$1 i; shift
-	for i in $(seq 240); do "$@" >/tmp/out 2>&1 && { ok "$name"; return; }; sleep 0.5; done
+	local name=$1 until=$((SECONDS + 240)); shift
+	while "$@" >/tmp/out 2>&1 && { ok "$name"; return; } || [ $SECONDS -lt $until ]; do sleep 0.5; done
 	bad "$name: $*: $(tail -5 /tmp/out)"
 }
 # now NAME COMMAND...: the command succeeds at once.

@@ -116,9 +116,9 @@ image-test: ## builds the container image and runs it (podman in a root of its o
 	deploy/imagetest/run.sh bin/image
 
 # Debian's kernels and systemd in an emulator, with the package installed, carry out
-# deploy/boottest/tries: every recipe of the documentation, violations, TLS, AppArmor, and
-# units of memcached with the binary exchanged. As root, eight minutes a suite, and five
-# more the first time. bookworm has Linux 6.1, bookworm+bullseye 5.10, trixie 6.12.
+# deploy/boottest/tries: every recipe of the documentation, README's swap, violations, TLS,
+# AppArmor, and units of memcached with the binary exchanged. As root, a quarter of an hour
+# a suite, and five minutes more the first time. bookworm has Linux 6.1, bookworm+bullseye 5.10, trixie 6.12.
 # BOOT_TRIES='10-start 45-tls' carries out only these.
 BOOT_SUITES ?= bookworm
 BOOT_TRIES ?=

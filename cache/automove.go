@@ -103,6 +103,7 @@ func (s *Store) samples(out *[MaxClasses]sample) {
 	for id := uint8(1); id <= s.largest; id++ {
 		c := &s.classes[id]
 		c.lock.lock()
+		s.enlist(id)
 		chunks, used := s.count(id)
 		out[id] = sample{
 			evicted:     c.stats[Cold].Evicted,

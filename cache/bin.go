@@ -95,7 +95,8 @@ func (c *class) binFor(size int) int {
 }
 
 // count is how many chunks the locked class has, with those that are not yet cut, and how
-// many of them hold something. A span that is not cut counts as of the largest.
+// many of them hold something, an item that is retired too: see enlist. A span that is not
+// cut counts as of the largest.
 func (s *Store) count(id uint8) (chunks, used uint32) {
 	c := &s.classes[id]
 	chunks, used = c.chunks+(c.spansLeft+c.fresh*(PageSize/c.span))*c.bins[c.nbins-1].per, c.chunks

@@ -197,6 +197,7 @@ func (h *Handle) makeRoom(id uint8, size int, grow bool) (ref uint32, evicted bo
 	c := &s.classes[id]
 	segmented := s.tune.Segmented.Load()
 	c.lock.lock()
+	freed := h.settleLane(id)
 	i, misfits, searched := 0, 0, false
 	for ; i < tries; i++ {
 		if !segmented {
@@ -236,7 +237,7 @@ func (h *Handle) makeRoom(id uint8, size int, grow bool) (ref uint32, evicted bo
 		c.stats[Hot].DirectReclaims += uint64(i)
 	}
 	if ref != 0 && grow {
-		h.stock(id, size, evicted)
+		h.stock(id, size, evicted, freed)
 	}
 	c.lock.unlock()
 	h.freeDeferred()

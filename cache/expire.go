@@ -123,7 +123,11 @@ func (h *Handle) dropSome(id uint8, lru int) bool {
 		this := ref
 		ref = it.next
 		if b := s.table.tryBucket(s.Hash(s.key(this, it))); b != nil {
-			h.dropLocked(b, this, it, id)
+			if it.linked() {
+				h.dropLocked(b, this, it, id)
+			} else {
+				s.reap(id, this, it)
+			}
 			b.lock.unlock()
 		}
 	}

@@ -2,27 +2,35 @@ package cache
 
 import "sync/atomic"
 
-// A handle locks a class seldom: it takes free chunks from it by the dozen, and puts new
-// items into its LRU by the dozen. What it has of a class meanwhile is its lane:
+// A handle locks a class seldom: it takes free chunks from it by the dozen, puts new items
+// into its LRU by the dozen, and takes out what it has unlinked by the dozen. What it has
+// of a class meanwhile is its lane:
 //
 //   - a magazine of free chunks for each bin. In the class's books they are in use. The
 //     class takes them back (recall) before it goes without memory, and before a page
 //     leaves it.
 //   - the newest items that it linked. They are in the table, and in no LRU yet. Anyone
 //     who looks at all of an LRU puts them there first (enlist).
+//   - the items that it unlinked last. They are not in the table any more, but in their
+//     LRU still, and have their chunks. Anyone who finds one there frees it (reap), and
+//     whoever looks at all of an LRU frees all.
 //
-// Both are slots that hold a reference or 0. The handle fills empty ones, with an atomic
+// All are slots that hold a reference or 0. The handle fills empty ones, with an atomic
 // store; anyone else empties them, under the class's lock.
 
-// laneSlots is how many chunks a magazine holds, and how many items wait, at most. With
-// the count beside them that is two cache lines.
+// laneSlots is how many chunks a magazine holds, and how many items wait to be linked, or
+// to be freed, at most. With the count beside them that is two cache lines.
 const laneSlots = 31
 
 // lane is what a handle has of one class. It is outside the Go heap.
 type lane struct {
 	added  [laneSlots]uint32 // linked, in no LRU yet; see waits
 	nadded uint32            // slots filled since the class was locked
-	bins   [maxBins]magazine
+
+	retired  [laneSlots]uint32 // unlinked, in an LRU still; see retire
+	nretired uint32
+
+	bins [maxBins]magazine
 
 	// grown is what the handle has added to the bytes of each LRU that the class does not
 	// have yet. The handle writes it, and others read it.
@@ -38,18 +46,23 @@ type magazine struct {
 	n      uint32 // slots that the handle has filled and not taken from
 }
 
-// lent is the part of a class's chunks that all magazines together hold at most.
-const lent = 8
+const (
+	// lent is the part of a class's chunks that all magazines together hold at most, and
+	// that of the items that are unlinked and not freed.
+	lent = 8
+	// lentBytes is what of each a handle holds at most, in bytes: of large chunks few, for
+	// what a lock costs is nothing beside the copy.
+	lentBytes = 512 << 10
+)
 
-// lend is how many slots each handle may use of the locked class. There are none of
-// large chunks: what a lock costs is nothing beside the copy, and a dozen evictions ahead
-// would be of much that somebody may still want. Nor are there any in a flat LRU, where
-// each set has to lock the class.
+// lend is how many slots each handle may use of the locked class. There are none in a flat
+// LRU, where each set has to lock the class.
 func (s *Store) lend(c *class) uint32 {
-	if c.holds() > PinMin || !s.tune.Segmented.Load() {
+	if !s.tune.Segmented.Load() {
 		return 0
 	}
-	return min(laneSlots, c.pages*(PageSize/c.bins[c.nbins-1].size)/uint32(lent*len(s.handles)))
+	size := c.bins[c.nbins-1].size
+	return min(laneSlots, lentBytes/size, c.pages*(PageSize/size)/uint32(lent*len(s.handles)))
 }
 
 // slot is where an item is that waits in a lane, in the place of its neighbours: the
@@ -86,22 +99,85 @@ func (h *Handle) await(ref uint32, it *item) {
 	l.nadded++
 }
 
-// settleLane has the locked class have all that its lane has but the chunks.
-func (h *Handle) settleLane(id uint8) {
+// retired marks, in the place of the time when an item expires, one that is unlinked and
+// waits in a lane to be freed: with it stands the lane's handle and slot. It is later than
+// any item expires that is.
+const retired = 1 << 31
+
+// retire unlinks an item that is in one chunk and is not pinned. It goes on standing where
+// it is, in an LRU or in a lane that leads there, until it is reaped. Its bucket is locked.
+func (h *Handle) retire(ref uint32, it *item) {
+	s := h.s
+	id := s.ownerOf(ref)
+	l := &h.lanes[id]
+	if l.nretired >= l.limit {
+		c := &s.classes[id]
+		c.lock.lock()
+		h.settleLane(id)
+		it.flags &^= flagLinked
+		s.pop(ref, it)
+		s.giveFree(id, ref)
+		c.lock.unlock()
+		return
+	}
+	it.flags &^= flagLinked
+	it.exptime = retired | h.slot(l.nretired)
+	l.grown[it.lru()] -= int64(s.taken(ref, it))
+	if counted {
+		onLocked(&l.retired[l.nretired])
+	}
+	// From here on it is whoever locks the class who has it.
+	atomic.StoreUint32(&l.retired[l.nretired], ref)
+	l.nretired++
+}
+
+// reap frees an item of the locked class id that is retired. It returns false if it is
+// not, or the handle that retires it has not come to its end.
+func (s *Store) reap(id uint8, ref uint32, it *item) bool {
+	number, i := it.exptime&^retired>>5, it.exptime&31
+	if int(number) >= len(s.handles) || i >= laneSlots ||
+		!atomic.CompareAndSwapUint32(&s.handles[number].lanes[id].retired[i], ref, 0) {
+		return false
+	}
+	s.unlist(id, ref, it)
+	s.giveFree(id, ref)
+	return true
+}
+
+// reapLane frees what is retired in a lane of the locked class, and says how much it was.
+func (s *Store) reapLane(id uint8, l *lane) (n uint32) {
+	for i := range min(atomic.LoadUint32(&l.nretired), laneSlots) {
+		if ref := atomic.LoadUint32(&l.retired[i]); ref != 0 {
+			atomic.StoreUint32(&l.retired[i], 0)
+			s.unlist(id, ref, s.at(ref))
+			s.giveFree(id, ref)
+			n++
+		}
+	}
+	return n
+}
+
+// settleLane has the locked class have all that its lane has but the chunks. It returns
+// how many chunks came free.
+func (h *Handle) settleLane(id uint8) (freed uint32) {
 	s := h.s
 	c, l := &s.classes[id], &h.lanes[id]
+	freed = s.reapLane(id, l)
 	s.enlistLane(id, l)
-	l.nadded = 0
+	l.nadded, l.nretired = 0, 0
 	for lru := range l.grown {
 		c.lru[lru].bytes += l.grown[lru]
 		l.grown[lru] = 0
 	}
 	l.limit = s.lend(c)
+	return freed
 }
 
-// enlist puts the items that wait for the LRUs of the locked class there.
+// enlist puts the items that wait for the LRUs of the locked class there, and frees those
+// that are unlinked.
 func (s *Store) enlist(id uint8) {
 	for _, h := range s.handles {
+		s.reapLane(id, &h.lanes[id])
 		s.enlistLane(id, &h.lanes[id])
 	}
 }
@@ -152,22 +228,30 @@ func (h *Handle) draw(id uint8, size int) uint32 {
 }
 
 // stock fills the handle's magazine for size bytes with chunks of the locked class that
-// are free, and if it has just evicted, with what as many evictions more give.
-func (h *Handle) stock(id uint8, size int, evicted bool) {
+// are free, and if it has just evicted, with what as many evictions more give. Chunks above
+// PinMin it does not evict by the dozen, of which much may still be wanted: where the handle
+// has freed some, because it replaces such values, it has one more each time.
+func (h *Handle) stock(id uint8, size int, evicted bool, freed uint32) {
 	s := h.s
 	c, l := &s.classes[id], &h.lanes[id]
-	h.settleLane(id)
 	want := c.binFor(size)
 	b, m := &c.bins[want], &l.bins[want]
+	ahead := uint32(0) // what the magazine may be filled to at the cost of others
+	switch {
+	case c.holds() <= PinMin && evicted:
+		ahead = l.limit
+	case c.holds() > PinMin && freed > 0:
+		ahead = freed
+	}
 	// As many as wait for the LRU when they are stored, with the one that was just taken:
 	// so the class is locked once for both.
 	for m.n+1 < l.limit {
 		if b.partial == 0 && b.uncutLeft == 0 {
-			if !evicted {
+			if m.n >= ahead {
 				break
 			}
-			h.s.scoutOne(id, &l.scout)
-			if !h.evictTail(id, b) {
+			s.scoutOne(id, &l.scout)
+			if !s.newSpan(id, want, !evicted) && !h.evictTail(id, b) {
 				break
 			}
 		}

@@ -51,8 +51,14 @@ func (h *Handle) replace(b *bucket, slot *uint64, oldRef uint32, old *item, ref 
 	*slot = *slot>>32<<32 | uint64(ref)
 	h.linked(ref, it, cas)
 	h.unlinked(oldRef, old)
-	from, to := s.classID(oldRef, old), s.classID(ref, it)
 	free := s.refs(old) == 0
+	if free && old.kind() == kindItem && it.kind() == kindItem {
+		it.flags |= flagLinked
+		h.await(ref, it)
+		h.retire(oldRef, old)
+		return
+	}
+	from, to := s.classID(oldRef, old), s.classID(ref, it)
 	c := &s.classes[from]
 	c.lock.lock()
 	old.flags &^= flagLinked
@@ -80,16 +86,16 @@ func (h *Handle) drop(b *bucket, ref uint32, it *item, slot *uint64) {
 	s := h.s
 	s.table.remove(b, slot)
 	h.unlinked(ref, it)
-	id := s.classID(ref, it)
 	free := s.refs(it) == 0
+	if free && it.kind() == kindItem {
+		h.retire(ref, it)
+		return
+	}
+	id := s.classID(ref, it)
 	c := &s.classes[id]
 	c.lock.lock()
 	it.flags &^= flagLinked
 	s.pop(ref, it)
-	if free && it.kind() == kindItem {
-		s.giveFree(id, ref)
-		free = false
-	}
 	c.lock.unlock()
 	if free {
 		h.free(ref, it)

@@ -34,8 +34,13 @@ func (s *Store) insert(ref uint32, it *item) {
 // pop takes the item out of its LRU, or has it wait for it no more. The class is locked.
 func (s *Store) pop(ref uint32, it *item) {
 	id := s.classID(ref, it)
+	s.classes[id].lru[it.lru()].bytes -= int64(s.taken(ref, it))
+	s.unlist(id, ref, it)
+}
+
+// unlist is pop of an item of class id whose bytes are not counted any more.
+func (s *Store) unlist(id uint8, ref uint32, it *item) {
 	l := &s.classes[id].lru[it.lru()]
-	l.bytes -= int64(s.taken(ref, it))
 	if it.waits(ref) {
 		atomic.StoreUint32(s.laneSlot(id, it), 0)
 		return
@@ -165,6 +170,12 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes int64, flags pullFlags, ma
 		hash := s.Hash(s.key(this, it))
 		b := s.table.tryBucket(hash)
 		if b == nil {
+			continue
+		}
+		if !it.linked() {
+			s.reap(id, this, it)
+			b.lock.unlock()
+			moved++
 			continue
 		}
 		if s.refs(it) > 0 {

@@ -16,7 +16,11 @@ func (h *Handle) vacate(ref uint32) (moveStatus, int) {
 	case it.kind() == kindChunk:
 		return h.vacateChunk(c, ref)
 	case !it.linked():
-		// It is being written, or was unlinked while a thread reads it.
+		// It is being written, or was unlinked: while a thread reads it, or only just.
+		if s.reap(m.src, ref, it) {
+			c.lock.unlock()
+			return statusFromLRU, 0
+		}
 		c.lock.unlock()
 		return statusFloating, 0
 	case it.kind() == kindLarge:

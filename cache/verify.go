@@ -19,7 +19,7 @@ type Inventory struct {
 // tests and fuzzing, and costs time and memory in proportion to the store.
 func (s *Store) Verify() (Inventory, error) {
 	v := verifier{s: s, seen: map[uint32]string{}}
-	for _, check := range []func() error{v.table, v.lrus, v.free, v.pages, v.counters} {
+	for _, check := range []func() error{v.table, v.retired, v.lrus, v.free, v.pages, v.counters} {
 		if err := check(); err != nil {
 			return v.inv, err
 		}
@@ -88,6 +88,30 @@ func (v *verifier) table() error {
 	return nil
 }
 
+// unlinkedItem is what a retired item is known as.
+const unlinkedItem = "an item that is unlinked and not freed"
+
+// retired looks at the items that handles have unlinked and that are not freed yet.
+func (v *verifier) retired() error {
+	s := v.s
+	for id := uint8(1); id <= s.largest; id++ {
+		for _, h := range s.handles {
+			for i, ref := range h.lanes[id].retired {
+				if ref == 0 {
+					continue
+				}
+				it := s.at(ref)
+				if was, ok := v.seen[ref]; ok || it.linked() || it.kind() != kindItem || s.ownerOf(ref) != id || it.exptime != retired|h.slot(uint32(i)) {
+					return fmt.Errorf("chunk %d, retired in class %d, is %q of class %d, flags %#x", ref, id, was, s.ownerOf(ref), it.flags)
+				}
+				v.seen[ref] = unlinkedItem
+				v.inv.Free++
+			}
+		}
+	}
+	return nil
+}
+
 // large follows the chunks of a large item.
 func (v *verifier) large(ref uint32, it *item) error {
 	if it.kind() != kindLarge {
@@ -126,13 +150,13 @@ func (v *verifier) lrus() error {
 		}
 		for lru := range c.lru {
 			l := &c.lru[lru]
-			var n uint32
+			var n, unlinked uint32
 			var size uint64
 			prev := uint32(0)
 			for ref := l.head; ref != 0; ref = s.at(ref).next {
 				it := s.at(ref)
 				switch {
-				case v.seen[ref] != "an item":
+				case v.seen[ref] != "an item" && v.seen[ref] != unlinkedItem:
 					return fmt.Errorf("class %d LRU %d has chunk %d, which is not in the table", id, lru, ref)
 				case it.prev != prev:
 					return fmt.Errorf("class %d LRU %d: item %d points back to %d, not %d", id, lru, ref, it.prev, prev)
@@ -140,8 +164,12 @@ func (v *verifier) lrus() error {
 					return fmt.Errorf("class %d LRU %d has an item of class %d LRU %d", id, lru, s.classID(ref, it), it.lru())
 				}
 				n++
-				size += uint64(s.taken(ref, it))
 				prev = ref
+				if it.linked() {
+					size += uint64(s.taken(ref, it))
+				} else {
+					unlinked++
+				}
 			}
 			if prev != l.tail || n != l.count {
 				return fmt.Errorf("class %d LRU %d has %d items, counted %d", id, lru, n, l.count)
@@ -150,7 +178,7 @@ func (v *verifier) lrus() error {
 			if size += more; size != s.bytesIn(uint8(id), uint8(lru)) {
 				return fmt.Errorf("class %d LRU %d has %d bytes, counted %d", id, lru, size, s.bytesIn(uint8(id), uint8(lru)))
 			}
-			items += int(n) + waiting
+			items += int(n-unlinked) + waiting
 		}
 	}
 	if items != v.inv.Items {

@@ -303,6 +303,64 @@ func TestTLSHellos(t *testing.T) {
 	}
 }
 
+// TestTLSOddClients has clients name servers and protocols that there are not, and send
+// their hellos byte by byte: they are served. A name that ends with a dot is refused.
+func TestTLSOddClients(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Production().WithTLS(certs))
+	for name, edit := range map[string]func(*tls.Config){
+		"ALPN":          func(c *tls.Config) { c.NextProtos = []string{"h2", strings.Repeat("x", 255)} },
+		"another name":  func(c *tls.Config) { c.ServerName = "a_b.example" },
+		"a long name":   func(c *tls.Config) { c.ServerName = strings.Repeat("n", 250) },
+		"control bytes": func(c *tls.Config) { c.ServerName = "a\r\nb" },
+	} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			config := certs.Client()
+			config.MinVersion, config.MaxVersion, config.InsecureSkipVerify = version, version, true
+			edit(config)
+			near, err := net.Dial("tcp", s.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			near.SetDeadline(time.Now().Add(harness.Patience))
+			c := tls.Client(byteByByte{near}, config)
+			got := make([]byte, 4)
+			if _, err = io.WriteString(c, "mn\r\n"); err == nil {
+				_, err = io.ReadFull(c, got)
+			}
+			if string(got) != "MN\r\n" {
+				t.Errorf("%s, %#x: %q, %v", name, version, got, err)
+			}
+			near.Close()
+		}
+	}
+	dotted := bytes.Replace(clientHello(t, certs), []byte("localhost"), []byte("localhos."), 1)
+	nc, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.Write(dotted)
+	nc.SetReadDeadline(time.Now().Add(harness.Patience))
+	got := make([]byte, 7)
+	if _, err := io.ReadFull(nc, got); err != nil || got[0] != 21 || got[6] != 50 {
+		t.Errorf("a name with a dot at its end: % x, %v; not decode_error", got, err)
+	}
+}
+
+// byteByByte writes its bytes one by one.
+type byteByByte struct{ net.Conn }
+
+func (c byteByByte) Write(b []byte) (int, error) {
+	for i := range b {
+		if n, err := c.Conn.Write(b[i : i+1]); err != nil {
+			return i + n, err
+		}
+	}
+	return len(b), nil
+}
+
 // clientHello is what a client sends first.
 func clientHello(t *testing.T, certs *harness.Certificates) []byte {
 	t.Helper()

@@ -105,15 +105,22 @@ func (certs *certificates) warn(c *Config, chain file, leaf *x509.Certificate) {
 	}
 }
 
+// beginBlock begins every block of a PEM file.
+var beginBlock = []byte("-----BEGIN ")
+
 // parseChain returns all certificates of a PEM file.
 func parseChain(text []byte) ([][]byte, error) {
 	var chain [][]byte
 	other := ""
+	// encoding/pem passes over a block that is cut off or damaged, as in a file that is
+	// just being written: certificates would be missing, and nobody would know.
+	broken := bytes.Count(text, beginBlock)
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
 			break
 		}
+		broken--
 		if block.Type != "CERTIFICATE" {
 			clear(block.Bytes)
 			other = block.Type
@@ -122,6 +129,8 @@ func parseChain(text []byte) ([][]byte, error) {
 		chain = append(chain, block.Bytes)
 	}
 	switch {
+	case broken > 0:
+		return nil, errors.New("a PEM block in it is not whole")
 	case len(chain) > 0:
 		return chain, nil
 	case other != "":

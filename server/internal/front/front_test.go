@@ -422,7 +422,18 @@ func TestRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	encrypted := file("encrypted", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
+	// Files that are just being written, behind a certificate that is whole, and damaged ones.
+	b, err := os.ReadFile(good.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := string(b)
+	cut, damaged := file("cut", one+one[:len(one)/2]), file("damaged", one+one[:50]+"!"+one[51:]+one)
 	for want, edit := range map[string]func(*Config){
+		"Error loading the certificate chain: " + cut + " : a PEM block in it is not whole":                                                                          func(c *Config) { c.Chain = cut },
+		"Error loading the certificate chain: " + damaged + " : a PEM block in it is not whole":                                                                      func(c *Config) { c.Chain = damaged },
+		"Error loading the CA certificate: " + cut + " : a PEM block in it is not whole":                                                                             func(c *Config) { c.CA = cut },
+		"Error loading the CA certificate: " + damaged + " : a PEM block in it is not whole":                                                                         func(c *Config) { c.CA = damaged },
 		"Error loading the certificate chain:  : no file is given":                                                                                                   func(c *Config) { c.Chain = "" },
 		"Error loading the certificate chain: /nowhere : no such file or directory":                                                                                  func(c *Config) { c.Chain = "/nowhere" },
 		"Error loading the certificate chain: " + dir + " : is a directory":                                                                                          func(c *Config) { c.Chain = dir },

@@ -52,7 +52,7 @@ for suite in "$@"; do
 	chroot "$dir/tools" mke2fs -q -t ext4 -d /machine/root /machine/disk 1500M
 	rm -rf "$dir/tools/machine/root"
 	say "$suite: the machine"
-	timeout "${BOOT_TIMEOUT:-3600}" chroot "$dir/tools" qemu-system-x86_64 -accel tcg -cpu max,cx16=off -smp 2 -m 1024 -nographic -no-reboot \
+	timeout "${BOOT_TIMEOUT:-3600}" chroot "$dir/tools" qemu-system-x86_64 -accel tcg -cpu max,cx16=off -smp 2 -m 1024 -nic none -nographic -no-reboot \
 		-kernel /machine/vmlinuz -initrd /machine/initrd -append "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=no" \
 		-drive file=/machine/disk,if=virtio,format=raw,cache=unsafe </dev/null >"$dir/console-$suite" 2>&1 || say "the emulator ended with $?"
 	rm -rf "$dir/tools/machine"

@@ -37,13 +37,8 @@ func Run(cfg Config) error {
 	if err := s.takeWithPrivileges(); err != nil {
 		return err
 	}
-	// A signal may come while the server starts; it counts when it has.
-	signals := make(chan os.Signal, 8)
 	signal.Ignore(unix.SIGPIPE)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1, unix.SIGHUP)
-	if cfg.TestPrivileges {
-		signal.Notify(signals, unix.SIGUSR2)
-	}
+	signals := catchSignals(cfg.TestPrivileges)
 	if err := s.startPoller(); err != nil {
 		return err
 	}
@@ -267,7 +262,7 @@ type thread struct {
 
 // serve starts the threads, closes the sandbox around them, and waits for the
 // signal that ends them.
-func (s *Server) serve(signals <-chan os.Signal) error {
+func (s *Server) serve(signals signals) error {
 	announces := s.announces()
 	if err := s.replaceStandard(); err != nil {
 		return err
@@ -412,53 +407,4 @@ func (t *thread) main(i int, box *sandbox.Sandbox, prep *sandbox.Preparation, ga
 	// A locked goroutine that ends takes its thread with it, which no thread
 	// is allowed to clean up after.
 	select {}
-}
-
-// wait waits for a signal to stop, or for the end of the front, and stops. The error is
-// why the server ends by itself.
-func (s *Server) wait(signals <-chan os.Signal) error {
-	graceful := false
-	var err error
-	for ending := false; !ending; {
-		select {
-		case sig := <-signals:
-			ending = s.signalled(sig)
-			graceful = sig == unix.SIGUSR1
-		case <-s.reloaded:
-			s.reportReload()
-		case <-s.frontLost():
-			// It was not stopped by an operator, so what a memory file has is kept.
-			ending, graceful = true, true
-			err = s.frontEnded()
-		}
-	}
-	s.end()
-	if graceful && s.file != nil {
-		s.saveMemoryFile()
-	}
-	s.removePIDFile()
-	s.stderr.flush()
-	return err
-}
-
-// signalled acts on a signal, and returns whether it stops the server.
-func (s *Server) signalled(sig os.Signal) bool {
-	switch sig {
-	case unix.SIGHUP:
-		if s.auth != nil {
-			s.auth.ask()
-		}
-		s.askToReload()
-		return false
-	case unix.SIGUSR2: // under test privileges only
-		go s.exercise()
-		return false
-	case unix.SIGUSR1:
-		s.lines.say(Notice, []byte("Gracefully stopping"))
-	default:
-		if s.verbose() > 0 {
-			s.lines.say(Info, []byte("Signal handled: "+sig.String()+"."))
-		}
-	}
-	return true
 }

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// signals are those that the server acts on. A signal may come while it starts, and counts
+// when it has. What finds its channel full is dropped: so each kind has one of its own, in
+// which one stands for all like it, and no number of reloads hides the end.
+type signals struct {
+	stop, reload, exercise chan os.Signal
+}
+
+func catchSignals(testPrivileges bool) signals {
+	c := signals{stop: make(chan os.Signal, 1), reload: make(chan os.Signal, 1), exercise: make(chan os.Signal, 1)}
+	signal.Notify(c.stop, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1)
+	signal.Notify(c.reload, unix.SIGHUP)
+	if testPrivileges {
+		signal.Notify(c.exercise, unix.SIGUSR2)
+	}
+	return c
+}
+
+// wait waits for a signal to stop, or for the end of the front, and stops. The error is
+// why the server ends by itself.
+func (s *Server) wait(signals signals) error {
+	graceful := false
+	var err error
+	for ending := false; !ending; {
+		select {
+		case sig := <-signals.stop:
+			ending, graceful = true, sig == unix.SIGUSR1
+			s.sayStops(sig)
+		case <-signals.reload:
+			if s.auth != nil {
+				s.auth.ask()
+			}
+			s.askToReload()
+		case <-signals.exercise:
+			go s.exercise()
+		case <-s.reloaded:
+			s.reportReload()
+		case <-s.frontLost():
+			// It was not stopped by an operator, so what a memory file has is kept.
+			ending, graceful = true, true
+			err = s.frontEnded()
+		}
+	}
+	s.end()
+	if graceful && s.file != nil {
+		s.saveMemoryFile()
+	}
+	s.removePIDFile()
+	s.stderr.flush()
+	return err
+}
+
+// sayStops says which signal ends the server, as memcached does.
+func (s *Server) sayStops(sig os.Signal) {
+	switch {
+	case sig == unix.SIGUSR1:
+		s.lines.say(Notice, []byte("Gracefully stopping"))
+	case s.verbose() > 0:
+		s.lines.say(Info, []byte("Signal handled: "+sig.String()+"."))
+	}
+}

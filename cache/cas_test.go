@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 )
 
@@ -55,4 +56,105 @@ func TestCASIncreases(t *testing.T) {
 		last[key], given[cas] = cas, key
 	}
 	verify(t, s)
+}
+
+// TestCASOfNewKeys deletes keys, has them expire and be evicted, and stores them again from
+// several handles, while the table grows and the counter gets ahead of what handles have
+// reserved: CAS values of a key increase. A client chooses some itself; those do not count.
+func TestCASOfNewKeys(t *testing.T) {
+	for _, client := range []bool{false, true} {
+		cfg := testConfig()
+		cfg.MemLimit, cfg.HashPower = 2<<20, minHashPower
+		s, h := newStore(t, cfg)
+		handles := []*Handle{h}
+		for range 3 {
+			more, err := s.NewHandle()
+			if err != nil {
+				t.Fatal(err)
+			}
+			handles = append(handles, more)
+		}
+		r := rand.New(rand.NewPCG(1, 2))
+		last, given := map[string]uint64{}, map[uint64]string{}
+		ranged := 0
+		for n := range 150_000 {
+			h := handles[r.IntN(len(handles))]
+			key := fmt.Sprint("key", r.IntN(10+min(n, 20_000)*r.IntN(2)))
+			switch r.IntN(12) {
+			case 0:
+				if n%1000 < 500 {
+					s.casID.Add(1 << (casUnit - r.IntN(6)))
+				}
+			case 1, 2, 3:
+				h.remove(key)
+				continue
+			case 4:
+				s.SetNow(s.Now() + uint32(r.IntN(2)))
+				continue
+			case 5:
+				if client && n > 50_000 {
+					h.put(key, make([]byte, 100), 0, 0, Terms{CAS: 1 + uint64(r.IntN(1000))})
+				}
+				continue
+			}
+			before := s.casID.Load()
+			exptime := uint32(0)
+			if r.IntN(4) == 0 {
+				exptime = s.Now() + 1 + uint32(r.IntN(5))
+			}
+			fresh := !h.present(key)
+			out, err := h.put(key, make([]byte, []int{100, 100, 100, 900, 3000}[r.IntN(5)]), 0, exptime, Terms{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out.CAS <= last[key] || given[out.CAS] != "" {
+				t.Fatalf("%d: %s has CAS %d after %d; %q had the same", n, key, out.CAS, last[key], given[out.CAS])
+			}
+			if fresh && s.casID.Load() == before {
+				ranged++
+			}
+			last[key], given[out.CAS] = out.CAS, key
+		}
+		if ranged < 1000 {
+			t.Errorf("%d new items have a number of a range: this tests little", ranged)
+		}
+		verify(t, s)
+	}
+}
+
+// TestMarkOfFullBucket has a bucket that was full remember nothing of what left it before:
+// what comes next has a number of the counter.
+func TestMarkOfFullBucket(t *testing.T) {
+	var tab table
+	var counter atomic.Uint64
+	counter.Store(10 << casUnit)
+	tab.casID = &counter
+	b := &bucket{}
+	for i := range b.slots {
+		b.slots[i] = uint64(i + 1)
+	}
+	if _, known := b.mark(); known {
+		t.Error("a full bucket has a mark")
+	}
+	tab.remove(b, &b.slots[3], 1)
+	if mark, known := b.mark(); mark != 11 || !known {
+		t.Errorf("a bucket that was full has the mark %d, %v", mark, known)
+	}
+	b.slots[slotsInBucket-1] = 0
+	tab.remove(b, &b.slots[0], 5<<casUnit+7)
+	tab.remove(b, &b.slots[0], 2<<casUnit)
+	if mark, known := b.mark(); mark != 6 || !known {
+		t.Errorf("the mark is %d, %v", mark, known)
+	}
+	// Both halves of one that is split know what left it.
+	to := &bucket{}
+	tab.divide(b, to, 1<<40)
+	for _, half := range []*bucket{b, to} {
+		if mark, known := half.mark(); mark != 6 || !known {
+			t.Errorf("after a split the mark is %d, %v", mark, known)
+		}
+	}
+	if m := markOf(1<<64 - 1); m != 1<<32-1 {
+		t.Errorf("the highest mark is %d", m)
+	}
 }

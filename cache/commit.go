@@ -58,6 +58,8 @@ func (h *Handle) Commit(d *Draft, key []byte, terms Terms) Outcome {
 	v := h.Acquire(d.hash, key)
 	if terms.CAS == 0 { // in the order in which threads have the bucket
 		terms.CAS = v.NextCAS()
+	} else {
+		v.ClientCAS()
 	}
 	it := s.at(d.ref)
 	out := Outcome{Result: NotStored, Length: d.length, Class: s.classAndLRU(d.ref, it)}

@@ -246,7 +246,7 @@ var workloads = []workload{
 		class: 0, locked: 1, foreign: 1},
 	{name: "set, new", prepare: fillCounted,
 		op:    func(h *Handle, r *rand.Rand, i int) { h.setCounted(fmt.Appendf(nil, "new:%06d", i), 100) },
-		class: 1. / 16, locked: 4.1, foreign: 5.2},
+		class: 1. / 16, locked: 3.2, foreign: 4.2},
 	{name: "set, over one of the same size", prepare: fillCounted,
 		op:    func(h *Handle, r *rand.Rand, i int) { h.setCounted(countedKey(r.IntN(countedKeys)), 100) },
 		class: 0, locked: 1.2, foreign: 4},
@@ -273,7 +273,7 @@ var workloads = []workload{
 		class: 0, locked: 1.2, foreign: 2.6},
 	{name: "set, new, that evicts", limit: 4 << 20, prepare: fillMemory,
 		op:    func(h *Handle, r *rand.Rand, i int) { h.setCounted(fmt.Appendf(nil, "new:%07d", i), 100) },
-		class: 1. / 16, locked: 7, foreign: 6.6},
+		class: 1. / 16, locked: 5.5, foreign: 5.8},
 }
 
 // TestSharedWrites counts locked operations and the cache lines that workers take from

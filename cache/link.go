@@ -84,7 +84,7 @@ func (h *Handle) replace(b *bucket, slot *uint64, oldRef uint32, old *item, ref 
 // no class is.
 func (h *Handle) drop(b *bucket, ref uint32, it *item, slot *uint64) {
 	s := h.s
-	s.table.remove(b, slot)
+	s.table.remove(b, slot, s.cas(it))
 	h.unlinked(ref, it)
 	free := s.refs(it) == 0
 	if free && it.kind() == kindItem {
@@ -106,7 +106,7 @@ func (h *Handle) drop(b *bucket, ref uint32, it *item, slot *uint64) {
 // another class's lock is put off until freeDeferred.
 func (h *Handle) dropLocked(b *bucket, ref uint32, it *item, id uint8) {
 	s := h.s
-	s.table.remove(b, s.table.slotOf(b, ref))
+	s.table.remove(b, s.table.slotOf(b, ref), s.cas(it))
 	h.unlinked(ref, it)
 	it.flags &^= flagLinked
 	s.pop(ref, it)

@@ -43,10 +43,10 @@ func TestOverwrite(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, h := newStore(t, testConfig())
-			h.put("key", pattern("old", c.old), uint32(c.oldFlags), 0, Terms{})
+			first, _ := h.put("key", pattern("old", c.old), uint32(c.oldFlags), 0, Terms{})
 			h.get("key")
 			h.get("key")
-			before, cas := h.refOf(t, "key"), s.NextCAS()
+			before, cas := h.refOf(t, "key"), first.CAS
 			out, err := h.put("key", pattern("new", c.length), c.flags, c.exptime, Terms{})
 			if err != nil || out.Result != Stored || out.Length != c.length || out.CAS <= cas {
 				t.Fatalf("%+v, %v; the last CAS was %d", out, err, cas)

@@ -52,6 +52,8 @@ type Store struct {
 	// watched is a set of Events. It is written only when a watcher comes or
 	// leaves.
 	watched atomic.Uint32
+	// clientCAS says whether a client has chosen a CAS value: see NextCAS.
+	clientCAS atomic.Bool
 
 	now    atomic.Uint32
 	wiped  atomic.Uint32 // items last accessed up to this tick are flushed
@@ -200,6 +202,9 @@ func makeStore(cfg Config) (made *Store, err error) {
 	s.malloced.Store(cfg.Malloced)
 	s.now.Store(cfg.StartTime)
 	s.casID.Store(1)
+	if cfg.UseCAS {
+		s.table.casID = &s.casID
+	}
 	s.tune.Evict.Store(true)
 	s.tune.Segmented.Store(true)
 	s.tune.TemporaryTTL.Store(61)

@@ -27,8 +27,9 @@ type table struct {
 	state atomic.Uint64 // level << 32 | split
 	// growing is held by the one that splits.
 	growing spin
-	fixed   bool // no_hashexpand
-	maximum uint // level that the reserved range holds
+	fixed   bool           // no_hashexpand
+	maximum uint           // level that the reserved range holds
+	casID   *atomic.Uint64 // nil: items carry no CAS values
 
 	_        [cacheLine]byte // what is written apart from what every look-up reads
 	items    atomic.Int64    // linked items, behind by at most countSlack a thread
@@ -228,9 +229,10 @@ func (t *table) unused(i uint64) bool {
 	return atomic.LoadUint64(&t.used[page/64])&(1<<(page%64)) == 0
 }
 
-// remove empties the slot, filling it with the chain's last one so that full
-// slots come first.
-func (t *table) remove(b *bucket, slot *uint64) {
+// remove empties the slot of an item with a CAS value, filling it with the chain's last one
+// so that full slots come first.
+func (t *table) remove(b *bucket, slot *uint64, cas uint64) {
+	mark, known := b.mark()
 	last, before := b, (*bucket)(nil)
 	for last.more != 0 {
 		last, before = t.overflowAt(last.more), last
@@ -244,6 +246,13 @@ func (t *table) remove(b *bucket, slot *uint64) {
 	if n == 1 && before != nil {
 		t.giveOverflow(before.more)
 		before.more = 0
+	}
+	switch {
+	case t.casID == nil || uint32(b.slots[slotsInBucket-1]) != 0:
+	case known:
+		b.setMark(max(mark, markOf(cas)))
+	default:
+		b.setMark(t.latest())
 	}
 }
 
@@ -324,6 +333,10 @@ func (t *table) divide(from, to *bucket, bit uint64) {
 	// Both halves are filled in order into cursors; a slot never moves behind
 	// the one that is read, so from's chain can be rewritten in place.
 	keep, move := cursor{b: from}, cursor{b: to}
+	mark, known := from.mark()
+	if !known {
+		mark = t.latest()
+	}
 	for b := from; ; b = t.overflowAt(b.more) {
 		for i := range b.slots {
 			slot := b.slots[i]
@@ -340,6 +353,8 @@ func (t *table) divide(from, to *bucket, bit uint64) {
 			break
 		}
 	}
+	from.setMark(mark)
+	to.setMark(mark)
 	// What is left of from's chain is empty.
 	rest := keep.b.more
 	keep.b.more = 0

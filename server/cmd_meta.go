@@ -40,6 +40,7 @@ func (w *worker) metaLine(cmd *protocol.Command, status string) {
 // casOf is the CAS value that the changed item of a view gets: the client's, or a new one.
 func casOf(v *cache.View, m *protocol.Meta) uint64 {
 	if m.Flags.Has('E') {
+		v.ClientCAS()
 		return m.CASIn
 	}
 	return v.NextCAS()
@@ -300,6 +301,7 @@ func (w *worker) metaDelete(o *op, _ *staged, c *conn) {
 			// The item stays, without value and client flags.
 			cas := v.CAS()
 			if m.Flags.Has('E') {
+				v.ClientCAS()
 				cas = m.CASIn
 			}
 			var exptime uint32
@@ -366,7 +368,7 @@ func (w *worker) metaArithmetic(o *op, _ *staged, c *conn) {
 	} else {
 		n, status = w.addDelta(v, incr, m.Delta, cmd.CAS)
 		if status == "" && m.Flags.Has('E') {
-			v.SetCAS(m.CASIn)
+			v.SetCAS(casOf(v, m))
 		}
 	}
 	switch status {

@@ -34,8 +34,11 @@ const acceptPause = 10
 const acceptBatch = 64
 
 func newAcceptor(s *Server) (*acceptor, error) {
-	a := &acceptor{usher: usher{srv: s}}
+	a := &acceptor{}
 	var err error
+	if a.usher, err = newUsher(s); err != nil {
+		return nil, err
+	}
 	if a.lines, err = s.stderr.newRing(); err != nil {
 		return nil, err
 	}

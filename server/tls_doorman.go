@@ -25,7 +25,9 @@ type doorman struct {
 }
 
 func (d *doorman) open(s *Server) (err error) {
-	d.usher = usher{srv: s}
+	if d.usher, err = newUsher(s); err != nil {
+		return err
+	}
 	if s.tls.front != nil {
 		d.receiver = handover.NewReceiver(s.tls.front.Channel)
 	}

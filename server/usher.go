@@ -10,9 +10,15 @@ import (
 
 // usher gives new connections to workers, for a thread that takes connections.
 type usher struct {
-	srv  *Server
-	ev   sys.PollEvent
-	next int // the worker whose turn it is
+	srv    *Server
+	ev     sys.PollEvent
+	spread spread
+}
+
+func newUsher(s *Server) (u usher, err error) {
+	u.srv = s
+	u.spread, err = newSpread(s.cfg.Threads)
+	return u, err
 }
 
 // claim takes a new connection's descriptor over from the worker that had it before.
@@ -25,12 +31,12 @@ func (u *usher) claim(fd int32) bool {
 	return true
 }
 
-// handOver gives a connection that was claimed to the worker whose turn it is. One that
+// handOver gives a connection that was claimed to a worker. One that
 // is refused is closed by the worker, with an error, for the calling thread cannot send.
 func (u *usher) handOver(fd int32, with peer, refuse bool) {
 	s := u.srv
-	w := u.next
-	u.next = (u.next + 1) % len(s.workers)
+	u.spread.sample(s)
+	w := u.spread.pick()
 	gen := u.introduce(fd, with, w)
 	if refuse {
 		gen |= genRefused
@@ -47,6 +53,7 @@ func (u *usher) handOver(fd int32, with peer, refuse bool) {
 	}
 	s.workers[w].handed.Add(1)
 	if errno := sys.Register(s.workers[w].epfd, fd, &u.ev); errno != 0 {
+		s.workers[w].handed.Add(^uint32(0))
 		if !refuse {
 			s.countConns(-1)
 		}

@@ -45,6 +45,7 @@ type worker struct {
 	// kernel guarantees that what the acceptor wrote of one is visible when epoll
 	// reports it; Go's memory model does not know epoll, but it knows this word.
 	handed atomic.Uint32
+	gone   atomic.Uint32 // how many of them are closed
 
 	times    *turnTimes
 	stint    stint
@@ -237,6 +238,7 @@ func (w *worker) close(c *conn) {
 	if w.srv.verbose() > 1 && !refused {
 		w.logConn(c.fd, "connection closed.")
 	}
+	w.gone.Add(1)
 	fd, reason := c.fd, c.reason
 	*c = conn{fd: fd, gen: c.gen, carrier: c.carrier, queued: c.queued, dead: w.dead}
 	w.dead = fd + 1

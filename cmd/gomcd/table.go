@@ -123,12 +123,12 @@ var flags = []flag{
 	{long: "memory-file", short: "e", arg: "<file>", help: "keep items in this file, on a memory file system with room for\n" +
 		"more than -m, so that they outlive a restart (stop with SIGUSR1)",
 		set: text(func(cfg *server.Config) *string { return &cfg.MemoryFile })},
-	{long: "napi-ids", short: "N", arg: "<num>", help: "accepted without effect: workers take connections in turn",
+	{long: "napi-ids", short: "N", arg: "<num>", help: "accepted without effect: connections go to workers in turn, fewer to busy ones",
 		set: func(c *command, v string) error {
 			if c.napiIDs = c.atoi(v); c.napiIDs <= 0 {
 				return usageError(server.ExitFailure, "Maximum number of NAPI IDs must be greater than 0")
 			}
-			c.warn("-N has no effect: workers take connections in turn")
+			c.warn("-N has no effect: connections go to workers in turn, fewer to busy ones")
 			return nil
 		}},
 	{long: "extended", short: "o", arg: "<list>", help: "extended options, with commas between them:",

@@ -73,6 +73,17 @@ func (h *Histogram) Count() (n uint64) {
 	return n
 }
 
+// Sum is what all values come to, and at most a sixteenth more. Another thread may be
+// recording.
+func (h *Histogram) Sum() (sum uint64) {
+	for i := range h.counts {
+		if n := atomic.LoadUint64(&h.counts[i]); n != 0 {
+			sum += n * highest(i)
+		}
+	}
+	return sum
+}
+
 // UpTo is how many values there are up to v: all of them that are, but for those in a
 // bucket that reaches further.
 func (h *Histogram) UpTo(v uint64) (n uint64) {

@@ -42,6 +42,10 @@ func (s *Server) listen() error {
 		if err != nil {
 			return err
 		}
+		if err := s.checkOwn(l.addr); err != nil {
+			unix.Close(l.fd)
+			return err
+		}
 		l.proto, l.tls = protoNamed(a.Proto, s.cfg.Protocol), a.TLS
 		s.listeners = append(s.listeners, l)
 		return nil

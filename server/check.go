@@ -2,6 +2,8 @@ package server
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
 	"path/filepath"
 
 	"gomcd/cache"
@@ -58,4 +60,21 @@ func (s *Server) checkStore() error {
 // mayCreateIn says whether this user may create and remove files in a directory.
 func mayCreateIn(dir string) error {
 	return unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+}
+
+// checkOwn returns an error if, in a check, one of the server's own listeners has an address
+// or covers it: the kernel refuses the second one of two only once the first one listens,
+// which a check does not.
+func (s *Server) checkOwn(a netip.AddrPort) error {
+	if !s.cfg.Check {
+		return nil
+	}
+	for i := range s.listeners {
+		b := s.listeners[i].addr
+		same := a.Addr() == b.Addr() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified()
+		if a.Port() == b.Port() && a.Addr().Is4() == b.Addr().Is4() && same {
+			return fmt.Errorf("bind to %v: %w", a, unix.EADDRINUSE)
+		}
+	}
+	return nil
 }

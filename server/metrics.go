@@ -69,9 +69,12 @@ func (s *Server) listenMetrics() error {
 	l, err := bindTo(*s.cfg.Metrics, unix.SOCK_STREAM, []option{
 		reuse, {unix.SOL_SOCKET, unix.SO_SNDBUF, maxScrape}, {unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, metricsPatience},
 	})
-	if err == nil && !s.cfg.Check {
+	if err == nil {
 		wait := unix.Timeval{Sec: metricsWait}
-		if err = unix.SetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err == nil {
+		if err = s.checkOwn(l.addr); err == nil {
+			err = unix.SetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait)
+		}
+		if err == nil && !s.cfg.Check {
 			err = unix.Listen(l.fd, metricsBacklog)
 		}
 		if err != nil {

@@ -43,6 +43,25 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 }
 
+// Addresses of the same command line that exclude one another are refused by --check as they
+// are at a start.
+func TestCheckOfOwnAddresses(t *testing.T) {
+	t.Parallel()
+	port := fmt.Sprint(harness.FreePort(t))
+	for _, flags := range [][]string{
+		{"-l", "0.0.0.0,127.0.0.1", "-p", port},
+		{"-l", "127.0.0.1", "-p", port, "--metrics", port},
+		{"-l", "127.0.0.1", "-p", port, "--metrics", "*:" + port},
+	} {
+		said := check(t, 71, flags...)
+		code, atStart := harness.Refused(t, harness.Production(), flags...)
+		want := regexp.MustCompile(`(?m)^gomcd: failed to listen on .*: address already in use$`).FindString(atStart)
+		if code != 71 || want == "" || !strings.Contains(said, want+"\n") {
+			t.Errorf("%q: status %d, %q at the start; --check says\n%s", flags, code, atStart, said)
+		}
+	}
+}
+
 // Beside a server that runs, --check says what is in use, and does not disturb.
 func TestCheckBesideAServer(t *testing.T) {
 	t.Parallel()

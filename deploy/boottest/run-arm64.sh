@@ -38,7 +38,7 @@ echo "${BOOT_TESTS:-ReadBack|ViolationLine|Seal|TestCrashes|TestKillMode}" >"$wo
 cp "$dir"/arm64/root/boot/vmlinuz-* "$work/vmlinuz"
 chroot "$dir/tools-arm64" sh -c 'cd /machine/root && find . | cpio -o -H newc --quiet | gzip -1 >../initrd'
 say "the machine"
-timeout "${BOOT_TIMEOUT:-3600}" chroot "$dir/tools-arm64" qemu-system-aarch64 -machine virt -cpu max -accel tcg -smp 2 -m 1024 -nic none -nographic -no-reboot \
+timeout "${BOOT_TIMEOUT:-6000}" chroot "$dir/tools-arm64" qemu-system-aarch64 -machine virt -cpu max -accel tcg -smp 2 -m 1024 -nic none -nographic -no-reboot \
 	-kernel /machine/vmlinuz -initrd /machine/initrd -append "console=ttyAMA0 panic=-1 quiet" </dev/null >"$dir/console-arm64" 2>&1 || say "the emulator ended with $?"
 rm -rf "$work"
 tr -d '\r' <"$dir/console-arm64" | sed -n '/boot-test:/,$p'

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -300,6 +301,50 @@ func TestTLSHellos(t *testing.T) {
 	s.Dial(t).Ask("mn", "MN")
 	if stats := c.Stats(""); stats["ssl_handshake_errors"] == "0" || stats["ssl_connections"] != "2" {
 		t.Errorf("%s handshake errors, %s connections", stats["ssl_handshake_errors"], stats["ssl_connections"])
+	}
+}
+
+// TestTLSFilesWhileWritten loads the chain again and again while it is removed and written
+// in pieces: clients shake hands all the while, and none gets a part of it.
+func TestTLSFilesWhileWritten(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	whole, err := os.ReadFile(certs.Chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := bytes.LastIndex(whole, []byte("-----BEGIN ")) // of two certificates
+	chain := filepath.Join(harness.TempDir(t), "chain.pem")
+	write := func(b []byte) {
+		if err := os.WriteFile(chain, b, 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+	write(whole)
+	s := harness.Start(t, harness.Production().WithTLS(certs), "-o", "ssl_chain_cert="+chain)
+	asking := s.Dial(t)
+	const rounds = 60
+	for round := range rounds {
+		switch round % 3 {
+		case 0:
+			write(whole[:second+20+round*(len(whole)-second-40)/rounds])
+		case 1:
+			os.Remove(chain)
+		default:
+			write(whole)
+		}
+		io.WriteString(asking, "refresh_certs\r\n")
+		if got, err := asking.Next(); err != nil || (got == "OK") != (round%3 == 2) {
+			t.Errorf("round %d: %q, %v", round, got, err)
+		}
+		nc, err := tls.Dial("tcp", s.Addr, certs.Client())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(nc.ConnectionState().PeerCertificates); n != 2 {
+			t.Errorf("round %d: a chain of %d", round, n)
+		}
+		nc.Close()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"gomcd/server"
 
 	"github.com/kballard/go-shellquote"
+	"github.com/spf13/pflag"
 )
 
 // A configuration file is what Debian's memcached has in /etc/memcached.conf: a
@@ -74,6 +75,7 @@ func (c *command) readConfig(path string) ([]string, error) {
 				return nil, usageError(server.ExitUsage, "--config %s: line %d: %w", path, n, err)
 			case ok:
 				words = append(words, flags...)
+				c.fileLines = append(c.fileLines, fileLine{path, n, flags})
 			default:
 				c.warn("%s: line %d: %s is not a variable that is read, and ignored", path, n, m[1])
 			}
@@ -96,9 +98,46 @@ func (c *command) readConfig(path string) ([]string, error) {
 			return nil, usageError(server.ExitUsage, "--config %s: line %d: a configuration file cannot name another", path, n)
 		default:
 			words = append(words, line...)
+			c.fileLines = append(c.fileLines, fileLine{path, n, line})
 		}
 	}
 	return words, lines.Err()
+}
+
+// fileLine is a line of a configuration file, with the words that it stands for.
+type fileLine struct {
+	path  string
+	n     int
+	words []string
+}
+
+// lacksValue is the error of a file whose last flag lacks its value: what follows the file on
+// the command line is none.
+func (c *command) lacksValue(words []string) error {
+	alone := &command{cfg: defaults()}
+	var bare *pflag.ValueRequiredError
+	if err := alone.flagSet().Parse(words); errors.As(err, &bare) {
+		return c.placed(explain(err))
+	}
+	return nil
+}
+
+// placed adds to an error of parsing the line of a file that has it, if one does: the
+// first that gives the same error by itself.
+func (c *command) placed(err error) error {
+	for _, line := range c.fileLines {
+		alone := &command{cfg: defaults()}
+		fs := alone.flagSet()
+		words, failed := alone.separate(fs, line.words)
+		if failed == nil {
+			failed = fs.Parse(words)
+		}
+		var exit *server.ExitError
+		if failed != nil && errors.As(err, &exit) && explain(failed).Error() == err.Error() {
+			return usageError(exit.Code, "--config %s: line %d: %w", line.path, line.n, err)
+		}
+	}
+	return err
 }
 
 // uncommented is a line without its comment: a # that begins the line or a word,

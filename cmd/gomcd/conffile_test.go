@@ -96,12 +96,17 @@ func TestConfigFileErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"-m 64\n-l \"127.0.0.1\n":  "line 2: ",
 		"--config /etc/other.conf": "line 1: a configuration file cannot name another",
-		"-m":                       "needs a value",
-		"--bogus":                  "there is no flag --bogus",
+		"-m 64\n-m":                "line 2: -m needs a value",
+		"-m 64\n\n-dv --bogus":     "line 3: Illegal argument: there is no flag --bogus",
+		"-v\n-vZ9":                 "line 2: Illegal argument: there is no flag -9",
+		"# none\n-t many # each":   "line 2: -t many: ",
+		"OPTIONS=\"-o no_such=1\"": "line 1: ",
 	} {
-		_, err := parse([]string{"--config", configFile(t, text)}, os.Getenv)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: error %v, want one with %q", text, err, want)
+		for _, after := range []string{"--check", "-v"} { // is no value of what the file ends with
+			_, err := parse([]string{"--config", configFile(t, text), after}, os.Getenv)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: error %v, want one with %q", text, err, want)
+			}
 		}
 	}
 	for path, want := range map[string]string{

@@ -26,6 +26,7 @@ type command struct {
 	profileFormat string
 	warnings      []string
 	notes         []string // what a configuration file has that does not count
+	fileLines     []fileLine
 
 	listen    []string // -l, one address each, without repetitions
 	slabSizes string   // -o slab_sizes as written
@@ -68,11 +69,8 @@ func (c *command) warn(format string, args ...any) {
 // errPrint ends parsing: what follows -h, -i and -V does not count.
 var errPrint = errors.New("something is to be printed")
 
-// parse reads the command line and the environment, as memcached does: one
-// flag after the other, so that the first error counts, then what must fit
-// together. It looks nothing up; that is complete's.
-func parse(args []string, getenv func(string) string) (*command, error) {
-	c := &command{cfg: defaults()}
+// flagSet has all flags set what they do in c.
+func (c *command) flagSet() *pflag.FlagSet {
 	fs := pflag.NewFlagSet("gomcd", pflag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	for i := range flags {
@@ -83,6 +81,15 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		}
 	}
 	fs.SetNormalizeFunc(abbreviations())
+	return fs
+}
+
+// parse reads the command line and the environment, as memcached does: one
+// flag after the other, so that the first error counts, then what must fit
+// together. It looks nothing up; that is complete's.
+func parse(args []string, getenv func(string) string) (*command, error) {
+	c := &command{cfg: defaults()}
+	fs := c.flagSet()
 	if len(args) > 0 && args[0] == "memcached" {
 		args = args[1:] // users of memcached's container image name the program first
 	}
@@ -93,7 +100,7 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 	if err := fs.Parse(words); errors.Is(err, errPrint) {
 		return c, nil
 	} else if err != nil {
-		return nil, explain(err)
+		return nil, c.placed(explain(err))
 	}
 	for _, arg := range fs.Args() {
 		c.warn("%q is neither a flag nor a flag's value, and ignored", arg)

@@ -70,6 +70,9 @@ func (c *command) separate(fs *pflag.FlagSet, args []string) ([]string, error) {
 			if words, err = c.separate(fs, words); err != nil {
 				return nil, err
 			}
+			if err := c.lacksValue(words); err != nil {
+				return nil, err
+			}
 			out = append(out, words...)
 		case len(arg) > 1 && arg[0] == '-':
 			out, args = unbundle(fs, out, arg[1:], args)

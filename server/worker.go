@@ -245,12 +245,11 @@ func (w *worker) close(c *conn) {
 	if !refused {
 		w.closed(fd, reason)
 		w.srv.connStructs.Add(-1)
-		w.srv.countConns(-1)
 	}
 }
 
-// reap gives back the descriptors of the connections that were closed. It is
-// left to the end of a turn: once a descriptor is given back, the acceptor may
+// reap gives back the descriptors of the connections that were closed, which count until
+// then: for who waits for room there is none before. It is left to the end of a turn: once a descriptor is given back, the acceptor may
 // give it to another worker, and what this one has staged, collected or listed
 // for the connection that had it would go to the new one.
 func (w *worker) reap() {
@@ -266,6 +265,9 @@ func (w *worker) reap() {
 		if c.carrier == sealed && !w.srv.tls.sessions[fd].wiped() {
 			c.dead, kept = kept, fd+1 // until the next turn
 			continue
+		}
+		if c.gen&genRefused == 0 {
+			w.srv.countConns(-1)
 		}
 		w.srv.owners[fd].Store(0)
 		sys.CloseFD(fd)

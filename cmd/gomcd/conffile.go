@@ -114,24 +114,29 @@ type fileLine struct {
 // lacksValue is the error of a file whose last flag lacks its value: what follows the file on
 // the command line is none.
 func (c *command) lacksValue(words []string) error {
-	alone := &command{cfg: defaults()}
 	var bare *pflag.ValueRequiredError
-	if err := alone.flagSet().Parse(words); errors.As(err, &bare) {
+	if err := parseAlone(words); errors.As(err, &bare) {
 		return c.placed(explain(err))
 	}
 	return nil
+}
+
+// parseAlone reads words as if there were no others.
+func parseAlone(words []string) error {
+	alone := &command{cfg: defaults()}
+	fs := alone.flagSet()
+	words, err := alone.separate(fs, words)
+	if err != nil {
+		return err
+	}
+	return fs.Parse(words)
 }
 
 // placed adds to an error of parsing the line of a file that has it, if one does: the
 // first that gives the same error by itself.
 func (c *command) placed(err error) error {
 	for _, line := range c.fileLines {
-		alone := &command{cfg: defaults()}
-		fs := alone.flagSet()
-		words, failed := alone.separate(fs, line.words)
-		if failed == nil {
-			failed = fs.Parse(words)
-		}
+		failed := parseAlone(line.words)
 		var exit *server.ExitError
 		if failed != nil && errors.As(err, &exit) && explain(failed).Error() == err.Error() {
 			return usageError(exit.Code, "--config %s: line %d: %w", line.path, line.n, err)

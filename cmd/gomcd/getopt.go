@@ -67,10 +67,10 @@ func (c *command) separate(fs *pflag.FlagSet, args []string) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			if words, err = c.separate(fs, words); err != nil {
+			if err := c.lacksValue(words); err != nil {
 				return nil, err
 			}
-			if err := c.lacksValue(words); err != nil {
+			if words, err = c.separate(fs, words); err != nil {
 				return nil, err
 			}
 			out = append(out, words...)

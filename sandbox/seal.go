@@ -49,11 +49,10 @@ func (s *Sandbox) Seal(ready func() error) ([]Proof, error) {
 	if err := seal.Install(); err != nil {
 		return all, err
 	}
-	own, err := readStatus(s.params.StatusFD)
+	own, err := s.proof.status(s.params.StatusFD)
 	if err != nil {
 		return all, fmt.Errorf("sandbox: reading the status of the calling thread: %w", err)
 	}
-	own.Inherited = s.proof.inherited
 	if own.own() < 2 {
 		return all, unproven([]Proof{own})
 	}

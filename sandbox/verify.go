@@ -96,14 +96,13 @@ func (p *proof) await(tid, most int, done func(Proof) bool) (waited int, err err
 	}
 	defer unix.Close(fd)
 	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
-		one, err := readStatus(fd)
+		one, err := p.status(fd)
 		if err == unix.ESRCH {
 			return waited, nil
 		}
 		if err != nil {
 			return waited, fmt.Errorf("sandbox: reading the status of thread %d: %w", tid, err)
 		}
-		one.Inherited = p.inherited
 		if done(one) || waited >= most {
 			return waited, nil
 		}
@@ -122,6 +121,11 @@ func (p *proof) readOne(tid string) (Proof, error) {
 		return Proof{}, err
 	}
 	defer unix.Close(fd)
+	return p.status(fd)
+}
+
+// status reads an open status file.
+func (p *proof) status(fd int) (Proof, error) {
 	one, err := readStatus(fd)
 	one.Inherited = p.inherited
 	return one, err

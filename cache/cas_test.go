@@ -11,14 +11,7 @@ import (
 // value is given twice, and those of a key increase.
 func TestCASIncreases(t *testing.T) {
 	s, h := newStore(t, testConfig())
-	handles := []*Handle{h}
-	for range 3 {
-		more, err := s.NewHandle()
-		if err != nil {
-			t.Fatal(err)
-		}
-		handles = append(handles, more)
-	}
+	handles := handlesBeside(t, s, h, 4)
 	r := rand.New(rand.NewPCG(1, 2))
 	last, given := map[string]uint64{}, map[uint64]string{}
 	for n := range 20_000 {
@@ -66,14 +59,7 @@ func TestCASOfNewKeys(t *testing.T) {
 		cfg := testConfig()
 		cfg.MemLimit, cfg.HashPower = 2<<20, minHashPower
 		s, h := newStore(t, cfg)
-		handles := []*Handle{h}
-		for range 3 {
-			more, err := s.NewHandle()
-			if err != nil {
-				t.Fatal(err)
-			}
-			handles = append(handles, more)
-		}
+		handles := handlesBeside(t, s, h, 4)
 		r := rand.New(rand.NewPCG(1, 2))
 		last, given := map[string]uint64{}, map[uint64]string{}
 		ranged := 0

@@ -8,14 +8,7 @@ import (
 // lanes makes a store with several handles, the first of which has stored items.
 func lanes(t *testing.T, handles, items int) (*Store, []*Handle, uint8) {
 	s, h := newStore(t, testConfig())
-	all := []*Handle{h}
-	for range handles - 1 {
-		more, err := s.NewHandle()
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, more)
-	}
+	all := handlesBeside(t, s, h, handles)
 	for i := range items {
 		h.put(laneKey(i), make([]byte, 100), 0, 0, Terms{})
 	}
@@ -24,6 +17,20 @@ func lanes(t *testing.T, handles, items int) (*Store, []*Handle, uint8) {
 		t.Fatal("nothing is in a lane: this tests nothing")
 	}
 	return s, all, id
+}
+
+// handlesBeside makes as many handles as there are to be with h, which comes first.
+func handlesBeside(t *testing.T, s *Store, h *Handle, n int) []*Handle {
+	t.Helper()
+	all := []*Handle{h}
+	for len(all) < n {
+		more, err := s.NewHandle()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, more)
+	}
+	return all
 }
 
 func laneKey(i int) string { return fmt.Sprintf("key:%06d", i) }

@@ -9,6 +9,7 @@ import (
 	"gomcd/cache"
 	"gomcd/cache/offheap"
 	"gomcd/protocol"
+	"gomcd/server/internal/front"
 	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
@@ -167,7 +168,7 @@ func (w *worker) tookTurn(began int64) {
 	}
 }
 
-var tooManyConns = []byte("ERROR Too many open connections\r\n")
+var tooManyConns = []byte(front.TooMany)
 
 // adopt takes over a connection that the acceptor registered.
 func (w *worker) adopt(c *conn, fd int32, gen uint32) {

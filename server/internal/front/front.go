@@ -352,14 +352,14 @@ func (f *Front) serve(l *listener, s *shake) {
 	}
 }
 
-// tooMany is what memcached says, and as it does: without a handshake, which would only
-// take time from those that are served.
-const tooMany = "ERROR Too many open connections\r\n"
+// TooMany is what a client is sent when there are too many connections, as by memcached.
+const TooMany = "ERROR Too many open connections\r\n"
 
-// turnAway refuses a client because there are too many connections.
+// turnAway refuses a client because there are too many connections: as memcached does,
+// without a handshake, which would only take time from those that are served.
 func (f *Front) turnAway(s *shake) {
 	f.shared.count(wRefused)
-	if _, err := s.c.Write([]byte(tooMany)); err == nil {
+	if _, err := s.c.Write([]byte(TooMany)); err == nil {
 		s.c.refuse()
 	}
 	f.places.finish(s)

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shared is memory of both processes: what the front counts, how many
-// connections there are, and requests to load the certificates again with their answers. Reading it takes no system call and no
-// memory.
+// Shared is memory of both processes: what the front counts, how many connections there
+// are, and requests to load the certificates again with their answers. Reading it takes no
+// system call and no memory.
 type Shared struct {
 	w *[nWords]atomic.Uint64
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -217,4 +218,70 @@ func TestTopScreen(t *testing.T) {
 	})
 	term.run("send-keys", "q")
 	harness.Eventually(t, "q ends it", term.ended)
+}
+
+// However it ends, the terminal is left as it was: its modes, its cursor, and what it
+// showed before.
+func TestTopLeavesTheTerminal(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(topDir(t), "gomcd-top")
+	s := harness.Start(t, harness.Production())
+	pasted := filepath.Join(t.TempDir(), "pasted")
+	if err := os.WriteFile(pasted, bytes.Repeat([]byte("q"), 200_000), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	byKeys := func(keys ...string) func(*terminal, int) {
+		return func(term *terminal, _ int) { term.run(append([]string{"send-keys"}, keys...)...) }
+	}
+	bySignal := func(signal syscall.Signal) func(*terminal, int) {
+		return func(_ *terminal, pid int) { syscall.Kill(pid, signal) }
+	}
+	for name, end := range map[string]func(term *terminal, pid int){
+		"q":       byKeys("q"),
+		"Escape":  byKeys("Escape"),
+		"Ctrl-C":  byKeys("C-c"),
+		"SIGTERM": bySignal(syscall.SIGTERM),
+		"SIGHUP":  bySignal(syscall.SIGHUP),
+		"SIGINT":  bySignal(syscall.SIGINT),
+		"SIGQUIT": bySignal(syscall.SIGQUIT),
+		// More than is read while it ends.
+		"a long paste": func(term *terminal, _ int) { term.run("load-buffer", pasted, ";", "paste-buffer") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			read := func(name string) string {
+				text, _ := os.ReadFile(filepath.Join(dir, name))
+				return strings.TrimSpace(string(text))
+			}
+			term := newTerminal(t, 80, 20, "cd "+dir+`; echo as it was; stty -g >before; sh -c 'echo $$ >pid; exec `+program+` --interval=100ms `+s.Addr+`'; `+
+				// What is left of the paste would otherwise be typed into the shell.
+				`echo status $?; stty -g >after; stty -echo; cat >/dev/null`)
+			modes := func() string {
+				return term.run("display-message", "-p", "#{alternate_on} #{cursor_flag} #{keypad_cursor_flag} #{keypad_flag}")
+			}
+			harness.Eventually(t, "the screen is filled", func() bool { return strings.Contains(term.shows(), "\nclass ") && modes() == "1 0 1 1\n" })
+			pid, err := strconv.Atoi(read("pid"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			end(term, pid)
+			harness.Eventually(t, "it ends", func() bool { return read("after") != "" })
+			if before, after := read("before"), read("after"); before != after {
+				t.Errorf("the terminal's modes were %s and are %s", before, after)
+			}
+			harness.Eventually(t, "the terminal shows what it did", func() bool { return strings.HasPrefix(term.shows(), "as it was\n") })
+			if shown := term.shows(); modes() != "0 1 0 0\n" || !strings.Contains(shown, "\nstatus 0\n") {
+				t.Errorf("modes %q, and it shows\n%s", modes(), shown)
+			}
+		})
+	}
+	t.Run("without its terminal", func(t *testing.T) {
+		t.Parallel()
+		term := newTerminal(t, 80, 20, "exec "+program+" --interval=100ms "+s.Addr)
+		harness.Eventually(t, "the screen is filled", func() bool { return strings.Contains(term.shows(), "\nclass ") })
+		pid := strings.TrimSpace(term.run("display-message", "-p", "#{pane_pid}"))
+		term.run("kill-server")
+		harness.Eventually(t, "it ends", func() bool { _, err := os.Readlink("/proc/" + pid + "/exe"); return err != nil })
+	})
 }

@@ -7,7 +7,8 @@
 // has as little of both as possible. `gomcd top` runs it.
 //
 // sample.go asks the server, rate.go compares two answers, view.go makes lines of them,
-// screen.go puts those on a terminal, prefix.go counts the prefixes of keys.
+// screen.go shows those, terminal.go takes the terminal and gives it back, prefix.go
+// counts the prefixes of keys.
 package main
 
 import (
@@ -92,7 +93,7 @@ func run(args []string, out *os.File) error {
 		}
 	}
 	if !o.plain && isTerminal(out) {
-		if screen := newScreen(); screen != nil {
+		if screen := newTerminal(); screen != nil {
 			return runScreen(screen, a, first, hot, o)
 		}
 	}
@@ -149,7 +150,7 @@ func program(fs *pflag.FlagSet) clidoc.Program {
 			{Title: "DESCRIPTION", Text: []string{
 				"gomcd-top asks a server for its statistics again and again and shows what has changed: commands a second, the hit ratio, evictions, memory by slab class, connections. " +
 					"It works with gomcd and with memcached, on a port or a unix socket.",
-				"On a terminal it fills the screen until q is pressed; elsewhere it writes a line each time. A server that does not answer any more is asked again.",
+				"On a terminal it fills the screen until q is pressed or a signal ends it, and leaves the terminal as it was; elsewhere it writes a line each time. A server that does not answer any more is asked again.",
 			}},
 		},
 		After: []clidoc.Section{{Title: "SEE ALSO", Text: []string{"gomcd(1), memcached(1)"}}},

@@ -2,25 +2,10 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"os/signal"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
-	"golang.org/x/sys/unix"
 )
-
-// newScreen takes the terminal, or returns nil if that is one without a screen.
-func newScreen() tcell.Screen {
-	if term := os.Getenv("TERM"); term == "" || term == "dumb" {
-		return nil
-	}
-	screen, err := tcell.NewScreen()
-	if err != nil || screen.Init() != nil {
-		return nil
-	}
-	return screen
-}
 
 // answer is what asking the server came to.
 type answer struct {
@@ -28,16 +13,10 @@ type answer struct {
 	err    error
 }
 
-// runScreen fills the terminal until q is pressed. Keys work while the server does not
+// runScreen fills the terminal until q is pressed or a signal ends it. Keys work while the server does not
 // answer; what it said last stays on the screen, below the reason.
-func runScreen(screen tcell.Screen, a *asker, before *sample, hot *prefixes, o options) error {
-	defer screen.Fini()
-	keys := make(chan tcell.Event)
-	quit := make(chan struct{})
-	defer close(quit)
-	go screen.ChannelEvents(keys, quit)
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, unix.SIGTERM, unix.SIGHUP, unix.SIGINT)
+func runScreen(screen *terminal, a *asker, before *sample, hot *prefixes, o options) error {
+	defer screen.end()
 	ask, answers := make(chan struct{}), make(chan answer, 1)
 	defer close(ask)
 	go func() {
@@ -57,9 +36,9 @@ func runScreen(screen tcell.Screen, a *asker, before *sample, hot *prefixes, o o
 	var asked time.Time // zero: there is an answer to what was asked
 	for n := 0; o.count == 0 || n < o.count; {
 		select {
-		case <-ended:
+		case <-screen.ended:
 			return nil
-		case event := <-keys:
+		case event := <-screen.keys:
 			switch e := event.(type) {
 			case *tcell.EventKey:
 				if e.Key() == tcell.KeyCtrlC || e.Key() == tcell.KeyEscape || e.Rune() == 'q' {

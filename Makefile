@@ -83,6 +83,7 @@ deb: package ## makes a Debian package, bin/package/gomcd_*.deb
 rpm: PACKAGED := rpm
 rpm: package ## makes an RPM package, bin/package/gomcd-*.rpm
 package: build bench-build top-build
+	$(call modules,tool,deploy/package)
 	@rm -rf $(ROOT) && mkdir -p $(ROOT)
 	@$(MAKE) --no-print-directory install DESTDIR=$(ROOT) PREFIX=/usr SYSCONFDIR=/etc UNITDIR=/usr/lib/systemd/system >/dev/null
 	@cd $(ROOT)/usr; strip --strip-unneeded bin/*; gzip -9n share/man/man1/*; \
@@ -218,10 +219,28 @@ said=$$($(GO) version 2>&1 | tail -n 1) || true; have=$$(echo "$$said" | sed -n 
 		! command -v $(GO) >/dev/null || echo "Here is: $$said" >&2; };
 endef
 
+# modules fetches the modules of packages $(1), of the module in directory $(2) or of this
+# one. If it cannot, Go says so of every import: the first is shown, and what it means.
+define modules
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; cd ./$(2); \
+	$(GO) list -deps $(1) 2>&1 >/dev/null | while IFS= read -r line; do \
+		case $$line in "go: downloading "*) echo "$$line" >&2;; *) echo "$$line" >>"$$log";; esac; \
+	done && exit 0; \
+	first=$$(grep -m 1 ': Get "http\|: reading http\|: module lookup disabled' "$$log") || { cat "$$log" >&2; exit 1; }; \
+	echo "$$first" >&2; from=$$($(GO) env GOPROXY); \
+	case $$first in \
+		*"signed by unknown authority"*) echo "Go gets modules from $$from, and no CA of this system has signed the certificate there." >&2; \
+			echo "Missing: that CA. Name its PEM file with SSL_CERT_FILE=FILE, or add it to the system (Debian: as /usr/local/share/ca-certificates/NAME.crt, then update-ca-certificates)." >&2;; \
+		*) echo "Go cannot get modules (GOPROXY=$$from), this one nor others." >&2;; \
+	esac; exit 1
+endef
+
 deps:
 	$(call install,$(DEB_BUILD),[ -n "$(CERTIFICATES)$$SSL_CERT_FILE$$SSL_CERT_DIR" ] && pkg-config --exists libseccomp && cc --version >/dev/null,$(go_wanted))
+	$(call modules,./cmd/...)
 
 deps-test: deps $(UNPACKED) $(NPM_DONE)
+	$(call modules,-test ./...)
 	$(call install,$(DEB_TEST),command -v memccapable >/dev/null && command -v openssl >/dev/null && python3 -c 'import pymemcache; import bmemcached; import prometheus_client' && php -m | grep -q memcached && ruby -e 'require "dalli"')
 
 $(UNPACKED):

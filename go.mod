@@ -2,6 +2,9 @@ module gomcd
 
 go 1.26.0
 
+// What make leaves there has roots of other systems in it.
+ignore ./bin
+
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/anishathalye/porcupine v1.3.1

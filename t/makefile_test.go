@@ -1,6 +1,11 @@
 package t
 
 import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,6 +74,49 @@ func TestMakeNamesMissingCertificates(t *testing.T) {
 	}
 	if said, err := runMake(path, "deps", "CERTIFICATES=/some.crt"); err != nil || said != "" {
 		t.Errorf("with certificates: %v\n%s", err, said)
+	}
+}
+
+// Where no CA that the system knows has signed the certificate of Go's module proxy, make
+// shows the first of Go's errors, which are one for every import, and what they mean.
+// What it advises helps.
+func TestMakeNamesUnknownCA(t *testing.T) {
+	t.Parallel()
+	tools := t.TempDir()
+	for name, script := range map[string]string{"id": "echo 1000", "dpkg-query": "echo install ok installed"} {
+		if err := os.WriteFile(filepath.Join(tools, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has := strings.TrimSpace(command(t, "go", "env", "GOMODCACHE"))
+	proxy := httptest.NewUnstartedServer(http.FileServer(http.Dir(filepath.Join(has, "cache/download"))))
+	proxy.Config.ErrorLog = log.New(io.Discard, "", 0)
+	proxy.StartTLS()
+	t.Cleanup(proxy.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: proxy.Certificate().Raw}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	deps := func(env ...string) (string, error) {
+		env = append(env, "PATH="+tools+":"+os.Getenv("PATH"), "GOMODCACHE="+t.TempDir(), "GONOPROXY=none")
+		said, err := runMake(env, "deps", "CERTIFICATES=/some.crt", "GOFLAGS=-buildvcs=false -modcacherw")
+		return regexp.MustCompile("(?m)^go: downloading .*\n").ReplaceAllString(said, ""), err
+	}
+	at := regexp.QuoteMeta(proxy.URL)
+	for from, want := range map[string]string{
+		proxy.URL: `Get "` + at + `/\S+: tls: failed to verify certificate: x509: certificate signed by unknown authority
+Go gets modules from ` + at + `, and no CA of this system has signed the certificate there\.
+Missing: that CA\. Name its PEM file with SSL_CERT_FILE=FILE, or add it .*`,
+		"off": `module lookup disabled by GOPROXY=off
+Go cannot get modules \(GOPROXY=off\), this one nor others\.`,
+	} {
+		said, err := deps("GOPROXY="+from, "SSL_CERT_FILE=", "SSL_CERT_DIR=")
+		if err == nil || !regexp.MustCompile(`^\S+: .*`+want+`\nmake: \*\*\* .*\n$`).MatchString(said) {
+			t.Errorf("GOPROXY=%s: %v\n%s", from, err, said)
+		}
+	}
+	if said, err := deps("GOPROXY="+proxy.URL, "SSL_CERT_FILE="+ca); err != nil || said != "" {
+		t.Errorf("with the CA: %v\n%s", err, said)
 	}
 }
 

@@ -255,7 +255,7 @@ var workloads = []workload{
 		class: 1. / 16, locked: 3.3, foreign: 7.5},
 	{name: "set, of 3000 bytes over as many", limit: 64 << 20, prepare: fillLarge,
 		op:    func(h *Handle, r *rand.Rand, i int) { h.setCounted(countedKey(r.IntN(countedKeys)), 3000) },
-		class: 1. / 16, locked: 6.1, foreign: 56},
+		class: 1. / 16, locked: 5.1, foreign: 54},
 	{name: "delete", prepare: fillCounted,
 		op:    func(h *Handle, r *rand.Rand, i int) { h.remove(string(countedKey(i))) },
 		class: 1. / 16, locked: 2.1, foreign: 5.5},

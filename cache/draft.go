@@ -16,7 +16,7 @@ type Draft struct {
 	length  int    // of the value when done
 	written int
 	chunk   uint32 // the data chunk being filled, of a large item
-	pledged int64  // see pledge
+	pledged int64  // bytes, see limit.go
 }
 
 // Held says whether the draft holds memory.

@@ -104,7 +104,7 @@ func TestWrittenApart(t *testing.T) {
 	}
 	for name, p := range map[string]unsafe.Pointer{
 		"the CAS counter": unsafe.Pointer(&s.casID), "the count of items": unsafe.Pointer(&s.table.items),
-		"the bytes": unsafe.Pointer(&s.bytes), "the pledges": unsafe.Pointer(&s.pledged), "the uploads": unsafe.Pointer(&s.parking.lock),
+		"the bytes": unsafe.Pointer(&s.held), "the uploads": unsafe.Pointer(&s.parking.lock),
 		"a class's lock": unsafe.Pointer(&s.classes[2].lock), "the class before": unsafe.Pointer(&s.classes[1].stats[3]),
 	} {
 		if other := read[line(p)]; other != "" {

@@ -7,19 +7,29 @@ import "sync/atomic"
 // must not exceed it. So a thread that stores an item while there are too many pages first
 // evicts others, from the class that has most, until the new one fits.
 
-// byteSlack is how many bytes a thread may have linked that Store.bytes does not
-// have yet.
+// What counts is the bytes of the linked items, and what is pledged: the memory that a
+// draft has taken, from before anything is evicted for it until it is linked. A thread
+// counts both in one word of its own (Counters.held), so that one who adds up those of all
+// threads misses nothing that goes from one to the other meanwhile.
+
+// byteSlack is how many bytes a thread may count that Store.held does not have yet.
 const byteSlack = 64 << 10
 
 // countBytes adds to the size of the linked items.
 func (h *Handle) countBytes(n int) {
 	h.C.Bytes += int64(n)
-	if d := h.C.Bytes - h.told; d >= byteSlack || d <= -byteSlack {
+	h.C.held += int64(n)
+	h.tell()
+}
+
+// tell adds to what all threads hold from time to time.
+func (h *Handle) tell() {
+	if d := h.C.held - h.told; d >= byteSlack || d <= -byteSlack {
 		if counted {
-			onLocked(&h.s.bytes)
+			onLocked(&h.s.held)
 		}
-		h.s.bytes.Add(d)
-		h.told = h.C.Bytes
+		h.s.held.Add(d)
+		h.told = h.C.held
 	}
 }
 
@@ -31,26 +41,65 @@ func (s *Store) linkedBytes() (n int64) {
 	return n
 }
 
+// heldBytes is that and what is pledged.
+func (s *Store) heldBytes() (n int64) {
+	for _, h := range s.handles {
+		n += atomic.LoadInt64(&h.C.held)
+	}
+	return n
+}
+
 // bytesMax is what linked items and drafts may come to: the limit, less what the
 // threads may be about to link that is too short to be pledged.
 func (s *Store) bytesMax() int64 { return s.memLimit.Load() - int64(len(s.handles))*PinMin }
 
+// overPages says whether pages exceed the memory limit.
+func (s *Store) overPages() bool {
+	limit := s.memLimit.Load()
+	return limit != 0 && s.malloced.Load() > limit
+}
+
 // overLimit says whether pages exceed the memory limit and items, with so many bytes
 // more, may.
 func (s *Store) overLimit(more int64) bool {
-	limit := s.memLimit.Load()
-	return limit != 0 && s.malloced.Load() > limit &&
-		s.bytes.Load()+s.pledged.Load()+more+int64(len(s.handles))*byteSlack > s.bytesMax()
+	return s.overPages() && s.held.Load()+more+int64(len(s.handles))*byteSlack > s.bytesMax()
 }
 
 // admit makes way for size bytes more of a draft, so that items stay within the
-// memory limit. It fails where nothing can be evicted or given up. What may take
-// long to be linked is pledged: it counts from now on, until settle.
+// memory limit. It fails where nothing can be evicted or given up.
 func (h *Handle) admit(d *Draft, size int) bool {
+	if n := d.pledge(size); n > 0 {
+		d.pledged += n
+		if counted {
+			onLocked(&h.C.held)
+		}
+		// Either this thread sees what another pledges at the same time, or that one sees
+		// this.
+		atomic.AddInt64(&h.C.held, n)
+		h.tell()
+	}
+	if !h.fit(d, size) {
+		h.retract(d, size)
+		return false
+	}
+	return true
+}
+
+// pledge is how much is pledged for size bytes of a draft: none if it is short.
+func (d *Draft) pledge(size int) int64 {
+	if size > PinMin {
+		return int64(size) + slotSize
+	}
+	return 0
+}
+
+// fit evicts until items and drafts are within the memory limit, if pages are not, with
+// size bytes of a draft, which are pledged if they are to be. It fails where nothing can be
+// evicted or given up.
+func (h *Handle) fit(d *Draft, size int) bool {
 	s := h.s
 	n := int64(size)
-	if size > PinMin {
-		h.pledge(d, n)
+	if d.pledge(size) > 0 {
 		n = 0
 	}
 	if !s.overLimit(n) {
@@ -58,13 +107,12 @@ func (h *Handle) admit(d *Draft, size int) bool {
 	}
 	// After the limit was lowered there may be far too much. No client waits for all
 	// of that: each item that is stored evicts twice its size.
-	for left := 2 * int64(size); left > 0 && s.linkedBytes()+s.pledged.Load()+n > s.bytesMax(); {
+	for left := 2 * int64(size); left > 0 && s.heldBytes()+n > s.bytesMax(); {
 		evicted := h.evictMost(left)
 		if evicted == 0 && h.giveUp(0) {
 			continue
 		}
 		if evicted == 0 {
-			h.retract(d, size)
 			return false
 		}
 		left -= evicted
@@ -72,27 +120,24 @@ func (h *Handle) admit(d *Draft, size int) bool {
 	return true
 }
 
-// pledge adds to what of a draft is pledged.
-func (h *Handle) pledge(d *Draft, n int64) {
-	d.pledged += n
-	if counted {
-		onLocked(&h.s.pledged)
-	}
-	h.s.pledged.Add(n)
-}
-
 // retract takes back what admit has pledged of a draft, for size bytes that there is
 // no memory for.
 func (h *Handle) retract(d *Draft, size int) {
-	if size > PinMin {
-		h.pledge(d, -int64(size))
-	}
+	n := d.pledge(size)
+	d.pledged -= n
+	h.unpledge(n)
 }
 
 // settle takes back all that was pledged of a draft, which is linked or given up.
 func (h *Handle) settle(d *Draft) {
-	if d.pledged != 0 {
-		h.pledge(d, -d.pledged)
+	h.unpledge(d.pledged)
+	d.pledged = 0
+}
+
+func (h *Handle) unpledge(n int64) {
+	if n != 0 {
+		h.C.held -= n
+		h.tell()
 	}
 }
 

@@ -106,7 +106,7 @@ func TestItemsStayWithinTheLimit(t *testing.T) {
 				t.Fatalf("items of %d bytes in a store of %d", n, limit)
 			}
 		}
-		if p := s.pledged.Load(); p != 0 {
+		if p := s.heldBytes() - s.linkedBytes(); p != 0 {
 			t.Errorf("%d bytes of drafts are counted, and there is none", p)
 		}
 		verify(t, s)

@@ -68,7 +68,7 @@ func TestParkedDraftsGiveWay(t *testing.T) {
 			if first != 0 && last > first {
 				t.Errorf("draft %d was given up, and %d was not, which waited longer", last, first)
 			}
-			if n := s.pledged.Load(); n != 0 {
+			if n := s.heldBytes() - s.linkedBytes(); n != 0 {
 				t.Errorf("%d bytes are still pledged", n)
 			}
 			verify(t, s)
@@ -173,7 +173,7 @@ func TestParkedDraftsByMany(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := s.pledged.Load(); n != 0 {
+	if n := s.heldBytes() - s.linkedBytes(); n != 0 {
 		t.Errorf("%d bytes are still pledged", n)
 	}
 	if s.parking.oldest != 0 || s.parking.newest != 0 {

@@ -18,6 +18,7 @@ type ClassStats struct {
 type Counters struct {
 	Items, Bytes int64 // linked by this thread, less those it unlinked
 	TotalItems   uint64
+	held         int64 // see limit.go
 
 	GetCmds, GetMisses, GetExpired, GetFlushed uint64
 	TouchCmds, TouchMisses                     uint64
@@ -83,7 +84,7 @@ func (s *Store) ResetStats() {
 		}
 		atomic.StoreUint64(&base[i], n)
 	}
-	s.resetBase.Items, s.resetBase.Bytes = 0, 0
+	s.resetBase.Items, s.resetBase.Bytes, s.resetBase.held = 0, 0, 0
 	for id := range s.classes {
 		c := &s.classes[id]
 		c.lock.lock()

@@ -43,8 +43,7 @@ type Store struct {
 
 	// What many threads write is apart from what every get reads; and so is casID.
 	_       [cacheLine]byte
-	bytes   atomic.Int64 // of linked items, but for byteSlack of each thread
-	pledged atomic.Int64 // of drafts
+	held    atomic.Int64 // bytes of linked items and of drafts, but for byteSlack of each thread
 	parking parking
 	_       [cacheLine]byte
 
@@ -124,7 +123,7 @@ type Handle struct {
 	observer Observer
 	// unreported counts linked items that the table's count does not have yet.
 	unreported int64
-	told       int64 // of C.Bytes, what Store.bytes has
+	told       int64 // of C.held, what Store.held has
 	// deferred lists items to be freed when no class is locked.
 	deferred uint32
 	_        [64]byte // keep other handles on other cache lines

@@ -419,14 +419,24 @@ func (v *verifier) leaving(id int) error {
 }
 
 func (v *verifier) counters() error {
-	var items, size, unreported int64
+	var items, size, unreported, told int64
 	for _, h := range v.s.handles {
 		items += h.C.Items
 		size += h.C.Bytes
 		unreported += h.unreported
+		told += h.told
+		if d := h.C.held - h.told; d >= byteSlack || d <= -byteSlack {
+			return fmt.Errorf("a handle has not told of %d bytes", d)
+		}
 	}
 	if items != int64(v.inv.Items) || size != v.inv.Bytes {
 		return fmt.Errorf("%d items of %d bytes, counted %d of %d", v.inv.Items, v.inv.Bytes, items, size)
+	}
+	if held := v.s.held.Load(); held != told {
+		return fmt.Errorf("the store holds %d bytes, told of %d", held, told)
+	}
+	if held := v.s.heldBytes(); held < size || v.inv.Loose == 0 && held != size {
+		return fmt.Errorf("items of %d bytes, %d chunks of others, and %d bytes held", size, v.inv.Loose, held)
 	}
 	if n := v.s.table.items.Load() + unreported; n != items {
 		return fmt.Errorf("the table counts %d items of %d", n, items)

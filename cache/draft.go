@@ -163,6 +163,7 @@ func (h *Handle) Discard(d *Draft) {
 // take takes a chunk of class id for size bytes of a draft, making room as the LRUs
 // say, or if they have nothing, at the cost of parked drafts.
 func (h *Handle) take(d *Draft, id uint8, size int) uint32 {
+	over := h.s.overPages()
 	if !h.admit(d, size) {
 		return 0
 	}
@@ -174,6 +175,10 @@ func (h *Handle) take(d *Draft, id uint8, size int) uint32 {
 	ref, evicted := h.makeRoom(id, size, true)
 	for ref == 0 && h.giveUp(id) {
 		ref, _ = h.makeRoom(id, size, true)
+	}
+	if ref != 0 && !over && !h.fit(d, size) { // the class's first page was above the limit
+		h.freeChunk(ref)
+		ref = 0
 	}
 	if ref == 0 {
 		h.retract(d, size)

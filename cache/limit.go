@@ -85,9 +85,10 @@ func (h *Handle) admit(d *Draft, size int) bool {
 	return true
 }
 
-// pledge is how much is pledged for size bytes of a draft: none if it is short.
+// pledge is how much is pledged for size bytes of a draft: none if it is linked at once and
+// short.
 func (d *Draft) pledge(size int) int64 {
-	if size > PinMin {
+	if size > PinMin || d.length > PinMin {
 		return int64(size) + slotSize
 	}
 	return 0

@@ -112,3 +112,72 @@ func TestItemsStayWithinTheLimit(t *testing.T) {
 		verify(t, s)
 	})
 }
+
+// TestFirstPagesStayWithinTheLimit fills all pages to the last byte, and then stores items of
+// classes that have no page: what they are given is over the limit, and others make way.
+func TestFirstPagesStayWithinTheLimit(t *testing.T) {
+	s, h := newStore(t, testConfig())
+	full := int(s.cfg.ChunkMax) - int(s.memcachedHeader)
+	for i := 0; s.MemInfo().Malloced < s.MemLimit() || i%int(PageSize/s.cfg.ChunkMax) != 0; i++ {
+		h.put(fmt.Sprintf("full:%03d", i), make([]byte, full-len("full:000")), 0, 0, Terms{})
+	}
+	if n := s.linkedBytes(); n < s.MemLimit()-1000 {
+		t.Fatalf("%d bytes in a store of %d: this tests nothing", n, s.MemLimit())
+	}
+	for _, size := range []int{400_000, 300_000, 100_000, 10_000, 2_000, 1_000, 100, 10} {
+		if _, err := h.put(fmt.Sprint("key", size), make([]byte, size), 0, 0, Terms{}); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if n := s.linkedBytes(); n > s.MemLimit() {
+			t.Errorf("a value of %d bytes: items of %d bytes in a store of %d", size, n, s.MemLimit())
+		}
+	}
+	verify(t, s)
+}
+
+// TestManyAtOnceStayWithinTheLimit begins many large values, and ends them all when memory
+// is full: their headers and last pieces count, which are short each.
+func TestManyAtOnceStayWithinTheLimit(t *testing.T) {
+	cfg := testConfig()
+	cfg.MemLimit, cfg.ChunkMax, cfg.Uploads = 4<<20, 16<<10, 1000
+	s, h := newStore(t, cfg)
+	for i := range 300 {
+		h.put(fmt.Sprint("key", i), make([]byte, 15_000), 0, 0, Terms{})
+	}
+	for i := range 10_000 { // then all classes have a page
+		h.put(fmt.Sprint("key", i%1000), make([]byte, 1+i%10_000), 0, 0, Terms{})
+	}
+	const size = 16<<10 + 1500
+	var drafts []*Draft
+	for i := range 150 {
+		d, key := &Draft{}, fmt.Appendf(nil, "%0200d", i)
+		if err := h.Draft(d, s.Hash(key), key, 0, 0, size); err != nil {
+			break
+		}
+		if !h.Fill(d, make([]byte, size-1)) {
+			h.Discard(d)
+			break
+		}
+		h.Park(d, uint32(i+1))
+		drafts = append(drafts, d)
+	}
+	for i := range 20_000 {
+		h.put(fmt.Sprint("key", i), make([]byte, 1+i%10_000), 0, 0, Terms{})
+	}
+	ended := 0
+	for i, d := range drafts {
+		if !h.Resume(d) {
+			continue
+		}
+		h.Fill(d, make([]byte, 1))
+		h.Commit(d, fmt.Appendf(nil, "%0200d", i), Terms{})
+		ended++
+		if n := s.linkedBytes(); n > s.MemLimit() {
+			t.Fatalf("%d values: items of %d bytes in a store of %d", ended, n, s.MemLimit())
+		}
+	}
+	if ended < 100 {
+		t.Fatalf("only %d of %d values: this tests nothing", ended, len(drafts))
+	}
+	verify(t, s)
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -208,81 +209,194 @@ func TestPageMovesFromRetired(t *testing.T) {
 }
 
 // TestRetireByMany deletes and stores the same keys from several threads at once, in memory
-// that is too small, while another maintains, crawls, moves pages and looks.
+// that is too small, while another maintains, crawls, moves pages and looks: what is counted
+// stays within the limit, and is what there is whenever all threads rest.
 func TestRetireByMany(t *testing.T) {
 	cfg := testConfig()
 	cfg.SlabReassign = true
 	s, house := newStore(t, cfg)
-	var handles []*Handle
-	for range 4 {
-		h, err := s.NewHandle()
-		if err != nil {
-			t.Fatal(err)
-		}
-		handles = append(handles, h)
-	}
-	var workers, others sync.WaitGroup
-	done := make(chan struct{})
-	for n, h := range handles {
-		workers.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(n), 7))
-			sizes := []int{20, 100, 110, 120, 900, 3000, 9000, 40_000}
-			for i := range 25_000 {
-				key := fmt.Sprint("key", r.IntN(6000))
-				switch r.IntN(8) {
-				case 0, 1:
-					h.remove(key)
-				case 2:
-					h.get(key)
-				case 3:
-					h.put(key, make([]byte, 5), 0, 0, Terms{Mode: Append})
-				case 4:
-					h.put(key, make([]byte, 100), 0, s.Now()+uint32(r.IntN(3)), Terms{})
-				default:
-					h.put(key, make([]byte, sizes[r.IntN(len(sizes))]), 0, 0, Terms{})
-				}
-				if i%5000 == 0 && n == 0 {
+	handles := handlesBeside(t, s, house, 5)[1:]
+	stored := uint64(0)
+	for round := range uint64(24) {
+		var workers, others sync.WaitGroup
+		var storedBy [4]uint64
+		done := make(chan struct{})
+		for n, h := range handles {
+			workers.Go(func() {
+				storedBy[n] = h.retireSome(rand.New(rand.NewPCG(uint64(n), round)), 700)
+				if n == 0 && round%8 == 7 {
 					for range 1 << tickBits * (maxAhead + 2) { // more than a second can have
 						h.FlushAll(0)
 					}
-					s.SetNow(s.Now() + 1)
 				}
-				if i%9000 == 0 && n == 1 {
-					s.SetMemLimit(int64(4+r.IntN(5)) << 20)
+			})
+		}
+		others.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				house.keepHouse(t, i)
+				if n, ok := s.steadyBytes(); ok && n > s.MemLimit() {
+					t.Errorf("round %d: items of %d bytes in a store of %d", round, n, s.MemLimit())
 				}
 			}
 		})
-	}
-	others.Go(func() {
-		var info ClassInfo
-		for i := 0; ; i++ {
-			select {
-			case <-done:
-				return
-			default:
-			}
-			house.Maintain()
-			house.Crawl()
-			s.StartMove(AnyClass, i%(s.Largest()+1), true)
-			for range 100 {
-				house.MovePage()
-			}
-			if i%50 == 0 {
-				s.StartCrawl(AllClasses)
-				house.CrawlSchedule()
-			}
-			for id := 1; id <= s.Largest(); id++ {
-				s.ClassInfo(id, &info)
-				if err := info.holds(id == s.Largest()); err != nil {
-					t.Errorf("class %d: %v", id, err)
-					return
-				}
+		workers.Wait()
+		close(done)
+		others.Wait()
+		for _, n := range storedBy {
+			stored += n
+		}
+		agree(t, s, stored)
+		if t.Failed() {
+			t.Fatalf("round %d", round)
+		}
+		s.SetNow(s.Now() + 1)
+		s.SetMemLimit(int64(4+round*3%5) << 20)
+		for s.linkedBytes() > s.MemLimit() {
+			before := s.linkedBytes()
+			if house.Maintain(); s.linkedBytes() >= before {
+				t.Fatalf("round %d: %d bytes stay in a store of %d", round, before, s.MemLimit())
 			}
 		}
-	})
-	workers.Wait()
-	close(done)
-	others.Wait()
-	s.MoveRunning()
+	}
+}
+
+// retireSome deletes, reads and stores some of 6,000 keys, n times, and returns how many it
+// has stored.
+func (h *Handle) retireSome(r *rand.Rand, n int) (stored uint64) {
+	sizes := []int{20, 100, 110, 120, 900, 3000, 9000, 40_000, 600_000}
+	put := func(key string, size int, exptime uint32, mode Mode) {
+		if out, err := h.put(key, make([]byte, size), 0, exptime, Terms{Mode: mode}); err == nil && out.Result == Stored {
+			stored++
+		}
+	}
+	for range n {
+		key := fmt.Sprint("key", r.IntN(6000))
+		switch r.IntN(8) {
+		case 0, 1:
+			h.remove(key)
+		case 2:
+			h.get(key)
+		case 3:
+			put(key, 5, 0, Append)
+		case 4:
+			put(key, 100, h.s.Now()+uint32(r.IntN(3)), Set)
+		default:
+			put(key, sizes[r.IntN(len(sizes))], 0, Set)
+		}
+	}
+	return stored
+}
+
+// keepHouse does what the housekeeper does, and looks at the statistics.
+func (h *Handle) keepHouse(t *testing.T, i int) {
+	s := h.s
+	h.Maintain()
+	h.Crawl()
+	s.StartMove(AnyClass, i%(s.Largest()+1), true)
+	for range 100 {
+		h.MovePage()
+	}
+	if i%50 == 0 {
+		s.StartCrawl(AllClasses)
+		h.CrawlSchedule()
+	}
+	var info ClassInfo
+	for id := 1; id <= s.Largest(); id++ {
+		s.ClassInfo(id, &info)
+		if err := info.holds(id == s.Largest()); err != nil {
+			t.Errorf("class %d: %v", id, err)
+		}
+	}
+}
+
+// steadyBytes is the size of the linked items at a moment while threads work, if there was
+// one: none linked or unlinked an item between one look at the counters and another.
+func (s *Store) steadyBytes() (n int64, ok bool) {
+	type counts struct {
+		items, bytes int64
+		stored       uint64
+	}
+	look := func() (all [8]counts) {
+		for i, h := range s.handles {
+			all[i] = counts{atomic.LoadInt64(&h.C.Items), atomic.LoadInt64(&h.C.Bytes), atomic.LoadUint64(&h.C.TotalItems)}
+			n += all[i].bytes
+		}
+		return all
+	}
+	first := look()
+	n = 0
+	return n, first == look()
+}
+
+// agree walks the store while all threads rest, and compares what it counts with what there
+// is: so many items were stored in all.
+func agree(t *testing.T, s *Store, stored uint64) {
+	t.Helper()
+	inv := verify(t, s)
+	var sum Counters
+	s.Totals(&sum)
+	if sum.Bytes != inv.Bytes || sum.Items != int64(inv.Items) || sum.TotalItems != stored {
+		t.Errorf("%d items of %d bytes, %d were stored; counted %d of %d, %d", inv.Items, inv.Bytes, stored, sum.Items, sum.Bytes, sum.TotalItems)
+	}
+	if inv.Bytes > s.MemLimit() {
+		t.Errorf("items of %d bytes in a store of %d", inv.Bytes, s.MemLimit())
+	}
+	if held := s.heldBytes(); held != inv.Bytes {
+		t.Errorf("items of %d bytes, and %d are held", inv.Bytes, held)
+	}
+	var items, used [MaxClasses]uint32
+	var size [MaxClasses]uint64
+	use := func(ref uint32) {
+		if id := s.ownerOf(ref); s.pageOf(ref) != s.classes[id].leaving {
+			used[id]++
+		}
+	}
+	for i := range buckets(s.table.state.Load()) {
+		for b := s.table.bucketAt(i); ; b = s.table.overflowAt(b.more) {
+			for _, slot := range b.slots {
+				ref := uint32(slot)
+				if ref == 0 {
+					continue
+				}
+				it := s.at(ref)
+				id := s.classID(ref, it)
+				items[id]++
+				size[id] += uint64(s.taken(ref, it))
+				use(ref)
+				if it.kind() == kindLarge {
+					for c := s.largeOf(ref, it).first; c != 0; c = s.chunkAt(c).next {
+						use(c)
+					}
+				}
+			}
+			if b.more == 0 {
+				break
+			}
+		}
+	}
+	if ref := s.mover.spare; ref != 0 {
+		use(ref)
+	}
+	var info ClassInfo
+	for id := 1; id <= s.Largest(); id++ {
+		s.ClassInfo(id, &info)
+		var n uint32
+		var bytes uint64
+		for _, lru := range info.LRU {
+			n += lru.Count
+			bytes += lru.Bytes
+		}
+		if n != items[id] || bytes != size[id] {
+			t.Errorf("class %d has %d items of %d bytes, and its LRUs %d of %d", id, items[id], size[id], n, bytes)
+		}
+		if _, n := s.count(uint8(id)); n != used[id] {
+			t.Errorf("class %d has items in %d chunks, and %d are in use", id, used[id], n)
+		}
+	}
 	verify(t, s)
 }

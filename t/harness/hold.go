@@ -43,6 +43,11 @@ func (s *Server) Threads() map[int]string {
 // Hold stops one thread of the server where it is, for a while. It is ptrace
 // that stops it: signals are for the whole process.
 func (s *Server) Hold(name string, d time.Duration) error {
+	return s.HoldWhile(name, func() { time.Sleep(d) })
+}
+
+// HoldWhile is Hold for as long as f takes.
+func (s *Server) HoldWhile(name string, f func()) error {
 	tid, err := s.TID(name)
 	if err != nil {
 		return err
@@ -61,6 +66,6 @@ func (s *Server) Hold(name string, d time.Duration) error {
 	if _, err := unix.Wait4(tid, &status, unix.WALL, nil); err != nil {
 		return fmt.Errorf("waiting for %s to stop: %w", name, err)
 	}
-	time.Sleep(d)
+	f()
 	return nil
 }

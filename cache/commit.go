@@ -174,7 +174,7 @@ func (h *Handle) copyValue(d *Draft, ref uint32) bool {
 		return h.Fill(d, s.value(ref, it))
 	}
 	for c := s.largeOf(ref, it).first; c != 0; c = s.chunkAt(c).next {
-		if !h.Fill(d, s.bytesAt(c, chunkHeader, uintptr(s.chunkAt(c).used))) {
+		if !h.Fill(d, s.piece(c)) {
 			return false
 		}
 	}

@@ -19,7 +19,11 @@ type Config struct {
 	StartTime    uint32  // the store's clock at start, seconds
 	Malloced     int64   // bytes that count as taken from the start, for tests of limits
 	Uploads      int     // the highest place that a draft can be parked in
-	File         *File   // item memory is in this file, nil: anonymous memory
+	// Lead appends what most replies with a value begin with. It stands before values
+	// longer than LeadMin bytes, which is at least PinMin: see [Store.Lead]. nil: none does.
+	Lead    func(b, key []byte, clientFlags uint32, length int) []byte
+	LeadMin int
+	File    *File // item memory is in this file, nil: anonymous memory
 }
 
 // PageSize is the size of a slab page in bytes.

@@ -41,6 +41,11 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 		total, _ = s.itemSizes(len(key), clientFlags, 3+refsSize+int(largeSize))
 		from = s.classHolding(total, total)
 	}
+	lead := 0
+	if kind == kindItem {
+		lead = h.leadFor(key, clientFlags, nbytes, s.classes[class].holds()-total)
+		total += lead
+	}
 	*d = Draft{hash: hash, length: nbytes}
 	if d.ref = h.take(d, from, total); d.ref == 0 {
 		c := &s.classes[class]
@@ -60,13 +65,18 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 		it.size |= uint32(nbytes)
 	} else {
 		it.size |= valueMask
-		*s.largeOf(ref, it) = large{total: uint32(nbytes)}
 	}
 	if it.pinnable() {
-		*s.refsOf(it) = 0
+		*s.refsOf(it), *s.leadOf(it) = 0, uint16(lead)
+	}
+	if kind == kindLarge {
+		*s.largeOf(ref, it) = large{total: uint32(nbytes)}
 	}
 	copy(s.key(ref, it), key)
 	s.setClientFlags(ref, it, clientFlags)
+	if lead > 0 {
+		copy(s.leadBefore(ref, s.overhead(it), lead), h.lead)
+	}
 	it.flags = kind
 	return nil
 }
@@ -93,7 +103,7 @@ func (h *Handle) Space(d *Draft) []byte {
 	}
 	c := s.chunkAt(d.chunk)
 	n := min(uintptr(c.cap-c.used), uintptr(left))
-	return s.bytesAt(d.chunk, chunkHeader+uintptr(c.used), n)
+	return s.bytesAt(d.chunk, c.offset()+uintptr(c.used), n)
 }
 
 // Advance notes that n bytes were written into what Space returned.
@@ -123,13 +133,19 @@ func (h *Handle) Fill(d *Draft, p []byte) bool {
 // of the value needs.
 func (h *Handle) addChunk(d *Draft, it *item, left int) bool {
 	s := h.s
-	size := min(left+int(chunkHeader), int(s.cfg.ChunkMax))
+	lead, full := 0, int(s.cfg.ChunkMax)
+	if d.chunk == 0 {
+		piece := full - int(chunkHeader)
+		room := (piece - left%piece) % piece // a lead is not worth a further piece
+		lead = h.leadFor(s.key(d.ref, it), s.clientFlags(d.ref, it), d.length, room)
+	}
+	size := min(left+lead+int(chunkHeader), full)
 	// The rest of the value goes to the class where memcached has it: what it
 	// takes there is memory for the next value of the same size.
-	ref := h.take(d, s.classHolding(size, min(left+memcachedChunk, int(s.cfg.ChunkMax))), size)
-	if ref == 0 && size < int(s.cfg.ChunkMax) {
+	ref := h.take(d, s.classHolding(size, min(left+memcachedChunk, full)), size)
+	if ref == 0 && size < full {
 		// The small class may have nothing to evict; a full chunk will do.
-		size = int(s.cfg.ChunkMax)
+		size = full
 		ref = h.take(d, s.classHolding(size, size), size)
 	}
 	if ref == 0 {
@@ -140,8 +156,9 @@ func (h *Handle) addChunk(d *Draft, it *item, left int) bool {
 	// From here on the page mover may follow the chunk to its item.
 	owner := &s.classes[s.ownerOf(ref)]
 	owner.lock.lock()
-	*c = chunk{prev: l.last, head: d.ref, cap: uint32(size - int(chunkHeader)), flags: kindChunk}
+	*c = chunk{prev: l.last, head: d.ref, cap: uint32(size - int(chunkHeader) - lead), flags: kindChunk, lead: uint16(lead)}
 	owner.lock.unlock()
+	copy(s.leadBefore(ref, c.offset(), lead), h.lead)
 	if l.last != 0 {
 		s.chunkAt(l.last).next = ref
 	} else {

@@ -80,7 +80,7 @@ func (s *Store) refs(it *item) uint32 {
 	if !it.pinnable() {
 		return 0
 	}
-	return *s.refsOf(it)
+	return uint32(*s.refsOf(it))
 }
 
 // keyOffset is where the key begins.
@@ -114,7 +114,13 @@ func (s *Store) setClientFlags(ref uint32, it *item, f uint32) {
 }
 
 // overhead is what the item takes besides its value.
-func (s *Store) overhead(it *item) uintptr { return s.keyOffset(it) + it.keyLen() + it.flagsLen() }
+func (s *Store) overhead(it *item) uintptr {
+	n := s.headerSize + it.keyLen() + it.flagsLen()
+	if it.pinnable() {
+		n += refsSize + uintptr(*s.leadOf(it))
+	}
+	return n
+}
 
 // value returns the value of an item that is not large.
 func (s *Store) value(ref uint32, it *item) []byte {

@@ -58,7 +58,7 @@ func TestCacheLinesOfAGet(t *testing.T) {
 
 // TestBytesOfAnItem has items take what their key and value have, and 32 bytes;
 // without CAS 24; 4 more with flags, and 4 more from the size on from which they
-// are sent without a copy.
+// are pinned; and their lead where they have one.
 func TestBytesOfAnItem(t *testing.T) {
 	for _, cas := range []bool{true, false} {
 		cfg := testConfig()
@@ -75,6 +75,9 @@ func TestBytesOfAnItem(t *testing.T) {
 				}
 				if size > PinMin {
 					most += refsSize
+				}
+				if size > cfg.LeadMin {
+					most += len(testLead(nil, []byte("key"), flags, size))
 				}
 				if _, err := h.put("key", make([]byte, size), flags, 0, Terms{}); err != nil {
 					t.Fatal(err)

@@ -25,7 +25,7 @@ import (
 
 // fileLayout is the version of what is in a memory file: the layout of items,
 // chunks and pages. It changes with any of them.
-const fileLayout = 2
+const fileLayout = 3
 
 const (
 	running  = "running"

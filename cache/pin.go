@@ -12,6 +12,8 @@ type Pin struct {
 	start int
 	// tailed: what Pin was to put behind the value is there.
 	tailed bool
+	// lead is how many bytes of the value's lead Piece can give.
+	lead uint16
 }
 
 // Held says whether the pin holds an item.
@@ -22,7 +24,8 @@ func (p *Pin) Len() int { return p.length }
 
 // Piece returns the value from offset off to the end of the memory block it is
 // in, and with the last of it so many bytes of the tail that Pin was given, if
-// there was room for it. It is empty at the end.
+// there was room for it. It is empty at the end. A negative offset is one in the lead: see
+// [Store.Lead].
 func (s *Store) Piece(p *Pin, off, tail int) []byte {
 	if !p.tailed {
 		tail = 0
@@ -30,9 +33,9 @@ func (s *Store) Piece(p *Pin, off, tail int) []byte {
 	if off >= p.length+tail {
 		return nil
 	}
-	it := s.at(p.ref)
+	it, lead := s.at(p.ref), uintptr(p.lead)
 	if it.kind() == kindItem {
-		return s.bytesAt(p.ref, s.overhead(it), uintptr(p.length+tail))[off:]
+		return s.bytesAt(p.ref, s.overhead(it)-lead, lead+uintptr(p.length+tail))[off+int(lead):]
 	}
 	if p.chunk == 0 || off < p.start {
 		p.chunk, p.start = s.largeOf(p.ref, it).first, 0
@@ -44,7 +47,10 @@ func (s *Store) Piece(p *Pin, off, tail int) []byte {
 			n += tail
 		}
 		if off < p.start+n {
-			return s.bytesAt(p.chunk, chunkHeader, uintptr(n))[off-p.start:]
+			if p.start > 0 {
+				lead = 0
+			}
+			return s.bytesAt(p.chunk, c.offset()-lead, lead+uintptr(n))[off-p.start+int(lead):]
 		}
 		p.start += int(c.used)
 		p.chunk = c.next
@@ -60,7 +66,8 @@ func (s *Store) putTail(p *Pin, it *item, tail string) {
 		if ref = s.largeOf(ref, it).last; ref == 0 {
 			return
 		}
-		end = chunkHeader + uintptr(s.chunkAt(ref).used)
+		c := s.chunkAt(ref)
+		end = c.offset() + uintptr(c.used)
 	}
 	chunk := s.binOf(&s.classes[s.ownerOf(ref)], ref).size
 	if end+uintptr(len(tail)) <= uintptr(chunk) {

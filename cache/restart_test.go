@@ -469,7 +469,7 @@ func TestRestartOfBrokenMetadata(t *testing.T) {
 	m := newMemory(t, testConfig())
 	var saved []byte
 	for _, c := range []struct{ old, new, why string }{
-		{"\nK layout 2-", "\nK layout 0-", "restart incompatible due to setting for .layout"},
+		{"\nK layout 3-", "\nK layout 0-", "restart incompatible due to setting for .layout"},
 		{"\nK byte_order little", "\nK byte_order big", "restart incompatible due to setting for .byte_order"},
 		{"\nK layout", "\nK leyout", "restart incompatible: the metadata has no .layout"},
 		{"\nK hashpower 16", "\nK hashpower 250", "corrupt metadata: hash power 250"},

@@ -348,7 +348,7 @@ func (r *restorer) value(ref uint32, it *item) error {
 		}
 		c := s.chunkAt(next)
 		if c.flags != kindChunk || c.head != ref || c.prev != prev ||
-			c.used > c.cap || uint64(c.cap)+uint64(chunkHeader) > uint64(b.size) {
+			c.used > c.cap || uint64(c.cap)+uint64(c.offset()) > uint64(b.size) {
 			return fmt.Errorf("chunk %d is not, or not as it should be, one of item %d", next, ref)
 		}
 		c.flags |= flagMine

@@ -123,7 +123,8 @@ type Handle struct {
 	observer Observer
 	// unreported counts linked items that the table's count does not have yet.
 	unreported int64
-	told       int64 // of C.held, what Store.held has
+	told       int64  // of C.held, what Store.held has
+	lead       []byte // what leadFor has made
 	// deferred lists items to be freed when no class is locked.
 	deferred uint32
 	_        [64]byte // keep other handles on other cache lines
@@ -153,6 +154,7 @@ func New(cfg Config) (*Store, error) {
 }
 
 func makeStore(cfg Config) (made *Store, err error) {
+	cfg.LeadMin = max(cfg.LeadMin, PinMin)
 	s := &Store{cfg: cfg, headerSize: itemHeader, memcachedHeader: memcachedHeader, seed: maphash.MakeSeed()}
 	if cfg.UseCAS {
 		s.headerSize += casSize
@@ -301,7 +303,7 @@ func (s *Store) NewHandle() (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handle{s: s, C: c, number: uint32(len(s.handles))}
+	h := &Handle{s: s, C: c, number: uint32(len(s.handles)), lead: make([]byte, 0, leadMax)}
 	if h.lanes, err = offheap.Slice[lane](offheap.Counters, MaxClasses); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,13 @@ import (
 
 func testConfig() Config {
 	return Config{MemLimit: 8 << 20, UseCAS: true, Factor: 1.25, ChunkSize: 48,
-		ItemSizeMax: 1 << 20, ChunkMax: 512 << 10, StartTime: 100}
+		ItemSizeMax: 1 << 20, ChunkMax: 512 << 10, StartTime: 100,
+		Lead: testLead, LeadMin: 20_000}
+}
+
+// testLead is a lead in the way of a reply's.
+func testLead(b, key []byte, clientFlags uint32, length int) []byte {
+	return fmt.Appendf(b, "VALUE %s %d %d\r\n", key, clientFlags, length)
 }
 
 func newStore(t testing.TB, cfg Config) (*Store, *Handle) {
@@ -105,13 +111,18 @@ func (h *Handle) get(key string) ([]byte, bool) {
 	}
 	var p Pin
 	v.Pin(&p, "")
+	want := testLead(nil, k, v.ClientFlags(), v.Len())
 	v.Release()
+	lead := len(h.s.Lead(&p))
 	var out []byte
-	for len(out) < p.Len() {
-		out = append(out, h.s.Piece(&p, len(out), 0)...)
+	for len(out) < lead+p.Len() {
+		out = append(out, h.s.Piece(&p, len(out)-lead, 0)...)
 	}
 	h.Unpin(&p)
-	return out, true
+	if lead > 0 && !bytes.HasPrefix(out, want) {
+		return fmt.Appendf(nil, "not the lead %q: %.80q", want, out), true
+	}
+	return out[lead:], true
 }
 
 func (h *Handle) remove(key string) bool {

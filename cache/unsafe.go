@@ -9,9 +9,9 @@ import "unsafe"
 
 // item is what every stored item begins with. After it come, without gaps and
 // each only where there is one, the CAS value (8 bytes), the count of pins (4,
-// of values that are pinned), the key, client flags that are not 0 (4) and the
-// value: an item takes 29 bytes more than key and value, 21 without CAS. The
-// slab class is not in it: that is known of the page.
+// of values that are pinned), the key, client flags that are not 0 (4), the lead
+// (of long values, lead.go) and the value: an item takes 29 bytes more than key and
+// value, 21 without CAS. The slab class is not in it: that is known of the page.
 type item struct {
 	next, prev uint32 // neighbours in an LRU or a list of free chunks
 	exptime    uint32 // seconds on the store's clock; 0: never
@@ -28,6 +28,7 @@ type chunk struct {
 	used       uint32 // bytes filled
 	cap        uint32 // bytes that fit
 	flags      uint8
+	lead       uint16 // bytes of the lead, of a value's first piece
 }
 
 // large follows the key and flags of an item whose value is in chunks.
@@ -86,8 +87,14 @@ func (s *Store) largeOf(ref uint32, it *item) *large {
 // stand at any address.
 func (s *Store) casOf(it *item) *uint64 { return (*uint64)(unsafe.Add(unsafe.Pointer(it), itemHeader)) }
 
-func (s *Store) refsOf(it *item) *uint32 {
-	return (*uint32)(unsafe.Add(unsafe.Pointer(it), s.headerSize))
+func (s *Store) refsOf(it *item) *uint16 {
+	return (*uint16)(unsafe.Add(unsafe.Pointer(it), s.headerSize))
+}
+
+// leadOf is how long the lead is of an item that is pinnable and in one chunk. It shares
+// the count's four bytes.
+func (s *Store) leadOf(it *item) *uint16 {
+	return (*uint16)(unsafe.Add(unsafe.Pointer(it), s.headerSize+refsSize/2))
 }
 
 // bytesAt returns n bytes that begin skip bytes into the chunk at ref.

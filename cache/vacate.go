@@ -187,7 +187,7 @@ func (h *Handle) vacateChunk(c *class, ref uint32) (moveStatus, int) {
 	if status := h.dropBusy(b, head, it); status != statusNone {
 		return status, 0
 	}
-	size := int(ch.cap) + int(chunkHeader)
+	size := int(ch.cap) + int(ch.offset())
 	c.lock.lock()
 	to := s.takeSpare(c, size)
 	c.lock.unlock()
@@ -198,7 +198,7 @@ func (h *Handle) vacateChunk(c *class, ref uint32) (moveStatus, int) {
 	refs := s.refsOf(it)
 	*refs++
 	b.lock.unlock()
-	used := uintptr(ch.used)
+	used := uintptr(ch.lead) + uintptr(ch.used)
 	copy(s.bytesAt(to, chunkHeader, used), s.bytesAt(ref, chunkHeader, used))
 
 	b = s.table.lockBucket(hash)

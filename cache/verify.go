@@ -126,7 +126,7 @@ func (v *verifier) large(ref uint32, it *item) error {
 			return fmt.Errorf("chunk %d of item %q is %s too", c, s.key(ref, it), was)
 		case ch.flags&kindMask != kindChunk || ch.head != ref || ch.prev != prev:
 			return fmt.Errorf("chunk %d of item %q is not linked as it should be", c, s.key(ref, it))
-		case ch.used > ch.cap || ch.cap+uint32(chunkHeader) > s.binOf(&s.classes[s.ownerOf(c)], c).size:
+		case ch.used > ch.cap || ch.cap+uint32(ch.offset()) > s.binOf(&s.classes[s.ownerOf(c)], c).size:
 			return fmt.Errorf("chunk %d of item %q is overfull", c, s.key(ref, it))
 		}
 		v.seen[c] = "a piece of a value"

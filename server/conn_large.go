@@ -1,22 +1,26 @@
 package server
 
 import (
+	"bytes"
+
 	"gomcd/cache"
 )
 
 // How a large value is sent. What counts is the number of calls: the kernel
 // hands on what each one brings, so that the same bytes in three calls cost half
 // as much again as in one. There is no sendmsg in the sandbox, which would take
-// them from several places. So a value is copied to where the rest of its reply
-// is, up to a size; above it the copying costs more than a second call, and the
-// value is sent from its item, together with what follows it, which is written
-// behind the value in the item's chunk for the purpose.
+// them from several places. So a value is sent from its item together with what
+// stands there before and behind it for the purpose: the line that get answers with
+// (cache/lead.go), and the end of the reply. Where that line is another (gets, meta
+// commands, the binary protocol), or the item's chunk had no room for it, the value is
+// copied to where the rest of its reply is, up to a size; above it the copying costs
+// more than a second call.
 
 const (
 	// copyMax is the longest value that waits in the output for further
 	// replies. A longer one is sent at once.
 	copyMax = 16 << 10
-	// copyLargeMax is the longest value that is copied at all.
+	// copyLargeMax is the longest value that is copied at all for want of a lead.
 	copyLargeMax = 32 << 10
 	// largeBudget is how many bytes of large values one turn sends before all
 	// others get theirs: sockets take megabytes at once, and those of clients
@@ -50,7 +54,7 @@ func (w *worker) putOffLarge(v *cache.View, o *op, st *staged, c *conn) bool {
 func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 	var pin cache.Pin
 	behind := ""
-	if n > copyLargeMax {
+	if n > copyMax {
 		behind = valueTail
 	}
 	pinned := v.Pin(&pin, behind)
@@ -66,11 +70,14 @@ func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 		w.h.Unpin(&pin)
 	case !c.carrier.waits():
 		w.udp.value(st, c, &pin, tail)
-	case n <= copyLargeMax:
-		from := len(w.out)
-		w.copyValue(&pin, tail)
-		w.sendCopied(st, c, &pin, from, tail)
 	default:
+		lead := w.takeLead(&pin, st)
+		if lead == 0 && n <= copyLargeMax {
+			from := len(w.out)
+			w.copyValue(&pin, tail)
+			w.sendCopied(st, c, &pin, from, tail)
+			return
+		}
 		w.flushOthers()
 		w.flushOne(st, true)
 		if c.state != connOpen {
@@ -78,11 +85,22 @@ func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 			st.reach(stopped)
 			return
 		}
-		c.pin, c.pinOff, c.pinTail = pin, 0, int32(tail)
+		c.pin, c.pinOff, c.pinTail = pin, int32(-lead), int32(tail)
 		if st.halted() || !w.sendPinned(c) {
 			st.reach(stopped)
 		}
 	}
+}
+
+// takeLead takes the head of a pinned value's reply off the output if the item has the same
+// in front of the value, and says how long it is.
+func (w *worker) takeLead(pin *cache.Pin, st *staged) int {
+	lead := w.store.Lead(pin)
+	if len(lead) == 0 || !bytes.HasSuffix(w.out[st.outFrom:], lead) {
+		return 0
+	}
+	w.out = w.out[:len(w.out)-len(lead)]
+	return len(lead)
 }
 
 // copyValue appends a pinned value and what follows it.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gomcd/cache"
+	"gomcd/protocol"
 	"gomcd/sandbox"
 	"gomcd/server/internal/events"
 	"gomcd/server/internal/sys"
@@ -138,6 +139,8 @@ func newStore(cfg *Config, file *cache.File, now uint32) (*cache.Store, error) {
 		StartTime:    now,
 		Malloced:     cfg.Malloced,
 		Uploads:      cfg.MaxConns + headroom,
+		Lead:         protocol.AppendValueHead,
+		LeadMin:      copyMax,
 		File:         file,
 	})
 	if err != nil {

@@ -171,13 +171,22 @@ func TestAuditOfOneRole(t *testing.T) {
 }
 
 // TestSystemCallsOfAGet counts a worker's system calls for a request, without a watcher
-// and with one.
+// and with one, and for values that are sent from where they are stored.
 func TestSystemCallsOfAGet(t *testing.T) {
-	for _, watched := range []bool{false, true} {
-		t.Run(map[bool]string{false: "unwatched", true: "watched"}[watched], func(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		length  int
+		watched bool
+	}{
+		{"unwatched", 1, false},
+		{"watched", 1, true},
+		{"20 KiB", 20 << 10, false},
+		{"64 KiB", 64 << 10, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
 			const n = 200
 			for try := 1; ; try++ {
-				counts := systemCallsOfAGet(t, watched, n)
+				counts := systemCallsOfAGet(t, strings.Repeat("v", test.length), test.watched, n)
 				// One wait, receive and send each, and those that the two
 				// marks share.
 				total, wrong := 0, ""
@@ -209,14 +218,14 @@ func TestSystemCallsOfAGet(t *testing.T) {
 // itself; a line costs it the wake-up of the thread that does, or nothing.
 func TestSystemCallsOfALoggedGet(t *testing.T) {
 	const n = 200
-	counts := systemCallsOfAGet(t, false, n, "-vv")
+	counts := systemCallsOfAGet(t, "1", false, n, "-vv")
 	// One wake for a line, and few that are the Go runtime's own.
 	if counts["write"] > 0 || counts["futex"] > n+n/2 {
 		t.Errorf("%d logged requests took %v", n, counts)
 	}
 }
 
-func systemCallsOfAGet(t *testing.T, watched bool, n int, flags ...string) map[string]int {
+func systemCallsOfAGet(t *testing.T, value string, watched bool, n int, flags ...string) map[string]int {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatalf("strace is not installed (make deps-test installs it): %v", err)
@@ -225,7 +234,7 @@ func systemCallsOfAGet(t *testing.T, watched bool, n int, flags ...string) map[s
 	s.SaysMore = len(flags) > 0
 	s.Traceable(t)
 	c := s.Dial(t)
-	c.Set("a", "1")
+	c.Set("a", value)
 	if watched {
 		watch(t, s, "fetchers mutations")
 	}
@@ -247,8 +256,8 @@ func systemCallsOfAGet(t *testing.T, watched bool, n int, flags ...string) map[s
 	c.Get("a") // the wait that strace came into ends
 	c.Ask("mg begin", "EN")
 	for range n {
-		if v, ok := c.Get("a"); !ok || v != "1" {
-			t.Fatal(v)
+		if v, ok := c.Get("a"); !ok || v != value {
+			t.Fatalf("%.80q", v)
 		}
 	}
 	c.Ask("mg end", "EN")

@@ -102,3 +102,23 @@ func TestLeadOfAJoinedValue(t *testing.T) {
 		}
 	}
 }
+
+// TestDamagedLeads: a memory file with a lead that is longer than its chunk is refused.
+func TestDamagedLeads(t *testing.T) {
+	for _, n := range []int{100_000, 800_000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			m := newMemory(t, testConfig())
+			s, h := m.start()
+			h.put("k", pattern("k", n), 0, 0, Terms{})
+			v := h.Acquire(s.Hash([]byte("k")), []byte("k"))
+			if v.it.kind() == kindItem {
+				*s.leadOf(v.it) += 60_000
+			} else {
+				s.chunkAt(s.largeOf(v.ref, v.it).first).lead += 60_000
+			}
+			v.Release()
+			m.stop(s)
+			m.cold("corrupt memory file")
+		})
+	}
+}

@@ -642,7 +642,7 @@ func FuzzRestart(f *testing.F) {
 	cfg := testConfig()
 	cfg.MemLimit, cfg.ItemSizeMax, cfg.ChunkMax = 2<<20, 256<<10, 64<<10
 	cfg.SlabSizes = []int{120, 400, 3000}
-	cfg.HashPower = minHashPower
+	cfg.HashPower, cfg.LeadMin = minHashPower, PinMin
 	m := newMemory(f, cfg)
 	s, h := m.start()
 	for i := range 400 {

@@ -258,9 +258,14 @@ const maxKey = 250
 // item checks a linked item and puts it into the table.
 func (r *restorer) item(ref uint32, it *item, b *bin) error {
 	s := r.s
-	size := s.overhead(it) + uintptr(it.size&valueMask)
+	size := s.keyOffset(it) + it.keyLen()
+	if size <= uintptr(b.size) { // else the lead's length may be outside of it
+		size = s.overhead(it) + uintptr(it.size&valueMask)
+		if it.kind() == kindLarge {
+			size = s.largeOffset(it) + largeSize
+		}
+	}
 	if it.kind() == kindLarge {
-		size = s.largeOffset(it) + largeSize
 		if it.size&valueMask != valueMask {
 			return fmt.Errorf("chunk %d is a large item and a small one", ref)
 		}

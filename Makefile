@@ -74,7 +74,7 @@ uninstall: ## removes what install installs
 # (deploy/package), so that gomcd's has none of what it depends on.
 VERSION := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' cmd/internal/release/*.go)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
+MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null || echo 'gomcd <gomcd@localhost>')
 RELEASE ?= 1
 PACKAGE := bin/package
 ROOT := $(CURDIR)/$(PACKAGE)/root

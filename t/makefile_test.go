@@ -187,3 +187,16 @@ func TestMakeBenchWritesBeside(t *testing.T) {
 		}
 	}
 }
+
+// A package has a maintainer where there is no git to ask for one, too.
+func TestPackageHasMaintainer(t *testing.T) {
+	t.Parallel()
+	tools := t.TempDir()
+	if err := os.WriteFile(filepath.Join(tools, "git"), []byte("#!/bin/sh\nexit 127\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	said, err := runMake([]string{"PATH=" + tools + ":" + os.Getenv("PATH")}, "-s", "--eval", "maintainer:; @echo '$(MAINTAINER)'", "maintainer")
+	if err != nil || said != "gomcd <gomcd@localhost>\n" {
+		t.Errorf("%v: %q", err, said)
+	}
+}

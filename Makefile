@@ -273,7 +273,7 @@ check: deps ## formatting, vet, staticcheck
 unit: export GOMCD_LDFLAGS := $(LDFLAGS)
 unit: deps-test ## runs the tests of every package
 	$(GO) test -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./...
-	$(GO) test -count=1 -tags counted -run 'TestSharedWrites|TestCASInOrder' ./cache
+	$(GO) test -count=1 -tags counted -run 'TestSharedWrites|TestCASInOrder|TestLargeSetsLockSeldom' ./cache
 
 # What the sandbox allows against what servers do, thread by thread. profile runs
 # the suite with every system call of its servers reported, and writes

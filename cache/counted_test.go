@@ -346,6 +346,44 @@ func TestCASInOrder(t *testing.T) {
 	verify(t, s)
 }
 
+// TestLargeSetsLockSeldom counts how often sets of new values above PinMin lock their class
+// where memory is full, and large against what workers have ahead.
+func TestLargeSetsLockSeldom(t *testing.T) {
+	defer func() { onLocked = func(any) {} }()
+	for _, c := range []struct{ size, workers, megabytes int }{
+		{3000, 1, 8}, {3000, 8, 32}, {3000, 64, 160}, {12_000, 8, 128}, {30_000, 2, 64},
+	} {
+		cfg := testConfig()
+		cfg.MemLimit = int64(c.megabytes) << 20
+		s, h := newStore(t, cfg)
+		workers := handlesBeside(t, s, h, c.workers)
+		r := rand.New(rand.NewPCG(1, uint64(c.workers)))
+		set := func(i int) { workers[r.IntN(len(workers))].setCounted(fmt.Appendf(nil, "new:%07d", i), c.size) }
+		fill := 2*int(cfg.MemLimit)/c.size + 100*c.workers
+		for i := range fill {
+			set(i)
+		}
+		l, sum := &ledger{s: s, lines: map[uintptr]bool{}}, &tally{locked: map[string]int{}}
+		sum.ops = 160 * c.workers
+		evicted := -h.evictions()
+		l.tally, onLocked = sum, l.locked
+		for i := range sum.ops {
+			set(fill + i)
+		}
+		onLocked = func(any) {}
+		evicted += h.evictions()
+		t.Logf("%d bytes, %d workers: %.2f locked (%s)", c.size, c.workers, sum.all(sum.locked), sum.text(sum.locked))
+		if n := sum.locked["class"]; n > sum.ops/16+c.workers {
+			t.Errorf("%d bytes, %d workers: the class is locked %d times for %d sets", c.size, c.workers, n, sum.ops)
+		}
+		if spare := largeAhead * c.workers; evicted < sum.ops-spare || evicted > sum.ops+spare {
+			t.Errorf("%d bytes, %d workers: %d items are evicted for %d", c.size, c.workers, evicted, sum.ops)
+		}
+		verify(t, s)
+		s.Close()
+	}
+}
+
 func (t *tally) text(m map[string]int) string {
 	var names []string
 	for what := range m {

@@ -37,7 +37,8 @@ type lane struct {
 	grown [4]int64
 	limit uint32 // of slots in use: see lend
 	scout scout
-	_     [16]byte
+	ahead uint32 // see Store.ahead
+	_     [12]byte
 }
 
 // magazine is free chunks of one bin.
@@ -53,6 +54,10 @@ const (
 	// lentBytes is what of each a handle holds at most, in bytes: of large chunks few, for
 	// what a lock costs is nothing beside the copy.
 	lentBytes = 512 << 10
+	// lentLarge is the part of a class's chunks above PinMin that is evicted ahead at most,
+	// by all handles, and largeAhead how many a handle evicts at once.
+	lentLarge  = 32
+	largeAhead = 16
 )
 
 // lend is how many slots each handle may use of the locked class. There are none in a flat
@@ -207,10 +212,17 @@ func (s *Store) growth(id, lru uint8) (n int64) {
 	return n
 }
 
+// oneForOne says whether magazines of a class stay as they are: its chunks are above PinMin,
+// and who watches evictions sees one item make way for one.
+func (s *Store) oneForOne(c *class) bool { return c.holds() > PinMin && s.Watched(Evictions) }
+
 // draw takes a chunk for size bytes from the handle's magazine, 0 if it is empty. The
 // chunk is an item with no flags.
 func (h *Handle) draw(id uint8, size int) uint32 {
 	l := &h.lanes[id]
+	if h.s.oneForOne(&h.s.classes[id]) {
+		return 0
+	}
 	h.s.scoutOne(id, &l.scout)
 	m := &l.bins[h.s.classes[id].binFor(size)]
 	for m.n > 0 {
@@ -227,22 +239,39 @@ func (h *Handle) draw(id uint8, size int) uint32 {
 	return 0
 }
 
+// ahead is up to how many chunks of the locked class a handle has at the cost of items that
+// are still there. evicted says whether it has just evicted, and freed how many it has freed.
+// A class of chunks above PinMin has few items, of which each may still be wanted. There a
+// handle begins with none, and has one more each time it evicts: so one item makes way
+// for one that is stored now and then. Or it has as many as it has freed, because it replaces
+// values.
+func (s *Store) ahead(c *class, l *lane, evicted bool, freed uint32) (n uint32) {
+	size := c.holds()
+	switch {
+	case evicted && size <= PinMin:
+		return l.limit
+	case size <= PinMin:
+		return 0
+	case evicted:
+		n = min(l.ahead, l.limit, largeAhead, c.pages*uint32(PageSize/size)/uint32(lentLarge*len(s.handles)))
+		l.ahead = n + 1
+	case freed == 0:
+		l.ahead = 0
+	}
+	return max(n, freed)
+}
+
 // stock fills the handle's magazine for size bytes with chunks of the locked class that
-// are free, and if it has just evicted, with what as many evictions more give. Chunks above
-// PinMin it does not evict by the dozen, of which much may still be wanted: where the handle
-// has freed some, because it replaces such values, it has one more each time.
+// are free, and with what evictions ahead give.
 func (h *Handle) stock(id uint8, size int, evicted bool, freed uint32) {
 	s := h.s
 	c, l := &s.classes[id], &h.lanes[id]
+	if s.oneForOne(c) {
+		return
+	}
 	want := c.binFor(size)
 	b, m := &c.bins[want], &l.bins[want]
-	ahead := uint32(0) // what the magazine may be filled to at the cost of others
-	switch {
-	case c.holds() <= PinMin && evicted:
-		ahead = l.limit
-	case c.holds() > PinMin && freed > 0:
-		ahead = freed
-	}
+	ahead := s.ahead(c, l, evicted, freed)
 	// As many as wait for the LRU when they are stored, with the one that was just taken:
 	// so the class is locked once for both.
 	for m.n+1 < l.limit {

@@ -219,27 +219,97 @@ func (h *Handle) crawlAll() {
 	}
 }
 
-// TestLargeChunksAreNotKept has each set of a large value evict for itself: a full class
-// loses one item for one, and whoever watches sees which.
-func TestLargeChunksAreNotKept(t *testing.T) {
-	s, h := newStore(t, testConfig())
-	set := func(i int) { h.put(laneKey(i), make([]byte, 11_000), 0, 0, Terms{}) }
-	const fill = 10_000
-	for i := range fill {
-		set(i)
-	}
-	id := s.ownerOf(h.refOf(t, laneKey(fill-1)))
-	evicted := func() uint64 {
-		var info ClassInfo
-		s.ClassInfo(int(id), &info)
-		return info.LRU[Cold].Evicted
-	}
-	for i := range 100 {
-		before := evicted()
-		set(fill + i)
-		if n := evicted() - before; n != 1 {
-			t.Fatalf("set %d has evicted %d items", i, n)
+// evictions is how many items were evicted in all.
+func (h *Handle) evictions() (n int) {
+	var info ClassInfo
+	for id := 1; id <= h.s.Largest(); id++ {
+		h.s.ClassInfo(id, &info)
+		for _, lru := range info.LRU {
+			n += int(lru.Evicted)
 		}
+	}
+	return n
+}
+
+// TestLargeChunksAreBounded has handles evict few large values ahead: the first set that
+// evicts does for itself, one item for one, and where a class has few items, each. Where it has
+// many, each handle has some more free chunks, and all together a small part of the class.
+func TestLargeChunksAreBounded(t *testing.T) {
+	for _, c := range []struct {
+		size, handles, megabytes int
+		ahead                    uint32 // of one handle
+	}{
+		{11_000, 30, 8, 0}, {100_000, 1, 8, 2}, {200_000, 1, 16, 1}, {500_000, 1, 8, 0}, {11_000, 4, 8, 5}, {11_000, 1, 8, largeAhead}, {40_000, 1, 32, 11},
+	} {
+		cfg := testConfig()
+		cfg.MemLimit = int64(c.megabytes) << 20
+		s, h := newStore(t, cfg)
+		handles := handlesBeside(t, s, h, c.handles)
+		set := func(i int) { handles[i%len(handles)].put(laneKey(i), make([]byte, c.size), 0, 0, Terms{}) }
+		fill := 2 * int(cfg.MemLimit) / c.size
+		for i := range fill {
+			before := h.evictions()
+			if set(i); before == 0 && h.evictions() > 1 {
+				t.Fatalf("%d bytes, %d handles: the first set that evicts has evicted %d items", c.size, c.handles, h.evictions())
+			}
+		}
+		id := s.ownerOf(h.refOf(t, laneKey(fill-1)))
+		most := uint32(0)
+		for i := range 200 {
+			before := h.evictions()
+			set(fill + i)
+			if n := h.evictions() - before; n > int(c.ahead)+1 || c.ahead == 0 && n != 1 {
+				t.Fatalf("%d bytes, %d handles: a set has evicted %d items", c.size, c.handles, n)
+			}
+			most = max(most, s.kept(id))
+			if chunks, _ := s.count(id); s.kept(id) > chunks/lentLarge {
+				t.Fatalf("%d bytes, %d handles: %d of %d chunks are in magazines", c.size, c.handles, s.kept(id), chunks)
+			}
+		}
+		if c.handles == 1 && most != c.ahead {
+			t.Errorf("%d bytes: %d chunks are evicted ahead, not %d", c.size, most, c.ahead)
+		}
+		verify(t, s)
+	}
+}
+
+// evictionsSeen is an observer that counts evictions.
+type evictionsSeen struct {
+	Observer
+	n int
+}
+
+func (e *evictionsSeen) Evicted([]byte, uint8, int, uint32, uint32, bool) { e.n++ }
+
+// TestWatchedEvictions has each set of a large value evict one item while evictions are
+// watched, though the handle has chunks that it has evicted ahead; they are used afterwards.
+func TestWatchedEvictions(t *testing.T) {
+	s, h := newStore(t, testConfig())
+	seen := &evictionsSeen{}
+	h.Observe(seen)
+	n := 0
+	set := func() { h.put(laneKey(n), make([]byte, 11_000), 0, 0, Terms{}); n++ }
+	for h.evictions() == 0 {
+		set()
+	}
+	id := s.ownerOf(h.refOf(t, laneKey(n-1)))
+	for s.kept(id) < largeAhead {
+		set()
+	}
+	s.Watch(Evictions)
+	for i := range 20 {
+		before := h.evictions()
+		if set(); seen.n != i+1 || h.evictions() != before+1 {
+			t.Fatalf("%d sets: %d evictions are seen", i+1, seen.n)
+		}
+	}
+	s.Watch(0)
+	before := h.evictions()
+	for range largeAhead {
+		set()
+	}
+	if more := h.evictions() - before; more > 0 || s.kept(id) > 0 {
+		t.Errorf("%d items are evicted, and there were chunks", more)
 	}
 	verify(t, s)
 }

@@ -425,7 +425,7 @@ cross: deps $(ARM)/.unpacked ## builds for arm64, and tests its tables
 	qemu-aarch64 bin/arm64/gomcd --print-profile -A -U 1 | grep '^role'
 
 # gomcd and the sandbox's tests under a kernel for arm64 with real filters, which the
-# emulator of cross has not. As root, some ten minutes.
+# emulator of cross has not. As root, some minutes, and twenty on a busy machine.
 boot-test-arm64: deps $(ARM)/.unpacked ## boots a kernel for arm64 in an emulator, with gomcd under real filters
 	$(call install,gcc-aarch64-linux-gnu libc6-dev-arm64-cross debootstrap,command -v aarch64-linux-gnu-gcc debootstrap >/dev/null)
 	$(ARM_ENV) $(GO) build -trimpath $(STATIC) -o bin/arm64/gomcd ./cmd/gomcd 2>&1 | { grep -v 'getaddrinfo\|^#' || true; }

@@ -111,7 +111,7 @@ func start(t testing.TB, cmd *exec.Cmd) func() error {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	hangs := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	hangs := time.AfterFunc(5*time.Minute, func() { cmd.Process.Kill() })
 	return func() error {
 		defer hangs.Stop()
 		return cmd.Wait()

@@ -46,9 +46,10 @@ func (d *doorman) run() {
 		var failure *handover.Failure
 		switch {
 		case err == nil:
-			d.admit(int32(fd), &session)
+			if !d.admit(int32(fd), &session) {
+				s.tls.front.Shared.Count(-1)
+			}
 			session.Wipe()
-			s.tls.front.Shared.Took()
 		case errors.As(err, &failure):
 			d.handshakeFailed(failure)
 		case err == handover.ErrEnd, errors.As(err, &errno):
@@ -59,7 +60,7 @@ func (d *doorman) run() {
 		case err == handover.ErrRights:
 			// There was no descriptor free for it.
 			s.rejectedConns.Add(1)
-			s.tls.front.Shared.Took()
+			s.tls.front.Shared.Count(-1)
 			d.say(Warning, "Too many open connections")
 			sys.Nap(sys.Shortage)
 		default:
@@ -81,26 +82,27 @@ func (d *doorman) awaitRoom() {
 	}
 }
 
-// admit gives a connection to a worker. What the front says of it was checked, but for
-// which listener it came from.
-func (d *doorman) admit(fd int32, from *handover.Session) {
+// admit gives a connection to a worker, and returns whether it is served. What the front
+// says of it was checked, but for which listener it came from.
+func (d *doorman) admit(fd int32, from *handover.Session) bool {
 	s := d.srv
 	if int(from.Listener) >= len(s.tls.numbers) {
 		d.say(Error, "from the TLS front: a connection of a listener that it does not have")
 		sys.CloseFD(fd)
-		return
+		return false
 	}
 	full := s.currConns.Load() >= int64(s.cfg.MaxConns)
 	if !d.claim(fd) {
-		return
+		return false
 	}
 	if err := s.tls.begin(fd, from); err != nil {
 		d.say(Error, "from the TLS front: "+err.Error())
 		sys.CloseFD(fd)
-		return
+		return false
 	}
 	s.collector.litter(2 * aeadSize)
 	d.handOver(fd, s.sealedPeer(from), full)
+	return !full
 }
 
 // aeadSize is how much of the Go heap an AEAD takes, in bytes: one of AES-GCM.

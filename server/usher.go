@@ -42,7 +42,11 @@ func (u *usher) handOver(fd int32, with peer, refuse bool) {
 		gen |= genRefused
 		s.rejectedConns.Add(1)
 	} else {
-		s.countConns(1)
+		if with.sealed { // the front has counted it
+			s.currConns.Add(1)
+		} else {
+			s.countConns(1)
+		}
 		s.totalConns.Add(1)
 	}
 	s.seen(fd)

@@ -225,34 +225,41 @@ func TestSystemCallsOfALoggedGet(t *testing.T) {
 	}
 }
 
-func systemCallsOfAGet(t *testing.T, value string, watched bool, n int, flags ...string) map[string]int {
+// strace traces a thread of the server, until it is interrupted or the test ends.
+func strace(t *testing.T, s *harness.Server, thread string, args ...string) *exec.Cmd {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatalf("strace is not installed (make deps-test installs it): %v", err)
 	}
-	s := harness.Start(t, harness.Production(), append(flags, "-t", "1")...)
-	s.SaysMore = len(flags) > 0
 	s.Traceable(t)
-	c := s.Dial(t)
-	c.Set("a", value)
-	if watched {
-		watch(t, s, "fetchers mutations")
-	}
-	tid, err := s.TID("worker-0")
+	tid, err := s.TID(thread)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := filepath.Join(t.TempDir(), "calls")
-	trace := exec.Command("strace", "-p", strconv.Itoa(tid), "-o", log, "-e", "trace=all")
+	trace := exec.Command("strace", append(args, "-p", strconv.Itoa(tid))...)
 	if err := trace.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer trace.Process.Kill()
+	t.Cleanup(func() { trace.Process.Kill() })
 	traced := fmt.Sprintf("/proc/%d/task/%d/status", s.PID(), tid)
 	harness.Eventually(t, "strace is attached", func() bool {
 		b, _ := os.ReadFile(traced)
 		return strings.Contains(string(b), fmt.Sprintf("TracerPid:\t%d", trace.Process.Pid))
 	})
+	return trace
+}
+
+func systemCallsOfAGet(t *testing.T, value string, watched bool, n int, flags ...string) map[string]int {
+	t.Helper()
+	s := harness.Start(t, harness.Production(), append(flags, "-t", "1")...)
+	s.SaysMore = len(flags) > 0
+	c := s.Dial(t)
+	c.Set("a", value)
+	if watched {
+		watch(t, s, "fetchers mutations")
+	}
+	log := filepath.Join(t.TempDir(), "calls")
+	trace := strace(t, s, "worker-0", "-o", log, "-e", "trace=all")
 	c.Get("a") // the wait that strace came into ends
 	c.Ask("mg begin", "EN")
 	for range n {

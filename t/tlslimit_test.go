@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -167,5 +168,28 @@ func TestTLSDescriptorsRunOut(t *testing.T) {
 			}
 			nc.Close()
 		})
+	}
+}
+
+// TestTLSConnectionCountsOnce: a connection that the front has handed over and that is
+// served already counts once, however long the thread that takes it is held up.
+func TestTLSConnectionCountsOnce(t *testing.T) {
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Production().WithTLS(certs), "-c", "3", "-t", "1")
+	first := s.Dial(t)
+	first.Ask("mn", "MN")
+	// It is a worker's from epoll_ctl on.
+	strace(t, s, "doorman", "-o", os.DevNull, "-e", "inject=epoll_ctl:delay_exit=300000")
+	for range 5 {
+		second := s.Dial(t)
+		second.Ask("mn", "MN")
+		third := s.Dial(t) // fails if there are three already
+		third.Ask("mn", "MN")
+		second.Close()
+		third.Close()
+		harness.Eventually(t, "they are gone", func() bool { return first.Stats("")["curr_connections"] == "1" })
+	}
+	if n := first.Stats("")["ssl_connections"]; n != "11" {
+		t.Errorf("%s connections", n)
 	}
 }

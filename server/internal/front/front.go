@@ -342,9 +342,9 @@ func (f *Front) serve(l *listener, s *shake) {
 	}
 	f.shared.count(word)
 	session.Listener = l.index
+	f.shared.count(wHandedOver) // before the client can be answered; if it fails, the front ends
 	switch err := c.handover(f.toChannel, &session); {
 	case err == nil:
-		f.shared.count(wHandedOver)
 	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET), f.ended():
 		f.end(nil)
 	default:

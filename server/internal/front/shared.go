@@ -34,8 +34,7 @@ const (
 
 	// The other process writes these, and the front all else.
 	wLimit // how many connections there may be, 0: any number
-	wConns // how many there are
-	wTaken // how many of those that were handed over it has counted
+	wConns // how many there are, but for those that the front has counted
 	wAsked // requests for a reload
 
 	wAnswered // the last of them that is answered
@@ -115,7 +114,7 @@ type Counters struct {
 	Accepted    uint64
 	New         uint64 // sessions, not resumed
 	Resumed     uint64 // sessions
-	HandedOver  uint64 // connections
+	HandedOver  uint64 // connections, or about to be
 	Evicted     uint64 // connections that lost their place to others; not in Errors
 	Paused      uint64 // how often accepting paused for lack of descriptors or memory
 	Refused     uint64 // clients that came when there were as many connections as there may be
@@ -151,22 +150,17 @@ func (s *Shared) Counters() Counters {
 func (s *Shared) Limit(n int) { s.w[wLimit].Store(uint64(n)) }
 
 // Count counts connections of the other process that have come, or gone if change is below
-// 0.
+// 0. Those that the front hands over come without it: the front has counted them.
 func (s *Shared) Count(change int64) { s.w[wConns].Add(uint64(change)) }
 
-// Took says that a connection which was handed over is counted, or gone.
-func (s *Shared) Took() { s.w[wTaken].Add(1) }
-
 // full says whether there are as many connections as there may be, with those that are
-// on their way.
+// on their way. Each is counted once at any time.
 func (s *Shared) full() bool {
 	limit := int64(s.w[wLimit].Load())
 	if limit == 0 {
 		return false
 	}
-	// In this order a connection that arrives meanwhile is counted once at most.
 	n := int64(s.w[wConns].Load())
-	n -= int64(s.w[wTaken].Load())
 	n += int64(s.w[wNew].Load() + s.w[wResumed].Load())
 	return n >= limit
 }

@@ -88,3 +88,31 @@ func TestSharedGarbage(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A connection is counted once at each step of its life.
+func TestFull(t *testing.T) {
+	s, fd, err := NewShared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+	s.Limit(3)
+	for i, step := range []struct {
+		do   func()
+		full bool
+	}{
+		{func() { s.Count(1) }, false},           // one without TLS
+		{func() { s.count(wNew) }, false},        // one is handed over
+		{func() { s.count(wHandedOver) }, false}, // and served
+		{func() { s.count(wResumed) }, true},     // another
+		{func() { s.Count(-1) }, false},          // is refused
+		{func() { s.count(wResumed) }, true},     // a third
+		{func() { s.Count(-1) }, false},          // ends
+		{func() { s.Count(-1) }, false},
+		{func() { s.Count(-1) }, false},
+	} {
+		if step.do(); s.full() != step.full {
+			t.Errorf("after step %d: full is %v", i, s.full())
+		}
+	}
+}

@@ -272,7 +272,7 @@ check: deps ## formatting, vet, staticcheck
 # The tests build their own binaries with these flags.
 unit: export GOMCD_LDFLAGS := $(LDFLAGS)
 unit: deps-test ## runs the tests of every package
-	$(GO) test -count=1 -timeout 10m -ldflags '$(LDFLAGS)' ./...
+	$(GO) test -count=1 -timeout 60m -ldflags '$(LDFLAGS)' ./...
 	$(GO) test -count=1 -tags counted -run 'TestSharedWrites|TestCASInOrder|TestLargeSetsLockSeldom' ./cache
 
 # What the sandbox allows against what servers do, thread by thread. profile runs
@@ -290,7 +290,7 @@ drift: ## compares what the sandbox allows with what servers do
 profile drift: export GOMCD_LDFLAGS := $(LDFLAGS)
 profile drift: deps-test
 	@rm -rf bin/calls && mkdir -p bin/calls
-	GOMCD_CALLS=$(CURDIR)/bin/calls $(GO) test -count=1 -timeout 9m $(SUITE) ./t
+	GOMCD_CALLS=$(CURDIR)/bin/calls $(GO) test -count=1 -timeout 60m $(SUITE) ./t
 	GOMCD_CALLS=$(CURDIR)/bin/calls $(GO) test -count=1 -run 'TestDrift|TestPicture' ./t/profile
 
 clean: ## removes bin
@@ -380,9 +380,9 @@ fuzz-short: fuzz
 RACE_ALONE := TestItemsHeld|TestReadThrough|TestRestart|TestMovedPage|TestFullClass|TestTableGrows|TestValuesOfEverySize|TestCacheLines|TestClass
 RACE_RUN := TestSoak|TestUDP|TestShutdown|TestEveryThread|TestStatsSandbox|TestAuthFile|TestIdle
 race: deps ## tests with the race detector
-	$(GO) test -race -count=1 -timeout 10m -ldflags '$(LDFLAGS)' -skip '$(RACE_ALONE)' ./cache ./protocol ./server/...
+	$(GO) test -race -count=1 -timeout 60m -ldflags '$(LDFLAGS)' -skip '$(RACE_ALONE)' ./cache ./protocol ./server/...
 	$(GO) build -race -ldflags '$(LDFLAGS)' -o bin/race/gomcd ./cmd/gomcd
-	GOMCD=$(CURDIR)/bin/race/gomcd $(GO) test -count=1 -timeout 5m -run '$(RACE_RUN)' -skip TestUDPWarning ./t
+	GOMCD=$(CURDIR)/bin/race/gomcd $(GO) test -count=1 -timeout 30m -run '$(RACE_RUN)' -skip TestUDPWarning ./t
 
 # The same server with other libcs: glibc linked statically, and musl. What the
 # roles may do is the same, for their threads call no libc once they serve.
@@ -404,9 +404,9 @@ libc: deps-test static ## tests with glibc linked statically, and with musl
 		/usr/lib/$$(gcc -print-multiarch | sed s/gnu/musl/)/musl-gcc.specs >$(MUSL)/specs
 	@mkdir -p bin/static && ln -f bin/gomcd-static bin/static/gomcd
 	$(MUSL_ENV) $(GO) build -trimpath $(STATIC) -o bin/musl/gomcd ./cmd/gomcd
-	GOMCD=$(CURDIR)/bin/static/gomcd $(GO) test -count=1 -timeout 5m -run '$(LIBC_RUN)' ./t
-	GOMCD=$(CURDIR)/bin/musl/gomcd $(GO) test -count=1 -timeout 5m -run '$(LIBC_RUN)' ./t
-	$(MUSL_ENV) $(GO) test -count=1 -timeout 5m $(STATIC) -run 'Runtime|Everything|ReadBack|Crash|Audit|ViolationLine' ./sandbox
+	GOMCD=$(CURDIR)/bin/static/gomcd $(GO) test -count=1 -timeout 30m -run '$(LIBC_RUN)' ./t
+	GOMCD=$(CURDIR)/bin/musl/gomcd $(GO) test -count=1 -timeout 30m -run '$(LIBC_RUN)' ./t
+	$(MUSL_ENV) $(GO) test -count=1 -timeout 30m $(STATIC) -run 'Runtime|Everything|ReadBack|Crash|Audit|ViolationLine' ./sandbox
 
 # arm64: everything is vetted and built for it, and its tables resolve, in an
 # emulator, which has no filters to install. libseccomp for it is unpacked, so

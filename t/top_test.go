@@ -254,9 +254,9 @@ func TestTopLeavesTheTerminal(t *testing.T) {
 				text, _ := os.ReadFile(filepath.Join(dir, name))
 				return strings.TrimSpace(string(text))
 			}
-			term := newTerminal(t, 80, 20, "cd "+dir+`; echo as it was; stty -g >before; sh -c 'echo $$ >pid; exec `+program+` --interval=100ms `+s.Addr+`'; `+
-				// What is left of the paste would otherwise be typed into the shell.
-				`echo status $?; stty -g >after; stty -echo; cat >/dev/null`)
+			term := newTerminal(t, 80, 20, "cd "+dir+`; echo as it was; stty -echo; stty -g >before; sh -c 'echo $$ >pid; exec `+program+` --interval=100ms `+s.Addr+`'; `+
+				// What is left of the paste is not typed into the shell, nor shown.
+				`echo status $?; stty -g >after; cat >/dev/null`)
 			modes := func() string {
 				return term.run("display-message", "-p", "#{alternate_on} #{cursor_flag} #{keypad_cursor_flag} #{keypad_flag}")
 			}

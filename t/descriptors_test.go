@@ -82,7 +82,7 @@ func TestDescriptorsOfThreads(t *testing.T) {
 	have := map[string]map[string]bool{}
 	for _, s := range []*harness.Server{
 		startOn(t, daemon, filepath.Join(dir, "memory"), "-t", "1", "-U", "-1", "-P", filepath.Join(dir, "pid")),
-		harness.Start(t, harness.Production(), "-t", "1", "-Y", users, "--metrics", strconv.Itoa(harness.FreePort(t))),
+		harness.Start(t, harness.Production(), "-t", "1", "-Y", users, "-o", "auth_timeout=0", "--metrics", strconv.Itoa(harness.FreePort(t))),
 		harness.Start(t, harness.Production(), "-t", "1", "-s", filepath.Join(dir, "sock")),
 		harness.Start(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), "-t", "1"),
 	} {

@@ -34,7 +34,7 @@ func TestTakenOverThreadsAreSealed(t *testing.T) {
 		}
 	}
 	kind := harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA"))
-	s := harness.StartApart(t, kind, "-t", "1", "-P", pid, "-Y", users)
+	s := harness.StartApart(t, kind, "-t", "1", "-P", pid, "-Y", users, "-o", "auth_timeout=0")
 	s.SaysMore = true
 	names := pinnedNames(t, s.PID())
 	if names["pid"] == 0 || names["users"] == 0 {

@@ -144,7 +144,7 @@ func TestWorkerSendsToClientsAlone(t *testing.T) {
 			k, manager := harness.Managed(t, harness.Production())
 			others["the service manager"] = func() []string { return harness.Received(t, manager) }
 			users := usersFile(t, "ann:one\n")
-			return harness.Start(t, k, "-t", "1", "-Y", users)
+			return harness.Start(t, k, "-t", "1", "-Y", users, "-o", "auth_timeout=0")
 		},
 		"unix": func(t *testing.T, _ map[string]func() []string) *harness.Server {
 			return harness.Start(t, harness.Production(), "-t", "1", "-s", filepath.Join(harness.TempDir(t), "sock"))

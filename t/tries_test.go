@@ -163,7 +163,7 @@ func TestTries(t *testing.T) {
 	writeUsers(t, users, "ann:one\n")
 	for _, s := range []*harness.Server{
 		harness.StartApart(t, harness.Production(), "-e", filepath.Join(dir, "memory"), "-t", "1", "-U", "-1", "-P", filepath.Join(dir, "pid")),
-		harness.StartApart(t, harness.Production(), "-t", "1", "-Y", users, "-P", filepath.Join(dir, "pid2"), "--metrics", strconv.Itoa(harness.FreePort(t))),
+		harness.StartApart(t, harness.Production(), "-t", "1", "-Y", users, "-o", "auth_timeout=0", "-P", filepath.Join(dir, "pid2"), "--metrics", strconv.Itoa(harness.FreePort(t))),
 		harness.StartApart(t, harness.Production().WithTLS(harness.NewCertificates(t, "ECDSA")), "-t", "1", "-P", filepath.Join(dir, "pid3"),
 			"-l", fmt.Sprintf("127.0.0.1,notls:127.0.0.1:%d", harness.FreePort(t))),
 	} {

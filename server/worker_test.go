@@ -78,6 +78,8 @@ func (b *bench) connect() {
 	unix.Close(pair[1])
 	b.client, b.fd = pair[0], int32(fd)
 	b.gen++
+	b.s.gens[b.fd] = b.gen
+	b.s.owners[b.fd].Store(uint32(b.w.id + 1))
 	b.s.currConns.Add(1)
 	ev := sys.PollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: b.fd, Pad: int32(b.gen)}
 	if errno := sys.Register(b.w.epfd, b.fd, &ev); errno != 0 {

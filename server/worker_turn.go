@@ -1,6 +1,8 @@
 package server
 
 import (
+	"sync/atomic"
+
 	"gomcd/cache/offheap"
 	"gomcd/server/internal/sys"
 
@@ -120,10 +122,22 @@ func (w *worker) serveListed(fd int32) {
 	}
 }
 
+// owns says whether a connection is this worker's, so that it alone may look at it. An event
+// can be of one that it has closed: as long as the TLS front has a descriptor of the same
+// socket, as it has until it runs again after it handed the connection over, or for ever if
+// it was taken over, epoll goes on to report it, under a number that may be another's by now.
+func (w *worker) owns(fd int32, gen uint32) bool {
+	s := w.srv
+	return s.ownerOf(fd) == w.id && atomic.LoadUint32(&s.gens[fd]) == gen&^genRefused
+}
+
 // event notes what epoll says of a connection, and takes over a new one.
 func (w *worker) event(ev *sys.PollEvent) {
 	fd, gen := ev.Fd, uint32(ev.Pad)
 	if fd == w.srv.wakeFD {
+		return
+	}
+	if w.srv.tls != nil && !w.owns(fd, gen) {
 		return
 	}
 	c := &w.conns[fd]

@@ -236,12 +236,18 @@ func strace(t *testing.T, s *harness.Server, thread string, args ...string) *exe
 	if err != nil {
 		t.Fatal(err)
 	}
+	return straceThread(t, tid, args...)
+}
+
+// straceThread traces a thread of any process.
+func straceThread(t *testing.T, tid int, args ...string) *exec.Cmd {
+	t.Helper()
 	trace := exec.Command("strace", append(args, "-p", strconv.Itoa(tid))...)
 	if err := trace.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { trace.Process.Kill() })
-	traced := fmt.Sprintf("/proc/%d/task/%d/status", s.PID(), tid)
+	traced := fmt.Sprintf("/proc/%d/status", tid)
 	harness.Eventually(t, "strace is attached", func() bool {
 		b, _ := os.ReadFile(traced)
 		return strings.Contains(string(b), fmt.Sprintf("TracerPid:\t%d", trace.Process.Pid))

@@ -193,3 +193,38 @@ func TestTLSConnectionCountsOnce(t *testing.T) {
 		t.Errorf("%s connections", n)
 	}
 }
+
+// TestTLSFrontKeepsASocket: while the front has not closed its descriptor of a connection
+// that it handed over, epoll reports what comes on it also when the server has closed it.
+// That is not taken for the connection that has its number now.
+func TestTLSFrontKeepsASocket(t *testing.T) {
+	certs, plain := harness.NewCertificates(t, "ECDSA"), harness.FreePort(t)
+	s := harness.Start(t, harness.Production().WithTLS(certs), "-t", "1", "-l", fmt.Sprintf("127.0.0.1,notls:127.0.0.1:%d", plain))
+	addr := fmt.Sprintf("127.0.0.1:%d", plain)
+	operator := s.DialPlain(t, addr)
+	open := func(n string) {
+		t.Helper()
+		harness.Eventually(t, n+" connections are open", func() bool { return operator.Stats("")["curr_connections"] == n })
+	}
+	open("2") // with the harness's
+	s.Traceable(t)
+	straceThread(t, s.Front(), "-f", "-o", os.DevNull, "-e", "inject=close:delay_enter=20000000")
+	for range 3 {
+		kept := s.DialTLS(t, certs.Client())
+		kept.Ask("mn", "MN")
+		kept.Send("quit\n")
+		open("2")
+		c := s.DialPlain(t, addr)
+		c.Send("set k 0 0 5\nab")
+		harness.Eventually(t, "half a value is there", func() bool {
+			return strings.Contains(fmt.Sprint(operator.Stats("conns")), "conn_nread")
+		})
+		kept.Send("mn\n")
+		operator.Ask("mn", "MN")
+		operator.Ask("mn", "MN")
+		c.Send("cde\n")
+		c.Expect("STORED")
+		c.Close()
+		open("2")
+	}
+}

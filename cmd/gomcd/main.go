@@ -48,6 +48,9 @@ func run(args []string) int {
 	parent := takeParent()
 	c, err := parse(args, os.Getenv)
 	forgetPassed()
+	if err != nil && c != nil {
+		c.sayWarnings() // what was read otherwise than it is written may be why
+	}
 	if err == nil && c.print != "" {
 		err = c.show(os.Stdout)
 		if err == nil {
@@ -118,10 +121,14 @@ func start(c *command, parent parent) error {
 	return serve(c.cfg)
 }
 
-func (c *command) tellWarnings() {
+func (c *command) sayWarnings() {
 	for _, w := range c.warnings {
 		server.Say(server.Warning, w)
 	}
+}
+
+func (c *command) tellWarnings() {
+	c.sayWarnings()
 	if c.cfg.Verbose > 0 || c.cfg.Check {
 		for _, n := range c.notes {
 			server.Say(server.Info, n)

@@ -9,18 +9,17 @@ import (
 // How a large value is sent. What counts is the number of calls: the kernel
 // hands on what each one brings, so that the same bytes in three calls cost half
 // as much again as in one. There is no sendmsg in the sandbox, which would take
-// them from several places. So a value is sent from its item together with what
-// stands there before and behind it for the purpose: the line that get answers with
-// (cache/lead.go), and the end of the reply. Where that line is another (gets, meta
-// commands, the binary protocol), the item's chunk had no room for it, or other replies
-// are to be sent before it, the value is copied to where the rest of the output is, up to
-// a size; above it the copying costs more than a second call.
+// them from several places. So a value is copied to where the rest of its reply
+// is, up to a size; above it the copying costs more than a second call, and the
+// value is sent from its item, together with what stands there before and behind it
+// for the purpose: the line that get answers with (cache/lead.go), and the end of the
+// reply. Another line (gets, meta commands, the binary protocol) takes a call of its own.
 
 const (
 	// copyMax is the longest value that waits in the output for further
 	// replies. A longer one is sent at once.
 	copyMax = 16 << 10
-	// copyLargeMax is the longest value that is copied to save a call.
+	// copyLargeMax is the longest value that is copied at all.
 	copyLargeMax = 32 << 10
 	// largeBudget is how many bytes of large values one turn sends before all
 	// others get theirs: sockets take megabytes at once, and those of clients
@@ -54,7 +53,7 @@ func (w *worker) putOffLarge(v *cache.View, o *op, st *staged, c *conn) bool {
 func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 	var pin cache.Pin
 	behind := ""
-	if n > copyMax {
+	if n > copyLargeMax {
 		behind = valueTail
 	}
 	pinned := v.Pin(&pin, behind)
@@ -70,14 +69,12 @@ func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 		w.h.Unpin(&pin)
 	case !c.carrier.waits():
 		w.udp.value(st, c, &pin, tail)
+	case n <= copyLargeMax:
+		from := len(w.out)
+		w.copyValue(&pin, tail)
+		w.sendCopied(st, c, &pin, from, tail)
 	default:
-		lead := w.takeLead(&pin, tail, st)
-		if lead == 0 && n <= copyLargeMax {
-			from := len(w.out)
-			w.copyValue(&pin, tail)
-			w.sendCopied(st, c, &pin, from, tail)
-			return
-		}
+		lead := w.takeLead(&pin, st)
 		w.flushOthers()
 		w.flushOne(st, true)
 		if c.state != connOpen {
@@ -93,18 +90,11 @@ func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 }
 
 // takeLead takes the head of a pinned value's reply off the output if the item has the same
-// in front of the value, and says how long it is. A value that is not too long to be copied
-// it leaves alone unless one call sends all that there is to send.
-func (w *worker) takeLead(pin *cache.Pin, tail int, st *staged) int {
-	lead, out := w.store.Lead(pin), w.out[st.outFrom:]
-	if len(lead) == 0 || !bytes.HasSuffix(out, lead) {
+// in front of the value, and says how long it is.
+func (w *worker) takeLead(pin *cache.Pin, st *staged) int {
+	lead := w.store.Lead(pin)
+	if len(lead) == 0 || !bytes.HasSuffix(w.out[st.outFrom:], lead) {
 		return 0
-	}
-	if pin.Len() <= copyLargeMax {
-		reply := len(lead) + pin.Len() + tail
-		if len(out) > len(lead) || len(w.store.Piece(pin, -len(lead), tail)) < reply {
-			return 0
-		}
 	}
 	w.out = w.out[:len(w.out)-len(lead)]
 	return len(lead)

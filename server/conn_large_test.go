@@ -84,8 +84,8 @@ func TestCallsOfLargeValues(t *testing.T) {
 	}
 }
 
-// TestCallsWithoutRoom: where a value fits its chunk only without an end behind it, or
-// without a lead as well, one call sends all of the reply nevertheless.
+// TestCallsWithoutRoom: where a value that is copied fits its chunk only without an end
+// behind it, one call sends all of the reply nevertheless.
 func TestCallsWithoutRoom(t *testing.T) {
 	b := newBench(t, testConfig())
 	for n := 18_000; n < 22_000; n++ { // a chunk is full somewhere between

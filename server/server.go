@@ -140,7 +140,7 @@ func newStore(cfg *Config, file *cache.File, now uint32) (*cache.Store, error) {
 		Malloced:     cfg.Malloced,
 		Uploads:      cfg.MaxConns + headroom,
 		Lead:         protocol.AppendValueHead,
-		LeadMin:      copyMax,
+		LeadMin:      copyLargeMax,
 		File:         file,
 	})
 	if err != nil {

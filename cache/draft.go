@@ -36,15 +36,14 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 		return ErrTooLarge
 	}
 	kind, from := uint8(kindItem), class
+	var lead []byte
 	if theirs > int(s.cfg.ChunkMax) {
 		kind = kindLarge
 		total, _ = s.itemSizes(len(key), clientFlags, 3+refsSize+int(largeSize))
 		from = s.classHolding(total, total)
-	}
-	lead := 0
-	if kind == kindItem {
+	} else {
 		lead = h.leadFor(key, clientFlags, nbytes, s.classes[class].holds()-total)
-		total += lead
+		total += len(lead)
 	}
 	*d = Draft{hash: hash, length: nbytes}
 	if d.ref = h.take(d, from, total); d.ref == 0 {
@@ -67,15 +66,15 @@ func (h *Handle) Draft(d *Draft, hash uint64, key []byte, clientFlags, exptime u
 		it.size |= valueMask
 	}
 	if it.pinnable() {
-		*s.refsOf(it), *s.leadOf(it) = 0, uint16(lead)
+		*s.refsOf(it), *s.leadOf(it) = 0, uint16(len(lead))
 	}
 	if kind == kindLarge {
 		*s.largeOf(ref, it) = large{total: uint32(nbytes)}
 	}
 	copy(s.key(ref, it), key)
 	s.setClientFlags(ref, it, clientFlags)
-	if lead > 0 {
-		copy(s.leadBefore(ref, s.overhead(it), lead), h.lead)
+	if lead != nil {
+		copy(s.leadBefore(ref, s.overhead(it), len(lead)), lead)
 	}
 	it.flags = kind
 	return nil
@@ -133,13 +132,14 @@ func (h *Handle) Fill(d *Draft, p []byte) bool {
 // of the value needs.
 func (h *Handle) addChunk(d *Draft, it *item, left int) bool {
 	s := h.s
-	lead, full := 0, int(s.cfg.ChunkMax)
+	full := int(s.cfg.ChunkMax)
+	var lead []byte
 	if d.chunk == 0 {
 		piece := full - int(chunkHeader)
 		room := (piece - left%piece) % piece // a lead is not worth a further piece
 		lead = h.leadFor(s.key(d.ref, it), s.clientFlags(d.ref, it), d.length, room)
 	}
-	size := min(left+lead+int(chunkHeader), full)
+	size := min(left+len(lead)+int(chunkHeader), full)
 	// The rest of the value goes to the class where memcached has it: what it
 	// takes there is memory for the next value of the same size.
 	ref := h.take(d, s.classHolding(size, min(left+memcachedChunk, full)), size)
@@ -156,9 +156,9 @@ func (h *Handle) addChunk(d *Draft, it *item, left int) bool {
 	// From here on the page mover may follow the chunk to its item.
 	owner := &s.classes[s.ownerOf(ref)]
 	owner.lock.lock()
-	*c = chunk{prev: l.last, head: d.ref, cap: uint32(size - int(chunkHeader) - lead), flags: kindChunk, lead: uint16(lead)}
+	*c = chunk{prev: l.last, head: d.ref, cap: uint32(size - int(chunkHeader) - len(lead)), flags: kindChunk, lead: uint16(len(lead))}
 	owner.lock.unlock()
-	copy(s.leadBefore(ref, c.offset(), lead), h.lead)
+	copy(s.leadBefore(ref, c.offset(), len(lead)), lead)
 	if l.last != 0 {
 		s.chunkAt(l.last).next = ref
 	} else {

@@ -9,18 +9,18 @@ package cache
 // them (doc/protocol.txt, "Retrieval command").
 const leadMax = len("VALUE ") + maxKey + len(" 4294967295 4294967295\r\n")
 
-// leadFor makes the lead of a value in h.lead, and returns its length, or 0 if the value
-// gets none: it is short, or there is no room for it.
-func (h *Handle) leadFor(key []byte, clientFlags uint32, length, room int) int {
+// leadFor is the lead of a value, good until the next is made. It is nil if the value gets
+// none: it is short, or there is no room for it.
+func (h *Handle) leadFor(key []byte, clientFlags uint32, length, room int) []byte {
 	cfg := &h.s.cfg
 	if cfg.Lead == nil || length <= cfg.LeadMin {
-		return 0
+		return nil
 	}
 	h.lead = cfg.Lead(h.lead[:0], key, clientFlags, length)
 	if len(h.lead) > room {
-		h.lead = h.lead[:0]
+		return nil
 	}
-	return len(h.lead)
+	return h.lead
 }
 
 // leadBefore is the lead of n bytes that ends at offset end of the chunk at ref.

@@ -259,11 +259,12 @@ const maxKey = 250
 func (r *restorer) item(ref uint32, it *item, b *bin) error {
 	s := r.s
 	size := s.keyOffset(it) + it.keyLen()
-	if size <= uintptr(b.size) { // else the lead's length may be outside of it
+	switch {
+	case size > uintptr(b.size): // the lead's length may be outside of it
+	case it.kind() == kindLarge:
+		size = s.largeOffset(it) + largeSize
+	default:
 		size = s.overhead(it) + uintptr(it.size&valueMask)
-		if it.kind() == kindLarge {
-			size = s.largeOffset(it) + largeSize
-		}
 	}
 	if it.kind() == kindLarge {
 		if it.size&valueMask != valueMask {

@@ -124,7 +124,7 @@ type Handle struct {
 	// unreported counts linked items that the table's count does not have yet.
 	unreported int64
 	told       int64  // of C.held, what Store.held has
-	lead       []byte // what leadFor has made
+	lead       []byte // the buffer of leadFor
 	// deferred lists items to be freed when no class is locked.
 	deferred uint32
 	_        [64]byte // keep other handles on other cache lines

@@ -250,9 +250,9 @@ func (w *worker) close(c *conn) {
 }
 
 // reap gives back the descriptors of the connections that were closed, which count until
-// then: for who waits for room there is none before. It is left to the end of a turn: once a descriptor is given back, the acceptor may
-// give it to another worker, and what this one has staged, collected or listed
-// for the connection that had it would go to the new one.
+// then: for who waits for room there is none before. It is left to the end of a turn: once a
+// descriptor is given back, the acceptor may give it to another worker, and what this one has
+// staged, collected or listed for the connection that had it would go to the new one.
 func (w *worker) reap() {
 	kept := int32(0)
 	for w.dead != 0 {

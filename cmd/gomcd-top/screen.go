@@ -13,8 +13,8 @@ type answer struct {
 	err    error
 }
 
-// runScreen fills the terminal until q is pressed or a signal ends it. Keys work while the server does not
-// answer; what it said last stays on the screen, below the reason.
+// runScreen fills the terminal until q is pressed or a signal ends it. Keys work while the
+// server does not answer; what it said last stays on the screen, below the reason.
 func runScreen(screen *terminal, a *asker, before *sample, hot *prefixes, o options) error {
 	defer screen.end()
 	ask, answers := make(chan struct{}), make(chan answer, 1)

@@ -27,7 +27,7 @@ type Boot struct {
 	seen  map[int]int // so often a call was made
 	timed int         // futex calls that wait for a while at most
 	over  bool
-	held  *call
+	held  *call         // nil before and after it waits
 	met   chan struct{} // closed when the call of the plan is made
 	ports string
 	port  int // that it is to listen on
@@ -83,6 +83,10 @@ func (b *Boot) decide(c *call) {
 		c.answer(0)
 		return
 	}
+	if b.held != nil && c.restarts(b.held) {
+		b.held = c
+		return
+	}
 	b.seen[nr]++
 	if nr == unix.SYS_FUTEX && isTimedWait(c.args) {
 		b.timed++
@@ -122,6 +126,7 @@ func (b *Boot) Release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.held.answer(0)
+	b.held = nil
 }
 
 // Calls is how often each call was made until now, and no call counts from now

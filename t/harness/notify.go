@@ -173,6 +173,12 @@ func (n *notifier) serve() {
 	}
 }
 
+// restarts tells whether the call is an earlier one that a signal has interrupted: the
+// kernel forgets the question, and asks again when the thread has handled the signal.
+func (c *call) restarts(earlier *call) bool {
+	return c.pid == earlier.pid && c.nr == earlier.nr && c.args == earlier.args
+}
+
 // answer has the call return an error, or with 0 be carried out.
 func (c *call) answer(errno syscall.Errno) {
 	v := verdict{id: c.id, flags: notifContinue}

@@ -92,11 +92,11 @@ func (a *acceptor) run() {
 func (a *acceptor) acceptFrom(fd, listener int) {
 	s := a.srv
 	for range acceptBatch {
-		full := s.currConns.Load() >= int64(s.cfg.MaxConns)
-		if full && !s.cfg.MaxConnsFast {
+		if s.mustWait() {
 			a.pause()
 			return
 		}
+		full := s.mustRefuse()
 		client, errno := sys.Accept(fd, &a.addr)
 		switch errno {
 		case 0:
@@ -128,17 +128,38 @@ func (a *acceptor) acceptFrom(fd, listener int) {
 // connections it may have.
 func (a *acceptor) pause() {
 	s := a.srv
-	s.listenDisabled.Add(1)
-	s.paused.Store(true)
-	began := time.Now()
+	began := s.pauses()
 	for !s.stopping.Load() {
 		sys.Poll(a.idle, a.events, acceptPause)
-		if s.currConns.Load() < int64(s.cfg.MaxConns) {
+		if !s.mustWait() {
 			break
 		}
 	}
+	s.resumes(began)
+}
+
+// mustWait says whether a new connection has to wait for another to close. Where it is
+// refused instead, what is short is given back by those that were refused before.
+func (s *Server) mustWait() bool {
+	return !s.cfg.MaxConnsFast && s.currConns.Load() >= int64(s.cfg.MaxConns)
+}
+
+// mustRefuse says whether a new connection is refused because there are too many.
+func (s *Server) mustRefuse() bool {
+	return s.cfg.MaxConnsFast && s.currConns.Load() >= int64(s.cfg.MaxConns)
+}
+
+// pauses counts that a thread does not accept for a while, and resumes that it does again:
+// it gets what pauses returned.
+func (s *Server) pauses() time.Time {
+	s.listenDisabled.Add(1)
+	s.paused.Add(1)
+	return time.Now()
+}
+
+func (s *Server) resumes(began time.Time) {
 	s.disabledTime.Add(uint64(time.Since(began) / time.Microsecond))
-	s.paused.Store(false)
+	s.paused.Add(-1)
 }
 
 // peerOf returns the peer of a connection that may be another worker's. It returns

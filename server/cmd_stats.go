@@ -167,7 +167,7 @@ var generalStats = append([]stat{
 	num("bytes_read", func(_ *worker, s *snapshot) uint64 { return s.BytesRead }),
 	num("bytes_written", func(_ *worker, s *snapshot) uint64 { return s.BytesWritten }),
 	num("limit_maxbytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.Limit) }),
-	num("accepting_conns", func(w *worker, _ *snapshot) uint64 { return b2u(!w.srv.paused.Load()) }),
+	num("accepting_conns", func(w *worker, _ *snapshot) uint64 { return b2u(w.srv.paused.Load() == 0) }),
 	num("listen_disabled_num", func(w *worker, _ *snapshot) uint64 {
 		return w.srv.acceptingPaused() - w.srv.base.listenDisabled.Load()
 	}),

@@ -74,7 +74,7 @@ type Server struct {
 	currConns, connStructs                    atomic.Int64
 	totalConns, rejectedConns, listenDisabled atomic.Uint64
 	disabledTime                              atomic.Uint64 // microseconds
-	paused                                    atomic.Bool   // not accepting
+	paused                                    atomic.Int32  // threads that do not accept at the moment
 	highestFD                                 atomic.Int32
 	dumps                                     atomic.Int32 // of metadump and mgdump, under way
 	dumpStarts                                atomic.Uint64

@@ -38,7 +38,7 @@ func Run(cfg Config) error {
 		return err
 	}
 	signal.Ignore(unix.SIGPIPE)
-	signals := catchSignals(cfg.TestPrivileges)
+	signals := s.catchSignals()
 	if err := s.startPoller(); err != nil {
 		return err
 	}

@@ -11,14 +11,17 @@ import (
 // when it has. What finds its channel full is dropped: so each kind has one of its own, in
 // which one stands for all like it, and no number of reloads hides the end.
 type signals struct {
-	stop, reload, exercise chan os.Signal
+	stop, reload, exercise, child chan os.Signal
 }
 
-func catchSignals(testPrivileges bool) signals {
-	c := signals{stop: make(chan os.Signal, 1), reload: make(chan os.Signal, 1), exercise: make(chan os.Signal, 1)}
+func (s *Server) catchSignals() signals {
+	c := signals{stop: make(chan os.Signal, 1), reload: make(chan os.Signal, 1), exercise: make(chan os.Signal, 1), child: make(chan os.Signal, 1)}
 	signal.Notify(c.stop, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1)
 	signal.Notify(c.reload, unix.SIGHUP)
-	if testPrivileges {
+	if s.tls != nil {
+		signal.Notify(c.child, unix.SIGCHLD)
+	}
+	if s.cfg.TestPrivileges {
 		signal.Notify(c.exercise, unix.SIGUSR2)
 	}
 	return c
@@ -43,6 +46,12 @@ func (s *Server) wait(signals signals) error {
 			go s.exercise()
 		case <-s.reloaded:
 			s.reportReload()
+		case <-signals.child:
+			// The doorman may be waiting for a connection to close, and not see it.
+			if s.tls.reap() {
+				ending, graceful = true, true
+				err = s.frontEnded()
+			}
 		case <-s.frontLost():
 			// It was not stopped by an operator, so what a memory file has is kept.
 			ending, graceful = true, true

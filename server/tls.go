@@ -7,6 +7,8 @@ import (
 	"gomcd/server/internal/front"
 	"gomcd/server/internal/handover"
 	"gomcd/server/internal/sys"
+
+	"golang.org/x/sys/unix"
 )
 
 // tls is what serving connections with TLS takes. Their handshakes are the front's,
@@ -14,6 +16,10 @@ import (
 type tls struct {
 	front *front.Process
 	lost  chan struct{} // the doorman says that the front has ended
+
+	reaped bool            // main has seen that the front has ended
+	status unix.WaitStatus // how, then
+
 	// numbers has, for each listener of the front, its number in Server.listeners.
 	numbers []uint16
 

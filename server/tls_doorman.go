@@ -40,7 +40,6 @@ func (d *doorman) open(s *Server) (err error) {
 func (d *doorman) run() {
 	s := d.srv
 	for !s.stopping.Load() {
-		d.awaitRoom()
 		fd, session, err := d.receiver.Receive()
 		var errno unix.Errno
 		var failure *handover.Failure
@@ -70,16 +69,17 @@ func (d *doorman) run() {
 }
 
 // awaitRoom waits, if connections beyond -c have to wait for others to close: those that
-// come wait in the front, and behind it.
+// come wait here, in the channel and in the front.
 func (d *doorman) awaitRoom() {
 	s := d.srv
-	if s.cfg.MaxConnsFast || s.currConns.Load() < int64(s.cfg.MaxConns) {
+	if !s.mustWait() {
 		return
 	}
-	s.listenDisabled.Add(1)
-	for s.currConns.Load() >= int64(s.cfg.MaxConns) && !s.stopping.Load() {
+	began := s.pauses()
+	for s.mustWait() && !s.stopping.Load() {
 		sys.Nap(acceptPause * 1000)
 	}
+	s.resumes(began)
 }
 
 // admit gives a connection to a worker, and returns whether it is served. What the front
@@ -91,7 +91,8 @@ func (d *doorman) admit(fd int32, from *handover.Session) bool {
 		sys.CloseFD(fd)
 		return false
 	}
-	full := s.currConns.Load() >= int64(s.cfg.MaxConns)
+	d.awaitRoom()
+	full := s.mustRefuse()
 	if !d.claim(fd) {
 		return false
 	}

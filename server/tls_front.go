@@ -133,14 +133,20 @@ func (s *Server) frontLost() <-chan struct{} {
 	return s.tls.lost
 }
 
+// reap says whether the front has ended, and notes how.
+func (t *tls) reap() bool {
+	t.reaped = t.reaped || sys.Reap(t.front.PID, &t.status)
+	return t.reaped
+}
+
 // frontEnded logs that the front has ended. The error has the exit status for the server:
 // the front's, if it had one.
 func (s *Server) frontEnded() error {
-	var status unix.WaitStatus
-	if !within(frontEnd, func() bool { return sys.Reap(s.tls.front.PID, &status) }) {
+	if !within(frontEnd, s.tls.reap) {
 		s.say(Critical, "the TLS front does not serve any more: the server ends")
 		return &ExitError{ExitFailure, ErrReported}
 	}
+	status := s.tls.status
 	what, code := fmt.Sprintf("with status %d", status.ExitStatus()), status.ExitStatus()
 	if status.Signaled() {
 		what, code = "by signal "+unix.SignalName(status.Signal()), 128+int(status.Signal())

@@ -2,9 +2,11 @@ package server
 
 import (
 	"os"
+	"slices"
 
 	"gomcd/cache/offheap"
 	"gomcd/sandbox"
+	"gomcd/server/internal/front"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,7 +61,12 @@ func (s *Server) raiseLimits() {
 	// Each thread has an epoll instance, and the first client's descriptor is the
 	// next power of two.
 	const others = 64
-	raise(unix.RLIMIT_NOFILE, uint64(2*(s.cfg.Threads+len(s.listeners)+len(s.udps)+others)+s.cfg.MaxConns+headroom))
+	files := 2*(s.cfg.Threads+len(s.listeners)+len(s.udps)+others) + s.cfg.MaxConns + headroom
+	if slices.ContainsFunc(s.listeners, func(l listener) bool { return l.tls != NoTLS }) {
+		c := front.Defaults() // its process inherits the limits
+		files = max(files, 2*(len(s.listeners)+others)+c.Handshakes+c.Waiting)
+	}
+	raise(unix.RLIMIT_NOFILE, uint64(files))
 	if s.cfg.LockMemory {
 		raise(unix.RLIMIT_MEMLOCK, unix.RLIM_INFINITY)
 	}

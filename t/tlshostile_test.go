@@ -77,6 +77,27 @@ func TestTLSHalfOpenHandshakes(t *testing.T) {
 	established.Ask("mn", "MN")
 }
 
+// TestTLSHalfOpenHandshakesAndFewDescriptors is the same where the limit on descriptors is
+// what bounds how many handshakes there can be: the front never runs out of them.
+func TestTLSHalfOpenHandshakesAndFewDescriptors(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Limited(harness.Production().WithTLS(certs), "-n 200"))
+	s.SaysMore = true
+	operator := s.Dial(t)
+	for range 300 {
+		c, err := net.Dial("tcp", s.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	s.DialTLS(t, certs.Client()).Ask("mn", "MN")
+	if m := operator.Stats(""); m["listen_disabled_num"] != "0" || m["ssl_handshake_timeouts"] == "0" {
+		t.Errorf("listen_disabled_num %s, ssl_handshake_timeouts %s", m["listen_disabled_num"], m["ssl_handshake_timeouts"])
+	}
+}
+
 // TestTLSLimitsConnections has clients with TLS beyond -c get the error that memcached
 // sends, without a handshake, or wait.
 func TestTLSLimitsConnections(t *testing.T) {

@@ -143,8 +143,23 @@ func (f *Front) descriptors(p *sandbox.Params) error {
 		return fmt.Errorf("a limit of %d descriptors is too low", limit.Cur)
 	}
 	p.EndClientFD = powerAbove(int(min(limit.Cur, 1<<30)) - 1)
+	f.fitPlaces(int(min(limit.Cur, 1<<30)) - p.FirstClientFD)
 	return nil
 }
+
+// fitPlaces has no more connections in the front at once than there are descriptors for:
+// so a client that keeps others waiting loses its place, whatever the limit on descriptors
+// is. Each listener has one more that waits for a place, and a reload opens some files.
+func (f *Front) fitPlaces(room int) {
+	room -= min(len(f.listeners)+reloadFiles, room/2)
+	waiting := min(f.config.Waiting, max(room/4, 1))
+	if handshakes := min(f.config.Handshakes, room-waiting); handshakes < f.config.Handshakes || waiting < f.config.Waiting {
+		f.places, f.waiting = newPlaces(handshakes, f.config.Grace), make(chan struct{}, waiting)
+	}
+}
+
+// reloadFiles is above how many files are open at once while certificates are loaded.
+const reloadFiles = 4
 
 // fillDescriptors fills the numbers below the first connection's, so that no connection
 // gets one.

@@ -284,6 +284,7 @@ func (f *Front) accept(l *listener) {
 			return
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			f.shared.count(wPaused)
+			f.places.evict(time.Now())
 			time.Sleep(shortage)
 			continue
 		default:

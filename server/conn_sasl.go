@@ -75,6 +75,7 @@ func (w *worker) refuseSASL(c *conn, p protocol.Packet) {
 	if c.authed {
 		c.authed = false
 		l.conns[c.fd].by = w.store.Now() + l.timeout
+		w.expectIdle(c)
 	}
 	w.guessed(c, false)
 	w.binaryError(p, protocol.StatusAuthError)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gomcd/t/harness"
 )
@@ -359,6 +360,21 @@ func TestSASLLoginIsDue(t *testing.T) {
 	harness.Eventually(t, "the others are gone", func() bool { return ann.Stats("")["curr_connections"] == "1" })
 	if got := ann.Stats("")["auth_timeouts"]; got != strconv.Itoa(all-1) {
 		t.Errorf("auth_timeouts is %s, not %d", got, all-1)
+	}
+}
+
+// TestSASLLoginIsDueWithoutOthers has a client fail to log in again, in the second in which
+// the server last looked whose time was up. It is closed although nothing else happens.
+func TestSASLLoginIsDueWithoutOthers(t *testing.T) {
+	t.Parallel()
+	s := startSASL(t, harness.Production(), usersFile(t, "ann:one\n"), "-t", "1", "-o", "auth_timeout=1")
+	for range 2 {
+		c := dialSASL(t, s)
+		c.Expect(plain("ann", "one"), bAuthenticated)
+		time.Sleep(2100 * time.Millisecond) // until the server has looked whether it logged in
+		c.Expect(harness.Packet{Op: opNoop}, bOK)
+		c.Expect(plain("ann", "two"), bAuthFailure)
+		c.Closed()
 	}
 }
 

@@ -181,7 +181,9 @@ func (w *worker) watch(o *op, st *staged, c *conn) {
 	c.state = connWatching
 	if c.ended {
 		w.leaving++
+		return
 	}
+	w.hearWatcher(c)
 }
 
 // watchedBy is what the words of a watch command ask for.
@@ -207,11 +209,28 @@ func watchedBy(cmd *protocol.Command) (asked cache.Events, ok bool) {
 
 // watcherEvent deals with what epoll says of a watcher: the end of it.
 func (w *worker) watcherEvent(c *conn, what uint32) {
-	if what&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.ended {
-		c.ended = true
-		w.leaving++
-		w.srv.logger.End(c.fd)
+	switch {
+	case c.ended:
+	case what&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0:
+		w.watcherEnds(c)
+	case what&unix.EPOLLIN != 0:
+		w.hearWatcher(c)
 	}
+}
+
+// hearWatcher looks whether a watcher with TLS says that it ends. What watchers send
+// otherwise is ignored.
+func (w *worker) hearWatcher(c *conn) {
+	if c.carrier == sealed && w.endsSealed(c) {
+		w.watcherEnds(c)
+	}
+}
+
+// watcherEnds has the logger give a watcher back, whose client is gone.
+func (w *worker) watcherEnds(c *conn) {
+	c.ended = true
+	w.leaving++
+	w.srv.logger.End(c.fd)
 }
 
 // attendWatchers closes the connections of watchers that the logger has given back, and

@@ -177,6 +177,35 @@ func (w *worker) inputEnds(c *conn, s *session, last record.Record) flow {
 	return broken
 }
 
+// endsSealed takes what a watcher has sent, once, and says whether there are to be no more
+// records either way. So it is also if its keys change: the writer, which might have to
+// answer that, is the logger's.
+func (w *worker) endsSealed(c *conn) bool {
+	t := w.srv.tls
+	s := &t.sessions[c.fd]
+	if s.reader.Pending() {
+		return false
+	}
+	open, buf := t.ciphers[c.fd].open, w.records
+	if s.in != 0 {
+		buf = t.buffers.buf(s.in)
+	}
+	// What is opened fits into w.sealed, whose contents count for nothing at the moment.
+	_, last := s.open(open, buf, w.sealed)
+	if last.Status == record.More {
+		s.compact(buf)
+		got, errno := sys.Recv(c.fd, buf[s.to:])
+		switch {
+		case errno != 0 && declined(errno) == broken, errno == 0 && got == 0:
+			return true
+		case errno == 0:
+			s.to += int32(got)
+			_, last = s.open(open, buf, w.sealed)
+		}
+	}
+	return !w.keepRecords(s, buf) || last.Status != record.More
+}
+
 // giveSealed is give. What it takes of b is sealed, and what the socket does not take
 // of that waits in the session.
 func (w *worker) giveSealed(c *conn, b []byte, more bool) (int, flow) {
@@ -292,7 +321,7 @@ func (w *worker) keysChanged(c *conn, s *session, reply bool) {
 }
 
 // renewKeys changes the server's keys because they are due. It returns false where that
-// cannot be: in TLS 1.2, whose connection ends when nothing is lost by it.
+// cannot be: a connection of TLS 1.2 goes on with its keys, as with other servers.
 func (w *worker) renewKeys(c *conn, s *session) bool {
 	n := s.writer.SealKeyUpdate(w.srv.tls.ciphers[c.fd].seal, w.sealed, false)
 	if n == 0 {
@@ -327,8 +356,12 @@ func (w *worker) resumeSessions() {
 			continue
 		}
 		s.reader.Resume()
-		s.writer.Resume()
+		if s.writer.Pending() { // or it may be the logger's
+			s.writer.Resume()
+		}
 		switch c.state {
+		case connWatching:
+			w.hearWatcher(c)
 		case connOpen, connClosing:
 			c.ready, c.blocked = true, false
 			w.again(c)

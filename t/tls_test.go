@@ -1,6 +1,7 @@
 package t
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/tls"
@@ -205,6 +206,45 @@ func TestTLSWatcher(t *testing.T) {
 	idle.Close()
 	w.Close()
 	harness.Eventually(t, "both are gone", func() bool { return c.Stats("")["log_watchers"] == "0" })
+}
+
+// TestTLSWatcherSaysGoodbye has watchers end their session and keep the connection open until
+// the server has ended it too: some while they watch, some with the command.
+func TestTLSWatcherSaysGoodbye(t *testing.T) {
+	t.Parallel()
+	certs := harness.NewCertificates(t, "ECDSA")
+	s := harness.Start(t, harness.Production().WithTLS(certs))
+	c := s.Dial(t)
+	for i := range 30 { // more than there can be watchers at once
+		nc, err := tls.Dial("tcp", s.Addr, certs.Client())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(harness.Patience))
+		r := bufio.NewReader(nc)
+		io.WriteString(nc, "watch mutations\r\n")
+		if i%2 == 0 {
+			if line, err := r.ReadString('\n'); line != "OK\r\n" {
+				t.Fatalf("watcher %d gets %q, %v", i, line, err)
+			}
+			c.Set("key", "value")
+			if line, err := r.ReadString('\n'); !strings.Contains(line, "key=key") {
+				t.Fatalf("watcher %d gets %q, %v", i, line, err)
+			}
+			io.WriteString(nc, "ignored\r\n")
+		}
+		if err := nc.CloseWrite(); err != nil { // close_notify, and nothing of TCP
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(r); err != nil || i%2 == 1 && string(rest) != "OK\r\n" {
+			t.Fatalf("watcher %d: %q, %v", i, rest, err)
+		}
+	}
+	harness.Eventually(t, "they are gone", func() bool {
+		m := c.Stats("")
+		return m["log_watchers"] == "0" && m["curr_connections"] == "1"
+	})
 }
 
 // TestTLSRefresh exchanges the certificate: refresh_certs and SIGHUP have it loaded, and

@@ -32,9 +32,8 @@ func (w *Writer) Sealed(n int) int {
 }
 
 // Due says that the key has sealed as much as one key should (RFC 8446, section
-// 5.5): in TLS 1.3 SealKeyUpdate is to follow, and in TLS 1.2, which cannot change
-// keys, the connection is to be closed where that loses nothing. A Writer goes on
-// sealing all the same, up to record 2^62.
+// 5.5): in TLS 1.3 SealKeyUpdate is to follow. TLS 1.2 cannot change keys, and has no
+// such limit: a Writer goes on sealing, up to record 2^62, and no nonce repeats.
 func (w *Writer) Due() bool { return w.blocks >= w.limit }
 
 // Seal seals plain as application data into dst, in records of up to MaxPlaintext

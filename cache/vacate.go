@@ -144,10 +144,10 @@ func (h *Handle) vacateLarge(c *class, ref uint32, it *item) (moveStatus, int) {
 		b.lock.unlock()
 		return h.starved(size, hash, ref), 0
 	}
-	copy(s.bytesAt(to, 0, uintptr(size)), s.bytesAt(ref, 0, uintptr(size)))
 	moved := s.at(to)
+	owner.lock.lock() // before the copy: its neighbours in the LRU are in it
+	copy(s.bytesAt(to, 0, uintptr(size)), s.bytesAt(ref, 0, uintptr(size)))
 	*s.refsOf(moved) = 1
-	owner.lock.lock()
 	h.supplant(owner, s.table.slotOf(b, ref), ref, it, to)
 	owner.lock.unlock()
 	c.lock.lock()

@@ -392,22 +392,25 @@ func (h *Handle) endMove() {
 		c := &s.classes[m.src]
 		c.lock.lock()
 		c.leaving = 0
+		// A hand of the class's bins may stand in the page: see evictFrom.
+		s.pages[m.page].class = 0
+		clear(s.spans[m.page*spansPerPage : (m.page+1)*spansPerPage])
 		if m.spare != 0 {
 			s.giveFree(m.src, m.spare)
 			m.spare = 0
 		}
 		c.lock.unlock()
 	}
-	s.poolLock.lock()
 	if m.dst == 0 {
+		s.poolLock.lock()
 		s.givePage(m.page)
+		s.poolLock.unlock()
 	} else {
-		s.assignPage(m.page, m.dst)
-	}
-	s.poolLock.unlock()
-	if m.dst != 0 {
 		c := &s.classes[m.dst]
-		c.lock.lock()
+		c.lock.lock() // its hands, too, may stand in the page, from an earlier time
+		s.poolLock.lock()
+		s.assignPage(m.page, m.dst)
+		s.poolLock.unlock()
 		s.appendPage(c, m.page)
 		c.lock.unlock()
 	}

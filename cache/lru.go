@@ -151,7 +151,8 @@ const (
 // pull looks at the tail of an LRU of class id, which the caller has locked:
 // what expired is freed, what is active is moved to WARM, what is over the
 // LRU's share or too old goes to COLD, and with pullEvict one item of COLD is
-// evicted. It returns how many items it moved or freed, but for those that were
+// evicted. With totalBytes 0 every item is over the share of HOT and WARM, whatever lanes
+// have of their sizes. It returns how many items it moved or freed, but for those that were
 // written over.
 //
 // An item whose bucket is busy is passed over, the caller's own bucket among
@@ -218,7 +219,7 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes int64, flags pullFlags, ma
 					st.MovesToWarm++
 					s.move(this, it, Warm)
 				}
-			case c.lru[lru].bytes > totalBytes*int64(pct)/100 || age(now, it.accessed()) > maxAge:
+			case totalBytes == 0 || c.lru[lru].bytes > totalBytes*int64(pct)/100 || age(now, it.accessed()) > maxAge:
 				st.MovesToCold++
 				s.move(this, it, Cold)
 				moved++

@@ -132,7 +132,7 @@ func (h *Handle) juggle(id uint8) int {
 			return moves
 		}
 		cold := uint64(s.tailAge(&c.lru[Cold], s.Now()))
-		total = c.lru[Hot].bytes + c.lru[Warm].bytes + c.lru[Cold].bytes
+		total = int64(s.bytesIn(id, Hot) + s.bytesIn(id, Warm) + s.bytesIn(id, Cold))
 		c.lock.unlock()
 		hotAge = uint32(cold * s.tune.HotFactor.Load() / 1000)
 		warmAge = uint32(cold * s.tune.WarmFactor.Load() / 1000)

@@ -71,11 +71,25 @@ func (h *Handle) overwrite(v *View, clientFlags, exptime uint32, value []byte) b
 	return true
 }
 
-// resize notes that a linked item has become larger by n bytes.
+// resize notes that a linked item has become larger by n bytes. Its bucket is locked.
 func (h *Handle) resize(ref uint32, it *item, n int) {
-	h.lanes[h.s.ownerOf(ref)].grown[it.lru()] += int64(n)
+	id, lru := h.s.ownerOf(ref), it.lru()
+	grown := &h.lanes[id].grown[lru]
+	*grown += int64(n)
+	if most := growthMost / int64(len(h.s.handles)); *grown > most || *grown < -most {
+		// Who only writes over items never locks the class otherwise.
+		c := &h.s.classes[id]
+		c.lock.lock()
+		c.lru[lru].bytes += *grown
+		*grown = 0
+		c.lock.unlock()
+	}
 	h.countBytes(n)
 }
+
+// growthMost is how much writing over items makes of [lane.grown] in all lanes together: a
+// small part of a page, so that HOT and WARM keep their shares of the smallest class.
+const growthMost = PageSize / 8
 
 // tailAge is how long ago the tail of a LRU of a locked class was accessed, in seconds, 0
 // if it is empty. Of items that only wait to be moved to another LRU it looks behind some.

@@ -177,3 +177,43 @@ func TestOverwrittenIsReadInPlace(t *testing.T) {
 	}
 	verify(t, s)
 }
+
+// One worker always shortens values and another lengthens them, over one another: the sizes
+// of the LRUs stay right, so that either can store new items afterwards.
+func TestOverwritesByTwo(t *testing.T) {
+	for who := range 2 {
+		s, h := newStore(t, testConfig())
+		all := handlesBeside(t, s, h, 2)
+		values := [2][]byte{make([]byte, 980), make([]byte, 1000)}
+		all[1].put("key", values[1], 0, 0, Terms{})
+		ref := all[1].refOf(t, "key")
+		id := s.ownerOf(ref)
+		for range 100_000 {
+			all[0].put("key", values[0], 0, 0, Terms{})
+			all[1].put("key", values[1], 0, 0, Terms{})
+		}
+		if all[1].refOf(t, "key") != ref {
+			t.Fatal("it was not written over")
+		}
+		for i, h := range all {
+			for lru, n := range h.lanes[id].grown {
+				if n > growthMost || n < -growthMost {
+					t.Errorf("lane %d has %d bytes of LRU %d", i, n, lru)
+				}
+			}
+		}
+		failed := 0
+		for i := range 100_000 {
+			if i%1000 == 0 { // the housekeeper, often
+				all[1-who].Maintain()
+			}
+			if _, err := all[who].put(fmt.Sprint("new", i), values[1], 0, 0, Terms{}); err != nil {
+				failed++
+			}
+		}
+		if failed > 0 {
+			t.Errorf("%d sets fail", failed)
+		}
+		verify(t, s)
+	}
+}

@@ -10,7 +10,8 @@ import "sync/atomic"
 // What counts is the bytes of the linked items, and what is pledged: the memory that a
 // draft has taken, from before anything is evicted for it until it is linked. A thread
 // counts both in one word of its own (Counters.held), so that one who adds up those of all
-// threads misses nothing that goes from one to the other meanwhile.
+// threads misses nothing that goes from one to the other meanwhile. What one thread links and
+// another evicts while the sum is made can be missed: it is too low by that for a moment.
 
 // byteSlack is how many bytes a thread may count that Store.held does not have yet.
 const byteSlack = 64 << 10

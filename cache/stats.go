@@ -61,6 +61,14 @@ func (s *Store) Totals(sum *Counters) {
 	for i := range out {
 		out[i] -= atomic.LoadUint64(&base[i])
 	}
+	// One thread stores what another deletes: read one shortly after the other they tell
+	// more or less what there was, but never less than nothing.
+	sum.Items, sum.Bytes = 0, 0
+	for _, h := range s.handles {
+		sum.Items += atomic.LoadInt64(&h.C.Items)
+		sum.Bytes += atomic.LoadInt64(&h.C.Bytes)
+	}
+	sum.Items, sum.Bytes = max(sum.Items, 0), max(sum.Bytes, 0)
 }
 
 // Turns is the sum of the counter of that name.
@@ -84,7 +92,6 @@ func (s *Store) ResetStats() {
 		}
 		atomic.StoreUint64(&base[i], n)
 	}
-	s.resetBase.Items, s.resetBase.Bytes, s.resetBase.held = 0, 0, 0
 	for id := range s.classes {
 		c := &s.classes[id]
 		c.lock.lock()

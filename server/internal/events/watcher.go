@@ -137,7 +137,8 @@ func (l *Logger) dismiss() {
 	l.lock.Lock()
 	for i := range l.watchers {
 		if w := &l.watchers[i]; w.greeted && w.ended {
-			w.state, w.greeted, w.n = done, false, 0
+			w.drop()
+			w.state, w.greeted = done, false
 			l.choose()
 		}
 	}

@@ -67,7 +67,7 @@ var storeRoles = []sandbox.Role{sandbox.Worker, sandbox.Housekeeper, sandbox.Acc
 // on it any more.
 func (s *Server) saveMemoryFile() {
 	err := errors.New("threads did not end in time")
-	if within(saveBudget, func() bool { return s.ended(storeRoles...) && s.udpAnswered() }) {
+	if within(saveBudget, func() bool { return s.ended(storeRoles...) && s.udpAnswered() && s.metrics.idle() }) {
 		if s.logger != nil {
 			s.file.Events = s.logger.Last()
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
+	"sync/atomic"
 
 	"gomcd/cache"
 	"gomcd/cache/offheap"
@@ -23,8 +24,9 @@ import (
 // later.
 type metrics struct {
 	listener
-	srv *Server
-	w   *worker // no thread: what functions of statistics are given
+	srv  *Server
+	busy atomic.Bool // with clients, and so maybe with the store
+	w    *worker     // no thread: what functions of statistics are given
 
 	text   metricsText          // of the reply that is made
 	all    cache.ClassStats     // of the class that it is about
@@ -120,6 +122,11 @@ func (m *metrics) detach() error {
 func (m *metrics) run() {
 	for !m.srv.stopping.Load() {
 		fd, errno := sys.AcceptWait(sandbox.MetricsListener, &m.peer)
+		m.busy.Store(true)
+		if m.srv.stopping.Load() {
+			m.busy.Store(false)
+			return // the end does not wait for this thread, but for what it has begun
+		}
 		switch errno {
 		case 0:
 			m.srv.clock.tick(m.w.store)
@@ -135,8 +142,12 @@ func (m *metrics) run() {
 		}
 		m.srv.clock.tick(m.w.store)
 		m.makeRoom()
+		m.busy.Store(false)
 	}
 }
+
+// idle says whether the thread, if there is one, does nothing with the store.
+func (m *metrics) idle() bool { return m == nil || !m.busy.Load() }
 
 // admit gives a client its place.
 func (m *metrics) admit(fd int) {

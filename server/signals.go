@@ -11,12 +11,13 @@ import (
 // when it has. What finds its channel full is dropped: so each kind has one of its own, in
 // which one stands for all like it, and no number of reloads hides the end.
 type signals struct {
-	stop, reload, exercise, child chan os.Signal
+	stop, graceful, reload, exercise, child chan os.Signal
 }
 
 func (s *Server) catchSignals() signals {
-	c := signals{stop: make(chan os.Signal, 1), reload: make(chan os.Signal, 1), exercise: make(chan os.Signal, 1), child: make(chan os.Signal, 1)}
-	signal.Notify(c.stop, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1)
+	c := signals{stop: make(chan os.Signal, 1), graceful: make(chan os.Signal, 1), reload: make(chan os.Signal, 1), exercise: make(chan os.Signal, 1), child: make(chan os.Signal, 1)}
+	signal.Notify(c.stop, unix.SIGINT, unix.SIGTERM)
+	signal.Notify(c.graceful, unix.SIGUSR1)
 	signal.Notify(c.reload, unix.SIGHUP)
 	if s.tls != nil {
 		signal.Notify(c.child, unix.SIGCHLD)
@@ -35,7 +36,10 @@ func (s *Server) wait(signals signals) error {
 	for ending := false; !ending; {
 		select {
 		case sig := <-signals.stop:
-			ending, graceful = true, sig == unix.SIGUSR1
+			ending = true
+			s.sayStops(sig)
+		case sig := <-signals.graceful:
+			ending, graceful = true, true
 			s.sayStops(sig)
 		case <-signals.reload:
 			if s.auth != nil {
@@ -59,6 +63,12 @@ func (s *Server) wait(signals signals) error {
 		}
 	}
 	s.end()
+	// One that came with another signal counts, whichever was delivered first.
+	select {
+	case <-signals.graceful:
+		graceful = true
+	default:
+	}
 	if graceful && s.file != nil {
 		s.saveMemoryFile()
 	}

@@ -3,6 +3,8 @@ package t
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -314,6 +316,67 @@ func TestMemoryFileRefused(t *testing.T) {
 	code, said := harness.Refused(t, limited, "-e", path, "-m", "80")
 	if code != 71 || !strings.HasSuffix(said, "there is no room for 83886080 bytes: file too large\n") {
 		t.Errorf("status %d, and it says %q", code, said)
+	}
+}
+
+// TestMemoryFileOfTwoSignals sends a server that starts both signals to end, the one that
+// keeps the cache last: it counts.
+func TestMemoryFileOfTwoSignals(t *testing.T) {
+	t.Parallel()
+	path := memoryFile(t)
+	s := startOn(t, harness.Production(), path)
+	s.Dial(t).Set("a", "1")
+	end(t, s, syscall.SIGUSR1)
+	for _, signals := range [][]syscall.Signal{{syscall.SIGTERM, syscall.SIGUSR1}, {syscall.SIGUSR1, syscall.SIGINT}} {
+		b := harness.StartBoot(t, harness.Production(), harness.BootPlan{Call: unix.SYS_EPOLL_CREATE1, N: 2, Hold: true}, "-e", path)
+		harness.Eventually(t, "it makes an epoll instance", b.Met)
+		for _, sig := range signals {
+			sendTaken(t, b, sig)
+		}
+		b.Release()
+		if state := b.Wait(); state.ExitCode() != 0 {
+			t.Fatalf("%v: %s", state, b.Stderr())
+		}
+		s = startOn(t, harness.Production(), path)
+		if _, ok := s.Dial(t).Get("a"); !ok {
+			t.Errorf("%v: the cache is not kept", signals)
+			s.Dial(t).Set("a", "1")
+		}
+		end(t, s, syscall.SIGUSR1)
+	}
+}
+
+// TestMemoryFileWaitsForAScrape: a scrape that has begun is over before what it reads is
+// saved.
+func TestMemoryFileWaitsForAScrape(t *testing.T) {
+	t.Parallel()
+	path := memoryFile(t)
+	addr := fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))
+	s := startOn(t, harness.Production(), path, "--metrics", addr)
+	s.Dial(t).Set("a", "1")
+	strace(t, s, "metrics", "-o", os.DevNull, "-e", "inject=sendto:delay_enter=1000000")
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: gomcd\r\nAccept: "+openMetrics+"\r\nConnection: close\r\n\r\n")
+	tid, err := s.TID("metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, "the reply is about to be sent", func() bool {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", tid))
+		return strings.HasPrefix(string(b), fmt.Sprint(unix.SYS_SENDTO, " "))
+	})
+	end(t, s, syscall.SIGUSR1)
+	c.SetReadDeadline(time.Now().Add(harness.Patience))
+	if reply, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(reply), "# EOF\n") {
+		t.Errorf("the scrape ends with %q, %v", reply[max(len(reply)-100, 0):], err)
+	}
+	s = startOn(t, harness.Production(), path, "--metrics", addr)
+	if _, ok := s.Dial(t).Get("a"); !ok {
+		t.Error("the cache is not kept")
 	}
 }
 

@@ -51,15 +51,16 @@ const CounterWords = int(counterBytes / 8)
 func (s *Store) Totals(sum *Counters) {
 	*sum = Counters{}
 	out := sum.words()
+	// The base first: what counts up is never below what it was when it was reset.
+	base := s.resetBase.words()
+	for i := range out {
+		out[i] -= atomic.LoadUint64(&base[i])
+	}
 	for _, h := range s.handles {
 		in := h.C.words()
 		for i := range out {
 			out[i] += atomic.LoadUint64(&in[i])
 		}
-	}
-	base := s.resetBase.words()
-	for i := range out {
-		out[i] -= atomic.LoadUint64(&base[i])
 	}
 	// One thread stores what another deletes: read one shortly after the other they tell
 	// more or less what there was, but never less than nothing.

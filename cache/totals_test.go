@@ -27,10 +27,20 @@ func TestTotalsBesideAReset(t *testing.T) {
 			}
 		}
 	})
+	beside.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				all[3].put("stays0", nil, 0, 0, Terms{})
+			}
+		}
+	})
 	for range 20_000 {
 		var sum Counters
-		if s.Totals(&sum); sum.Items != stay || sum.Bytes <= 0 {
-			t.Errorf("%d items, %d bytes", sum.Items, sum.Bytes)
+		if s.Totals(&sum); sum.Items != stay || sum.Bytes <= 0 || sum.TotalItems > 1<<40 {
+			t.Errorf("%d items, %d bytes, %d stored", sum.Items, sum.Bytes, sum.TotalItems)
 			break
 		}
 	}

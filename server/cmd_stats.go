@@ -53,6 +53,10 @@ func (s *snapshot) requests() uint64 {
 // uptime is for how many seconds the server has run.
 func (s *Server) uptime() uint64 { return uint64(s.store.Now() - itemUpdateInterval) }
 
+// since is how far a count that only goes up is above what it was at `stats reset`. That is
+// read first, or a reset in between makes less than nothing of it.
+func since(reset, now uint64) uint64 { return now - reset }
+
 func sum(v []uint64) (n uint64) {
 	for _, x := range v {
 		n += x
@@ -124,9 +128,11 @@ var generalStats = append([]stat{
 	text("rusage_system", func(w *worker, dst []byte) []byte { return appendMicros(dst, w.srv.systemTime.Load()) }),
 	num("max_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.cfg.MaxConns) }),
 	num("curr_connections", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.currConns.Load()) + w.srv.udpConns() }),
-	num("total_connections", func(w *worker, _ *snapshot) uint64 { return w.srv.totalConns.Load() - w.srv.base.totalConns.Load() }),
+	num("total_connections", func(w *worker, _ *snapshot) uint64 {
+		return since(w.srv.base.totalConns.Load(), w.srv.totalConns.Load())
+	}),
 	only(func(s *Server) bool { return s.cfg.MaxConnsFast }, num("rejected_connections", func(w *worker, _ *snapshot) uint64 {
-		return w.srv.rejected() - w.srv.base.rejectedConns.Load()
+		return since(w.srv.base.rejectedConns.Load(), w.srv.rejected())
 	})),
 	num("connection_structures", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.connStructs.Load()) + w.srv.udpConns() }),
 	num("response_obj_oom", func(w *worker, _ *snapshot) uint64 { return w.srv.pool.oom.Load() }),
@@ -169,7 +175,7 @@ var generalStats = append([]stat{
 	num("limit_maxbytes", func(_ *worker, s *snapshot) uint64 { return uint64(s.mem.Limit) }),
 	num("accepting_conns", func(w *worker, _ *snapshot) uint64 { return b2u(w.srv.paused.Load() == 0) }),
 	num("listen_disabled_num", func(w *worker, _ *snapshot) uint64 {
-		return w.srv.acceptingPaused() - w.srv.base.listenDisabled.Load()
+		return since(w.srv.base.listenDisabled.Load(), w.srv.acceptingPaused())
 	}),
 	num("time_in_listen_disabled_us", func(w *worker, _ *snapshot) uint64 { return w.srv.disabledTime.Load() }),
 	num("threads", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.cfg.Threads) }),
@@ -189,8 +195,8 @@ var generalStats = append([]stat{
 	only(reassigning, num("slab_reassign_running", func(_ *worker, s *snapshot) uint64 { return b2u(s.moves.Running) })),
 	only(reassigning, num("slabs_moved", func(_ *worker, s *snapshot) uint64 { return s.moves.Moved })),
 	only(crawling, num("lru_crawler_running", func(w *worker, _ *snapshot) uint64 { return b2u(w.store.CrawlRunning() || w.srv.dumps.Load() > 0) })),
-	only(crawling, num("lru_crawler_starts", func(w *worker, _ *snapshot) uint64 { return w.srv.crawlStarts() - w.srv.base.crawlStarts.Load() })),
-	only(maintained, num("lru_maintainer_juggles", func(w *worker, _ *snapshot) uint64 { return w.store.Juggles() - w.srv.base.juggles.Load() })),
+	only(crawling, num("lru_crawler_starts", func(w *worker, _ *snapshot) uint64 { return since(w.srv.base.crawlStarts.Load(), w.srv.crawlStarts()) })),
+	only(maintained, num("lru_maintainer_juggles", func(w *worker, _ *snapshot) uint64 { return since(w.srv.base.juggles.Load(), w.store.Juggles()) })),
 	always("malloc_fails", "0"),
 	num("log_worker_dropped", func(w *worker, _ *snapshot) uint64 { return w.srv.logCounts().Dropped }),
 	num("log_worker_written", func(w *worker, _ *snapshot) uint64 { return w.srv.logCounts().Written }),
@@ -220,7 +226,9 @@ var generalStats = append([]stat{
 	only(maintained, num("moves_within_lru", func(_ *worker, s *snapshot) uint64 { return s.lru.MovesWithin })),
 	only(maintained, num("direct_reclaims", func(_ *worker, s *snapshot) uint64 { return s.lru.DirectReclaims })),
 	only(maintained, num("lru_bumps_dropped", func(_ *worker, s *snapshot) uint64 { return s.BumpsDropped })),
-	own(num("stderr_lines_dropped", func(w *worker, _ *snapshot) uint64 { return w.srv.stderr.missing() - w.srv.base.missingLines.Load() })),
+	own(num("stderr_lines_dropped", func(w *worker, _ *snapshot) uint64 {
+		return since(w.srv.base.missingLines.Load(), w.srv.stderr.missing())
+	})),
 	authenticating("auth_delays", func(s *snapshot) uint64 { return s.AuthDelays }),
 	authenticating("auth_timeouts", func(s *snapshot) uint64 { return s.AuthTimeouts }),
 	own(num("other_protocol_kicks", func(_ *worker, s *snapshot) uint64 { return s.ProtocolKicks })),

@@ -28,8 +28,8 @@ func (t *turnTimes) record(nanoseconds int64, commands int) {
 
 // take sums up the turns of all threads since `stats reset`.
 func (t *turnTimes) take(s *Server) {
+	s.turnsLock.Lock() // before the sum: a reset in between would have more than it
 	t.sum(s)
-	s.turnsLock.Lock()
 	t.length.Sub(&s.turnsBase.length)
 	t.commands.Sub(&s.turnsBase.commands)
 	s.turnsLock.Unlock()

@@ -182,8 +182,8 @@ type Counts struct{ Written, Dropped, Sent, Skipped uint64 }
 
 // Counts are the counts since ResetCounts.
 func (l *Logger) Counts() Counts {
-	c := l.total()
 	l.lock.Lock()
+	c := l.total()
 	c.Written -= l.base.Written
 	c.Dropped -= l.base.Dropped
 	c.Sent -= l.base.Sent

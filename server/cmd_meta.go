@@ -62,7 +62,7 @@ func (w *worker) metaGet(o *op, st *staged, c *conn) {
 	}
 	from := len(w.out)
 	v := w.h.Acquire(o.hash, o.key)
-	if v.Hit() && v.Len() > copyMax && w.putOffLarge(v, o, st, c) {
+	if m.Flags.Has('v') && v.Hit() && v.Len() > copyMax && w.putOffLarge(v, o, st, c) {
 		return
 	}
 	created := false

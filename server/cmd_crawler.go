@@ -89,6 +89,9 @@ func (w *worker) startDump(o *op, st *staged, c *conn, kind dumpKind) {
 		notAllowed, notHere = "ERROR key dump not allowed", "ERROR cannot pipeline other commands before mgdump"
 	}
 	switch {
+	case !c.carrier.waits():
+		w.reply(o, "ERROR") // a small datagram must not have all keys sent to whoever it names
+		return
 	case !w.store.Tune().Crawler.Load():
 		w.reply(o, crawlerDisabled)
 		return

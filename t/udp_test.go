@@ -41,6 +41,16 @@ func startUDP(t testing.TB, k harness.Kind, flags ...string) (*harness.Server, *
 	return s, c
 }
 
+// TestUDPDumpsNothing: a small datagram does not have all keys sent to whoever it names.
+func TestUDPDumpsNothing(t *testing.T) {
+	t.Parallel()
+	s, c := startUDP(t, harness.Production())
+	s.Dial(t).Set("key", "value")
+	for _, dump := range []string{"lru_crawler metadump all", "lru_crawler mgdump all", "lru_crawler metadump hash"} {
+		c.ask(dump+"\r\n", "ERROR\r\n")
+	}
+}
+
 func dialUDP(t testing.TB, s *harness.Server) *udpClient {
 	t.Helper()
 	c, err := net.Dial("udp", s.UDPAddr())

@@ -144,6 +144,26 @@ func TestAnyCarrierServes(t *testing.T) {
 	}
 }
 
+// A key that is too long stands in a list of keys where the client has taken no more for the
+// moment: the error is the same as at once, and what follows is not read as a command.
+func TestLongKeyWaits(t *testing.T) {
+	w := newThreeWays(t, testConfig())
+	value := "set v 0 0 2000\r\n" + strings.Repeat("x", 2000) + "\r\n"
+	w.serve(t, []byte(value), 5)
+	for _, long := range []string{strings.Repeat("K", 251), "a:" + strings.Repeat("K", 251), strings.Repeat("K", 3000)} {
+		for hits := range 40 {
+			in := []byte("get " + strings.Repeat("m ", 8000) + strings.Repeat("v ", hits) + long + " v v\r\nmn\r\n")
+			whole, parts, drops := w.serve(t, in, len(in)/2+hits)
+			if !strings.HasSuffix(whole, "CLIENT_ERROR bad command line format\r\n\r\nMN\r\n") {
+				t.Fatalf("%.5s behind %d: %q", long, hits, whole[max(len(whole)-100, 0):])
+			}
+			if parts != whole || drops != whole {
+				t.Fatalf("%.5s behind %d: %q, in parts %q, in drops %q", long, hits, whole[max(len(whole)-100, 0):], parts[max(len(parts)-100, 0):], drops[max(len(drops)-100, 0):])
+			}
+		}
+	}
+}
+
 // withoutCAS leaves out the CAS values that gets returns: they go on counting.
 func withoutCAS(reply string) string {
 	var b strings.Builder

@@ -1,5 +1,7 @@
 package server
 
+import "gomcd/protocol"
+
 // execute carries out the batch. What each operation needs is prefetched for
 // all of them before the first looks at it.
 func (w *worker) execute() {
@@ -50,7 +52,11 @@ func (w *worker) putOff(o *op, st *staged, c *conn) {
 	st.reach(putBack)
 	st.parsed = int(o.start)
 	c.keys = keyLine{}
-	if o.kind.Retrieves() {
+	switch {
+	case o.kind.Retrieves():
 		c.keys = keyLine{kind: o.kind, exptime: o.exptime}
+	case o.kind == protocol.Bad && o.cmd.Err == protocol.ErrLongKey:
+		// In the middle of a line of keys: see refuseKeys, which comes upon it again.
+		c.keys = keyLine{kind: protocol.Get}
 	}
 }

@@ -164,7 +164,7 @@ func (w *worker) noteGet(key []byte, missesBefore uint64) {
 func (w *worker) countGet(o *op, st *staged, c *conn) {
 	before := w.misses()
 	w.get(o, st, c)
-	if len(o.key) > 0 {
+	if len(o.key) > 0 && st.outcome != putBack {
 		w.noteGet(o.key, before)
 	}
 }
@@ -187,6 +187,9 @@ func (w *worker) countBinary(o *op, st *staged, c *conn) {
 	before := w.misses()
 	op := protocol.Packet(w.in[o.start:]).Opcode().Loud()
 	w.binary(o, st, c)
+	if st.outcome == putBack {
+		return // it counts when it is carried out
+	}
 	switch op {
 	case protocol.OpGet, protocol.OpGetK, protocol.OpTouch, protocol.OpGat, protocol.OpGatK:
 		w.noteGet(o.key, before)

@@ -157,12 +157,11 @@ func (w *worker) tookTurn(began int64) {
 	if s := w.srv; s.resting.Load() && s.resting.CompareAndSwap(true, false) {
 		s.rouse()
 	}
-	if w.carriedOut == 0 {
-		return
-	}
 	ended := w.srv.clock.nanos()
-	w.times.record(ended-began, w.carriedOut)
-	w.carriedOut = 0
+	if w.carriedOut > 0 {
+		w.times.record(ended-began, w.carriedOut)
+		w.carriedOut = 0
+	}
 	if w.stint.over(began, ended) {
 		sys.Yield()
 	}

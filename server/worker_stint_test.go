@@ -5,6 +5,15 @@ import (
 	"time"
 )
 
+// TestWorkerWithoutCommandsYields: turns that carry out no command, as those that only
+// receive a large value, count as others do.
+func TestWorkerWithoutCommandsYields(t *testing.T) {
+	b := newBench(t, testConfig())
+	if b.w.tookTurn(b.s.clock.nanos()); b.w.stint.ended == 0 {
+		t.Error("it does not count")
+	}
+}
+
 // TestBusyWorkerYields has turns of 50 us follow one another, after waits of some length.
 func TestBusyWorkerYields(t *testing.T) {
 	const turns, length = 1000, 50 * time.Microsecond

@@ -79,6 +79,9 @@ func CheckFile(path string, size int64) error {
 	if err != nil {
 		return fmt.Errorf("failed to open memory file %s: %w", path, err)
 	}
+	if err := checkMeta(path + metaSuffix); err != nil {
+		return fmt.Errorf("failed to open metadata file %s: %w", path+metaSuffix, err)
+	}
 	var fs unix.Statfs_t
 	var st unix.Stat_t
 	if err := unix.Statfs(dir, &fs); err != nil {
@@ -92,6 +95,26 @@ func CheckFile(path string, size int64) error {
 	const block = 512
 	if room := int64(fs.Bavail)*fs.Bsize + st.Blocks*block; room < size {
 		return fmt.Errorf("memory file %s: there is no room for %d bytes: %w", path, size, unix.ENOSPC)
+	}
+	return nil
+}
+
+// checkMeta says whether metadata, if there is any, could be opened or written over.
+func checkMeta(path string) error {
+	fd, err := openOwn(path, 0)
+	if err == unix.ENOENT {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	text, err := readAll(fd)
+	if err != nil {
+		return err
+	}
+	if _, err := parseMetadata(text); errors.Is(err, errForeign) {
+		return err
 	}
 	return nil
 }

@@ -42,9 +42,8 @@ func (s *Server) writePorts() {
 // publish writes a file aside, and renames it to its path. No link is followed,
 // and only a regular file or a link is replaced.
 func publish(path, aside, text string) error {
-	var old unix.Stat_t
-	if err := unix.Lstat(path, &old); err == nil && old.Mode&unix.S_IFMT != unix.S_IFREG && old.Mode&unix.S_IFMT != unix.S_IFLNK {
-		return fmt.Errorf("%s is not a regular file", path)
+	if err := replaceable(path); err != nil {
+		return err
 	}
 	if err := unix.Unlink(aside); err != nil && err != unix.ENOENT {
 		return fmt.Errorf("%s: %w", aside, err)
@@ -76,4 +75,13 @@ func writeFile(path, text string) error {
 		err = cerr
 	}
 	return err
+}
+
+// replaceable says whether what is at a path, if anything, is what publish replaces.
+func replaceable(path string) error {
+	var old unix.Stat_t
+	if err := unix.Lstat(path, &old); err == nil && old.Mode&unix.S_IFMT != unix.S_IFREG && old.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	return nil
 }

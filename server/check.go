@@ -26,7 +26,11 @@ func (s *Server) checkFiles() {
 		if path == "" {
 			continue
 		}
-		if err := mayCreateIn(filepath.Dir(path)); err != nil {
+		err := replaceable(path)
+		if err == nil {
+			err = mayCreateIn(filepath.Dir(path))
+		}
+		if err != nil {
 			warn("could not write " + what + " " + path + ": " + err.Error())
 		}
 	}
@@ -40,21 +44,33 @@ func checkUnix(path string) error {
 	if len(path) >= len(unix.RawSockaddrUnix{}.Path) {
 		return unix.EINVAL
 	}
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return unix.EADDRINUSE
+	}
 	return mayCreateIn(filepath.Dir(path))
 }
 
 // checkStore makes a store without its memory file, and looks at that.
 func (s *Server) checkStore() error {
-	if s.cfg.MemoryFile != "" {
-		if err := cache.CheckFile(s.cfg.MemoryFile, s.cfg.MemLimit); err != nil {
+	check := func(size int64) error {
+		if s.cfg.MemoryFile == "" {
+			return nil
+		}
+		if err := cache.CheckFile(s.cfg.MemoryFile, size); err != nil {
 			return fail(ExitOSErr, "%w", err)
 		}
+		return nil
+	}
+	if err := check(s.cfg.MemLimit); err != nil {
+		return err
 	}
 	var err error
 	if s.store, err = newStore(&s.cfg, nil, s.clock.seconds()); err != nil {
 		return fail(ExitFailure, "%w", err)
 	}
-	return nil
+	// Each slab class needs a page, whatever -m is.
+	return check(int64(s.store.Largest()) * cache.PageSize)
 }
 
 // mayCreateIn says whether this user may create and remove files in a directory.

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"gomcd/t/harness"
+
+	"golang.org/x/sys/unix"
 )
 
 // --check says that a server would start, and leaves everything as it was.
@@ -59,6 +61,45 @@ func TestCheckOfOwnAddresses(t *testing.T) {
 		if code != 71 || want == "" || !strings.Contains(said, want+"\n") {
 			t.Errorf("%q: status %d, %q at the start; --check says\n%s", flags, code, atStart, said)
 		}
+	}
+}
+
+// What stands where the server would put its own is refused by --check as it is at a start.
+func TestCheckOfFilesInTheWay(t *testing.T) {
+	t.Parallel()
+	dir := harness.TempDir(t)
+	file, pid := filepath.Join(dir, "file"), filepath.Join(dir, "pid")
+	if err := os.WriteFile(file, []byte("another program's\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(pid, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "memory.meta"), []byte("another program's\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	harness.GiveToServer(filepath.Join(dir, "memory.meta"))
+	tests := [][]string{{"-s", file}, {"-e", filepath.Join(dir, "memory")}}
+	small := filepath.Join(dir, "small")
+	if err := os.Mkdir(small, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=35m,mode=1777"); err == nil {
+		t.Cleanup(func() { unix.Unmount(small, unix.MNT_DETACH) })
+		tests = append(tests, []string{"-e", filepath.Join(small, "memory"), "-m", "30"})
+	}
+	for _, flags := range tests {
+		flags = append(flags, "-p", fmt.Sprint(harness.FreePort(t)))
+		said := check(t, 71, flags...)
+		code, atStart := harness.Refused(t, harness.Production(), flags...)
+		if code != 71 || strings.Contains(said, "would start") {
+			t.Errorf("%q: status %d, %q at the start; --check says\n%s", flags, code, atStart, said)
+		}
+	}
+	// This is a warning only.
+	said := check(t, 0, "-P", pid, "-p", fmt.Sprint(harness.FreePort(t)))
+	if !strings.Contains(said, "could not write the pid file "+pid+": ") {
+		t.Errorf("it says\n%s", said)
 	}
 }
 

@@ -86,6 +86,8 @@ func (c *command) readConfig(path string) ([]string, error) {
 		case err != nil:
 			return nil, usageError(server.ExitUsage, "--config %s: line %d: %w", path, n, err)
 		case len(line) == 0:
+		case line[0] == "":
+			c.warn("%s: line %d: %q is not a flag, and ignored", path, n, line[0])
 		case line[0] == "-d" || line[0] == "--daemon":
 			// A service manager wants the process in the foreground; Debian's
 			// file has the flag, and its wrapper takes it out.

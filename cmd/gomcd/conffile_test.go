@@ -117,6 +117,12 @@ func TestConfigFileErrors(t *testing.T) {
 			t.Errorf("%s: error %v, want one with %q", path, err, want)
 		}
 	}
+	for _, empty := range []string{`""`, "''"} {
+		c := mustParse(t, "--config", configFile(t, "-m 64\n"+empty+"\n"))
+		if len(c.warnings) != 1 || !strings.Contains(c.warnings[0], `line 2: "" is not a flag, and ignored`) {
+			t.Errorf("%s: warnings %q", empty, c.warnings)
+		}
+	}
 	c := mustParse(t, "--config", configFile(t, "ENABLE_MEMCACHED=yes\n"))
 	if len(c.warnings) != 1 || !strings.Contains(c.warnings[0], `line 1: ENABLE_MEMCACHED is not a variable`) {
 		t.Errorf("warnings %q", c.warnings)

@@ -32,6 +32,7 @@ type stderr struct {
 	text []byte // the one that is read
 	lost atomic.Uint64
 	told uint64 // how many left out lines were reported
+	torn bool   // the last line was written in part
 }
 
 const (
@@ -43,7 +44,7 @@ const (
 	// escaped is how many bytes a byte of a line takes at most.
 	escaped = len(`\x00`)
 	// leftOutRoom is enough for a priority and the line about lines left out.
-	leftOutRoom = 128
+	leftOutRoom = 128 // and an end of line before all
 	// stderrOut holds one write's lines: one of them at least.
 	stderrOut = escaped*longestText + 2*leftOutRoom + 32<<10
 )
@@ -141,6 +142,9 @@ func (e *stderr) idle() bool { return e.asleep.Load() == 1 && !e.waiting() }
 // any.
 func (e *stderr) round() bool {
 	e.out = e.out[:0]
+	if e.torn {
+		e.out = append(e.out, '\n')
+	}
 	lines := uint64(0)
 	for cap(e.out)-len(e.out) >= escaped*longestText+2*leftOutRoom {
 		r := e.first()
@@ -230,6 +234,7 @@ func (e *stderr) write(b []byte) bool {
 		case errno != 0:
 			return false
 		default:
+			e.torn = n > 0 && b[n-1] != '\n'
 			b = b[n:]
 		}
 	}

@@ -130,6 +130,48 @@ func TestStderrDoesNotTakeIt(t *testing.T) {
 	}
 }
 
+// TestStderrFileTakesPartOfALine: the disk is full in the middle of a line, and has room
+// again later. The line that comes next begins a line of the file.
+func TestStderrFileTakesPartOfALine(t *testing.T) {
+	t.Parallel()
+	dir := harness.TempDir(t)
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=1777"); err != nil {
+		t.Skip("this needs the right to mount a file system: ", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	filler, path := filepath.Join(dir, "filler"), filepath.Join(dir, "stderr")
+	if err := os.WriteFile(filler, make([]byte, 32<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := harness.Start(t, harness.StderrTo(harness.Production(), f), "-vv", "-t", "1")
+	f.Close()
+	c := s.Dial(t)
+	harness.Eventually(t, "the disk is full", func() bool {
+		c.Ask("mg "+strings.Repeat("k", 201), "EN")
+		return dropped(c) != "0"
+	})
+	said := func() string {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if strings.HasSuffix(said(), "\n") {
+		t.Fatal("no line is cut")
+	}
+	os.Remove(filler)
+	c.Ask("mg marker", "EN")
+	harness.Eventually(t, "there is room", func() bool { return strings.Contains(said(), "mg marker\n") })
+	if line := regexp.MustCompile(`(?m)^.*mg marker$`).FindString(said()); !regexp.MustCompile(`^<\d+ mg marker$`).MatchString(line) {
+		t.Errorf("the line is %q", line)
+	}
+}
+
 // TestStderrThatDoesNotWait: another process has made writes to the descriptor
 // fail instead of waiting. No line is lost for that.
 func TestStderrThatDoesNotWait(t *testing.T) {

@@ -221,7 +221,7 @@ func (w *worker) watcherEvent(c *conn, what uint32) {
 // hearWatcher looks whether a watcher with TLS says that it ends. What watchers send
 // otherwise is ignored.
 func (w *worker) hearWatcher(c *conn) {
-	if c.carrier == sealed && w.endsSealed(c) {
+	if c.carrier == sealed && !c.ended && w.endsSealed(c) {
 		w.watcherEnds(c)
 	}
 }

@@ -177,7 +177,7 @@ func (w *worker) inputEnds(c *conn, s *session, last record.Record) flow {
 	return broken
 }
 
-// endsSealed takes what a watcher has sent, once, and says whether there are to be no more
+// endsSealed takes what a watcher has sent, and says whether there are to be no more
 // records either way. So it is also if its keys change: the writer, which might have to
 // answer that, is the logger's.
 func (w *worker) endsSealed(c *conn) bool {
@@ -192,19 +192,26 @@ func (w *worker) endsSealed(c *conn) bool {
 	}
 	// What is opened fits into w.sealed, whose contents count for nothing at the moment.
 	_, last := s.open(open, buf, w.sealed)
-	if last.Status == record.More {
+	// What is left in the socket makes no further event: a watcher that sends more at once
+	// than any says is sent away.
+	for tries, full := 0, true; full && last.Status == record.More; tries++ {
 		s.compact(buf)
+		room := len(buf) - int(s.to)
 		got, errno := sys.Recv(c.fd, buf[s.to:])
 		switch {
-		case errno != 0 && declined(errno) == broken, errno == 0 && got == 0:
+		case errno != 0 && declined(errno) == broken, errno == 0 && got == 0, tries == watcherSays:
 			return true
 		case errno == 0:
 			s.to += int32(got)
 			_, last = s.open(open, buf, w.sealed)
 		}
+		full = errno == 0 && got == room
 	}
 	return !w.keepRecords(s, buf) || last.Status != record.More
 }
+
+// watcherSays is how many buffers of what a watcher sends are ignored at once.
+const watcherSays = 64
 
 // giveSealed is give. What it takes of b is sealed, and what the socket does not take
 // of that waits in the session.

@@ -201,15 +201,21 @@ func TestPIDFileOfServerThatFails(t *testing.T) {
 	}
 }
 
+// mayNotRaise is a kind whose servers cannot raise hard limits, as root can.
+func mayNotRaise(t *testing.T, k harness.Kind) harness.Kind {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return k
+	}
+	return harness.StartedBy(k, installed(t, "setpriv"), "--bounding-set=-sys_resource")
+}
+
 // The hard limit on open files decides how many connections there can be. Fewer
 // are served than by default; what was asked for and is more than the limit is
 // refused, as memcached does.
 func TestLimitOfOpenFiles(t *testing.T) {
 	t.Parallel()
-	k := harness.Production()
-	if os.Geteuid() == 0 {
-		k = harness.StartedBy(k, installed(t, "setpriv"), "--bounding-set=-sys_resource")
-	}
+	k := mayNotRaise(t, harness.Production())
 	for _, test := range []struct {
 		limit, conns int
 		flags        []string

@@ -75,7 +75,7 @@ func TestTLSFewDescriptors(t *testing.T) {
 		t.Run(fast, func(t *testing.T) {
 			t.Parallel()
 			certs := harness.NewCertificates(t, "ECDSA")
-			s := harness.Start(t, harness.Limited(harness.Production().WithTLS(certs), "-n 100"), "-t", "1", "-o", fast)
+			s := harness.Start(t, harness.Limited(mayNotRaise(t, harness.Production().WithTLS(certs)), "-n 100"), "-t", "1", "-o", fast)
 			s.SaysMore = true
 			if !strings.Contains(s.Stderr(), "the hard limit on open files is 100: ") {
 				t.Errorf("the server says %q", s.Stderr())
@@ -116,8 +116,9 @@ func TestTLSFewDescriptors(t *testing.T) {
 			if refused > 0 && m["rejected_connections"] == "0" {
 				t.Errorf("%d clients are refused, and none is counted", refused)
 			}
-			if fast == "no_maxconns_fast" && refused > 0 {
-				t.Errorf("%d clients are refused", refused)
+			// On a busy machine a handshake may keep others waiting, and lose its place.
+			if most := atoi(t, m["ssl_handshake_timeouts"]); fast == "no_maxconns_fast" && refused > most {
+				t.Errorf("%d clients are refused, %d of them for being slow", refused, most)
 			}
 			harness.Eventually(t, "another client is served", func() bool {
 				nc := asksTLS(s, certs.Client())

@@ -1,6 +1,10 @@
 package sandbox
 
-import "fmt"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // violationsOnly is why a rule stays that only a violation in a daemon needs.
 const violationsOnly = "only after a violation (sandbox/violation_test.go)"
@@ -17,7 +21,9 @@ func reporter(p Params) Profile {
 	}
 	if p.SyslogFD >= 0 {
 		rules = append(rules, Rule{Call: "sendto", Feature: "-d", Reason: "tells the system log of the violation", Stays: violationsOnly,
-			When: []Cond{Is(0, uint64(p.SyslogFD), fmt.Sprintf("syslog %d", p.SyslogFD))}})
+			// A datagram socket that is connected still sends to any address that it is given.
+			When: []Cond{Is(0, uint64(p.SyslogFD), fmt.Sprintf("syslog %d", p.SyslogFD)),
+				Is(3, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, "MSG_DONTWAIT|MSG_NOSIGNAL"), Is(4, 0, "no address"), Is(5, 0, "of no length")}})
 	}
 	return Profile{Role: Reporter, Rules: rules}
 }

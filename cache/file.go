@@ -79,7 +79,7 @@ func CheckFile(path string, size int64) error {
 	if err != nil {
 		return fmt.Errorf("failed to open memory file %s: %w", path, err)
 	}
-	if err := checkMeta(path + metaSuffix); err != nil {
+	if _, err := f.readMeta(path + metaSuffix); err != nil && err != unix.ENOENT {
 		return fmt.Errorf("failed to open metadata file %s: %w", path+metaSuffix, err)
 	}
 	var fs unix.Statfs_t
@@ -95,26 +95,6 @@ func CheckFile(path string, size int64) error {
 	const block = 512
 	if room := int64(fs.Bavail)*fs.Bsize + st.Blocks*block; room < size {
 		return fmt.Errorf("memory file %s: there is no room for %d bytes: %w", path, size, unix.ENOSPC)
-	}
-	return nil
-}
-
-// checkMeta says whether metadata, if there is any, could be opened or written over.
-func checkMeta(path string) error {
-	fd, err := openOwn(path, 0)
-	if err == unix.ENOENT {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	text, err := readAll(fd)
-	if err != nil {
-		return err
-	}
-	if _, err := parseMetadata(text); errors.Is(err, errForeign) {
-		return err
 	}
 	return nil
 }
@@ -155,28 +135,34 @@ func openOwn(path string, flags int) (int, error) {
 // file without content would not be known for one of a memory file.
 func (f *File) openMeta() error {
 	path := f.path + metaSuffix
-	var err error
-	if f.metaFD, err = openOwn(path, 0); err == unix.ENOENT {
+	damage, err := f.readMeta(path)
+	if err == unix.ENOENT {
 		f.Tell("no metadata save file, starting with a clean cache")
 		f.marked = true
 		return f.createMeta(path)
 	}
-	if err != nil {
-		return err
+	if err == nil && damage != nil {
+		f.Tell(damage.Error() + ", starting with a clean cache")
+	}
+	return err
+}
+
+// readMeta opens and reads metadata that is there. damage is why there is nothing to go on
+// with in it; err, why it cannot be used at all.
+func (f *File) readMeta(path string) (damage, err error) {
+	if f.metaFD, err = openOwn(path, 0); err != nil {
+		return nil, err
 	}
 	text, err := readAll(f.metaFD)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	saved, err := parseMetadata(text)
 	if errors.Is(err, errForeign) {
-		return err
-	}
-	if err != nil {
-		f.Tell(err.Error() + ", starting with a clean cache")
+		return nil, err
 	}
 	f.saved = saved
-	return nil
+	return err, nil
 }
 
 // createMeta makes metadata of a running server, at once or not at all.

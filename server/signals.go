@@ -31,8 +31,7 @@ func (s *Server) catchSignals() signals {
 // wait waits for a signal to stop, or for the end of the front, and stops. The error is
 // why the server ends by itself.
 func (s *Server) wait(signals signals) error {
-	graceful := false
-	var err error
+	graceful, lost := false, false
 	for ending := false; !ending; {
 		select {
 		case sig := <-signals.stop:
@@ -52,15 +51,17 @@ func (s *Server) wait(signals signals) error {
 			s.reportReload()
 		case <-signals.child:
 			// The doorman may be waiting for a connection to close, and not see it.
-			if s.tls.reap() {
-				ending, graceful = true, true
-				err = s.frontEnded()
-			}
+			lost = s.tls.reap()
 		case <-s.frontLost():
-			// It was not stopped by an operator, so what a memory file has is kept.
-			ending, graceful = true, true
-			err = s.frontEnded()
+			lost = true
 		}
+		ending = ending || lost
+	}
+	var err error
+	if lost {
+		// It was not stopped by an operator, so what a memory file has is kept.
+		graceful = true
+		err = s.frontEnded()
 	}
 	s.end()
 	// One that came with another signal counts, whichever was delivered first.

@@ -17,26 +17,21 @@ func TestTotalsBesideAReset(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	var beside sync.WaitGroup
-	beside.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				s.ResetStats()
+	for _, again := range []func(){
+		s.ResetStats,
+		func() { all[3].put("stays0", nil, 0, 0, Terms{}) },
+	} {
+		beside.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					again()
+				}
 			}
-		}
-	})
-	beside.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				all[3].put("stays0", nil, 0, 0, Terms{})
-			}
-		}
-	})
+		})
+	}
 	for range 20_000 {
 		var sum Counters
 		if s.Totals(&sum); sum.Items != stay || sum.Bytes <= 0 || sum.TotalItems > 1<<40 {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,6 +42,7 @@ func TestBurstAboveTheLimit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			sleeps := func() int { return wakeUps(t, s.PID())[fmt.Sprintf("acceptor/%d", acceptor)] }
 			var burst []net.Conn
 			// While the worker stands, nothing is given back.
 			err = s.HoldWhile("worker-0", func() {
@@ -56,8 +56,8 @@ func TestBurstAboveTheLimit(t *testing.T) {
 					burst = append(burst, c)
 				}
 				harness.Eventually(t, "no descriptor is left", func() bool {
-					had, before := s.Descriptors(), sleeps(t, acceptor)
-					harness.Eventually(t, "the acceptor sleeps", func() bool { return sleeps(t, acceptor) != before })
+					had, before := s.Descriptors(), sleeps()
+					harness.Eventually(t, "the acceptor sleeps", func() bool { return sleeps() != before })
 					return s.Descriptors() == had
 				})
 			})
@@ -77,18 +77,6 @@ func TestBurstAboveTheLimit(t *testing.T) {
 			}
 		})
 	}
-}
-
-// sleeps is a line that tells how often a thread has waited for something.
-func sleeps(t *testing.T, tid int) string {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, line, _ := strings.Cut(string(b), "\nvoluntary_ctxt_switches:")
-	line, _, _ = strings.Cut(line, "\n")
-	return line
 }
 
 // TestTLSWaitsForRoom: with no_maxconns_fast a client with TLS is never refused, also if a

@@ -28,8 +28,8 @@ type Preparation struct {
 	procs, roles int
 	threads      sync.WaitGroup // that have not called Thread
 	rate         int            // what the rate of the memory profile was
-	index        atomic.Uint32  // of the goroutines that hold a processor
-	held         atomic.Uint32  // how many processors are held; a futex
+	mapped       []atomic.Bool  // the processors that have their chunk
+	ready        atomic.Uint32  // how many those are; a futex
 }
 
 const (
@@ -64,7 +64,7 @@ func Prepare(procs, roles int) *Preparation {
 		runtime.GC()
 	}
 	runtime.GOMAXPROCS(procs)
-	p := &Preparation{procs: procs, roles: roles, rate: runtime.MemProfileRate}
+	p := &Preparation{procs: procs, roles: roles, rate: runtime.MemProfileRate, mapped: make([]atomic.Bool, procs)}
 	p.threads.Add(roles)
 	runtime.MemProfileRate = 1 // see record
 	return p
@@ -103,9 +103,13 @@ func (p *Preparation) Finish() {
 	debug.SetMaxStack(stackSize)
 }
 
-// hold has the calling goroutine's processor map its chunk, and keeps the
-// processor until the same has happened on all of them. It waits without telling
-// the runtime, which would give the processor to others.
+// hold has the calling goroutine's processor map its chunk, and keeps the processor until
+// all of them have. It waits without telling the runtime, which would give the processor
+// to others.
+//
+// The runtime may take it all the same, where a thread waits for 10 ms, and give another
+// one back. So hold looks which it has each time, rather than count goroutines: one
+// processor would be counted for two of them, and another have no chunk.
 //
 // Goroutines that are to call hold may be queued on that very processor. Others take them
 // over if they look for work, but the runtime counts on the one that has the processor to
@@ -113,16 +117,29 @@ func (p *Preparation) Finish() {
 // none looked any more. So who waits makes a goroutine now and then, which has one look;
 // less and less often, for there may be hundreds that wait.
 func (p *Preparation) hold() {
-	record(p.index.Add(1), p.procs)
-	if p.held.Add(1) == uint32(p.procs) {
-		wakeAll(&p.held)
-	}
 	pause := time.Millisecond
-	for n := p.held.Load(); n < uint32(p.procs); n = p.held.Load() {
-		if restOn(&p.held, n, pause) {
+	for {
+		p.mapChunk()
+		n := p.ready.Load()
+		if n == uint32(p.procs) {
+			return
+		}
+		if restOn(&p.ready, n, pause) {
 			pause = min(2*pause, time.Second)
 		}
 		go func() {}()
+	}
+}
+
+// mapChunk has the processor at hand map its chunk, unless it has.
+func (p *Preparation) mapChunk() {
+	id := procPin()
+	defer procUnpin()
+	if p.mapped[id].CompareAndSwap(false, true) {
+		record(uint32(id), p.procs)
+		if p.ready.Add(1) == uint32(p.procs) {
+			wakeAll(&p.ready)
+		}
 	}
 }
 

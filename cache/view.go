@@ -14,26 +14,40 @@ type View struct {
 	it   *item
 	slot *uint64
 	key  []byte
+
+	found Found // what the look-up came to
 }
 
-// Acquire locks the key's bucket and looks the key up. An item that expired
-// or was flushed is removed and counts as absent. Every Acquire is followed by
-// a Release, soon: others may be spinning.
+// Acquire locks the key's bucket, looks the key up and reports that to the observer. An
+// item that expired or was flushed is removed and counts as absent. Every Acquire is
+// followed by a Release, soon: others may be spinning.
 func (h *Handle) Acquire(hash uint64, key []byte) *View {
+	v := h.Peek(hash, key)
+	v.ReportFetch()
+	return v
+}
+
+// Peek is Acquire without the report, for a command that looks at the item before it is
+// certain to be carried out now. Then it calls ReportFetch.
+func (h *Handle) Peek(hash uint64, key []byte) *View {
 	v := &h.view
 	v.b, v.hash, v.key = h.s.table.lockBucket(hash), hash, key
 	v.find()
 	return v
 }
 
+// ReportFetch reports the look-up to the observer.
+func (v *View) ReportFetch() {
+	if v.h.s.Watched(Fetches) {
+		v.tellFetched()
+	}
+}
+
 func (v *View) find() {
 	s := v.h.s
 	v.h.stamp = s.stamp()
 	v.ref, v.it, v.slot = s.find(v.b, v.hash, v.key)
-	found := v.judge()
-	if s.Watched(Fetches) {
-		v.tellFetched(found)
-	}
+	v.found = v.judge()
 }
 
 // judge removes the item if it should not be there any more.
@@ -57,14 +71,13 @@ func (v *View) judge() Found {
 	return found
 }
 
-// tellFetched reports a look-up to the observer.
-func (v *View) tellFetched(found Found) {
+func (v *View) tellFetched() {
 	var class uint8
 	var length int
 	if v.it != nil {
 		class, length = v.ClassID(), v.Len()
 	}
-	v.h.observer.Fetched(v.key, found, class, length)
+	v.h.observer.Fetched(v.key, v.found, class, length)
 }
 
 // Release unlocks the bucket.

@@ -128,7 +128,11 @@ const flagsSize = 4
 func (w *worker) binaryGet(o *op, st *staged, c *conn, p protocol.Packet, op protocol.Opcode) {
 	touches := op == protocol.OpTouch || op == protocol.OpGat || op == protocol.OpGatK
 	withKey := op == protocol.OpGetK || op == protocol.OpGatK
-	v := w.h.Acquire(o.hash, o.key)
+	v := w.h.Peek(o.hash, o.key)
+	if op != protocol.OpTouch && v.Hit() && v.Len() > copyMax && w.putOffLarge(v, o, st, c) {
+		return
+	}
+	v.ReportFetch()
 	if !v.Hit() {
 		w.countLookup(v, touches)
 		v.Release()
@@ -146,9 +150,6 @@ func (w *worker) binaryGet(o *op, st *staged, c *conn, p protocol.Packet, op pro
 	n, key := v.Len(), o.key
 	if op == protocol.OpTouch {
 		n = 0
-	}
-	if n > copyMax && w.putOffLarge(v, o, st, c) {
-		return
 	}
 	if !withKey {
 		key = nil

@@ -76,16 +76,17 @@ func (w *worker) countLookup(v *cache.View, touches bool) {
 // end of the line went with the value, or all of it is put off.
 func (w *worker) getKey(o *op, st *staged, c *conn) bool {
 	touches := o.kind.Touches()
-	v := w.h.Acquire(o.hash, o.key)
+	v := w.h.Peek(o.hash, o.key)
+	if v.Hit() && v.Len() > copyMax && w.putOffLarge(v, o, st, c) {
+		return true
+	}
+	v.ReportFetch()
 	if !v.Hit() {
 		w.countLookup(v, touches)
 		v.Release()
 		return false
 	}
 	n := v.Len()
-	if n > copyMax && w.putOffLarge(v, o, st, c) {
-		return true
-	}
 	if o.kind.ReturnsCAS() {
 		w.out = protocol.AppendValueHeadCAS(w.out, o.key, v.ClientFlags(), n, v.CAS())
 	} else {

@@ -61,10 +61,11 @@ func (w *worker) metaGet(o *op, st *staged, c *conn) {
 		return
 	}
 	from := len(w.out)
-	v := w.h.Acquire(o.hash, o.key)
+	v := w.h.Peek(o.hash, o.key)
 	if m.Flags.Has('v') && v.Hit() && v.Len() > copyMax && w.putOffLarge(v, o, st, c) {
 		return
 	}
+	v.ReportFetch()
 	created := false
 	if !v.Hit() && m.Flags.Has('N') {
 		created = v.Create(0, 0, casOf(v, m))

@@ -47,7 +47,7 @@ func (w *watcher) lines(n int) []string {
 		}
 		gid, _ := strconv.ParseUint(m[1], 10, 64)
 		if gid <= last {
-			w.t.Errorf("event %d is told after event %d", gid, last)
+			w.t.Errorf("event %d came after event %d", gid, last)
 		}
 		last = gid
 		all = append(all, m[2])
@@ -293,7 +293,7 @@ func TestWatchRefusals(t *testing.T) {
 				other.Ask("mn", "MN")
 				c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 				if b, err := c.R.ReadByte(); err == nil {
-					t.Errorf("%q: the watcher is told %q", send, b)
+					t.Errorf("%q: the watcher got %q", send, b)
 				}
 			}
 		})
@@ -423,6 +423,50 @@ func TestWatchWhatIsTooLarge(t *testing.T) {
 		want := "type=item_store key=a status=too_large cmd=" + []string{"set", "add", "append", "replace"}[i] + " ttl=0 clsid=0 cfd="
 		if got != want+fd+" size=0" && (i < 3 || !strings.HasPrefix(got, want)) {
 			t.Errorf("line %d: %q", i, got)
+		}
+	}
+}
+
+// TestWatchGetsOnce: a get of a large value that waits until the client has read others is
+// one event, as with memcached.
+func TestWatchGetsOnce(t *testing.T) {
+	t.Parallel()
+	for _, k := range harness.Kinds() {
+		s := harness.Start(t, k, "-t", "1")
+		const n, size = 50, 400_000
+		c := s.Dial(t)
+		c.Set("big", strings.Repeat("x", size))
+		for _, gets := range []struct {
+			request []byte
+			head    int
+		}{
+			{[]byte("get big\r\n"), len("VALUE big 0 400000\r\n\r\nEND\r\n")},
+			{[]byte("mg big v\r\n"), len("VA 400000\r\n\r\n")},
+			{harness.Packet{Op: 0, Key: "big"}.Bytes(), 24 + 4},
+		} {
+			w := watch(t, s, "fetchers")
+			reader := s.Dial(t)
+			reader.SetDeadline(time.Now().Add(harness.Patience))
+			go func() {
+				for range n {
+					reader.Write(gets.request)
+				}
+			}()
+			if got, err := io.CopyN(io.Discard, reader.R, int64(n*(size+gets.head))); err != nil {
+				t.Fatalf("after %d bytes: %v", got, err)
+			}
+			c.Ask("get none", "END")
+			for i, line := range w.lines(n + 1) {
+				key := " key=big "
+				if i == n {
+					key = " key=none "
+				}
+				if !strings.Contains(line, key) {
+					t.Fatalf("%s: %q: event %d is %q", k.Name, gets.request, i+1, line)
+				}
+			}
+			reader.Close()
+			w.Close()
 		}
 	}
 }

@@ -20,13 +20,20 @@ func threadRules() []Rule {
 		AllowIf("futex", parks, Is(1, futexWait|futexPrivate, "FUTEX_WAIT|FUTEX_PRIVATE_FLAG")).unseen(runtimeOnly),
 		AllowIf("futex", parks, Is(1, futexWake|futexPrivate, "FUTEX_WAKE|FUTEX_PRIVATE_FLAG")).unseen(runtimeOnly),
 		Allow("sched_yield", "who waits for a spin lock, or a worker that is never idle, gives up the processor").unseen("only when two threads want the same, or under load"),
-		Allow("nanosleep", "the Go runtime lets other threads settle before it tells of a crash").unseen(CrashOnly),
-		Allow("clock_gettime", "the time, where the vDSO cannot give it").unseen("most machines' vDSO can"),
+		Allow("nanosleep", "the Go runtime lets other threads settle before it reports a crash").unseen(CrashOnly),
+		AllowIf("clock_gettime", "the time, where the vDSO cannot give it", clocks(^uint64(1), 0, "CLOCK_REALTIME or CLOCK_MONOTONIC")).unseen("most machines' vDSO can"),
 		Allow("restart_syscall", "a timed wait goes on after the process was stopped").unseen("only if it was stopped just then"),
 		Allow("rt_sigreturn", "a fault becomes a Go panic on the way back from its signal handler").unseen(CrashOnly),
-		AllowIf("write", "a panic or a fatal error is told on stderr; all else is left to the thread stderr", Is(0, 2, "2")).unseen(CrashOnly),
+		AllowIf("write", "reports a panic or a fatal error; the thread stderr writes all else", Is(0, 2, "2")).unseen(CrashOnly),
 		Allow("exit_group", "the process ends").unseen(CrashOnly),
 	}
+}
+
+// clocks is a condition on a clock's number, an int of 32 bits. Clocks whose number encodes
+// a process's (linux/posix-timers_types.h) show how much processor time it has used, also
+// another user's.
+func clocks(mask, value uint64, text string) Cond {
+	return Cond{Mask: mask & (1<<32 - 1), Value: value, Text: text}
 }
 
 // wakesPoller is what a thread in a role does that stops, for a garbage collection or at

@@ -23,6 +23,7 @@ func FirstScraper(event int) int {
 // no other thread has its listener or its clients, and this one has nothing else. It
 // waits by accepting, so that it needs no epoll.
 func metrics(p Params) Profile {
+	const ran = "reads for how long the threads of each role have run"
 	first := FirstScraper(p.EventFD)
 	client := Cond{Mask: ^uint64(MaxScrapers - 1), Value: uint64(first), Text: fmt.Sprintf("%d..%d", first, first+MaxScrapers-1)}
 	rules := []Rule{
@@ -32,7 +33,9 @@ func metrics(p Params) Profile {
 		AllowIf("sendto", "sends metrics to a scraper; never waits, never says to whom", client,
 			Is(3, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, "MSG_DONTWAIT|MSG_NOSIGNAL"), Is(4, 0, "no address"), Is(5, 0, "of no length")),
 		AllowIf("close", "ends a scraper's connection", client),
-		Allow("clock_gettime", "reads for how long the threads of each role have run"),
+		AllowIf("clock_gettime", ran, clocks(^uint64(0), unix.CLOCK_PROCESS_CPUTIME_ID, "CLOCK_PROCESS_CPUTIME_ID")),
+		// CPUCLOCK_PERTHREAD_MASK|CPUCLOCK_SCHED: the kernel refuses threads of other processes.
+		AllowIf("clock_gettime", ran, clocks(7, 6, "the clock of a thread of this process")),
 	}
 	for i := range rules {
 		rules[i].Feature = "--metrics"

@@ -78,7 +78,7 @@ func TestProfileCalls(t *testing.T) {
 }
 
 // harmless are calls without an argument that is worth a look.
-var harmless = []string{"clock_gettime", "exit_group", "gettid", "munmap", "nanosleep", "restart_syscall",
+var harmless = []string{"exit_group", "gettid", "munmap", "nanosleep", "restart_syscall",
 	"rseq", "rt_sigprocmask", "rt_sigreturn", "sched_yield", "set_robust_list", "sigaltstack"}
 
 // What is allowed whatever its arguments is what the hot path makes, what has
@@ -275,7 +275,7 @@ func TestBaselineNamesRoles(t *testing.T) {
 		"accept4":    "acceptor: takes a connection that waits at a listener", // and another for its own listener, metrics
 		"exit_group": "all roles: the process ends",
 		"nanosleep": "runtime: the Go runtime's monitor (sysmon) sleeps between two looks at the other threads; " +
-			"all others: the Go runtime lets other threads settle before it tells of a crash",
+			"all others: the Go runtime lets other threads settle before it reports a crash",
 	}
 	for _, r := range baseline(p).Rules {
 		if reason, ok := want[r.Call]; ok && reason != r.Reason && !strings.HasPrefix(r.Reason, "metrics: ") {

@@ -109,12 +109,13 @@ var tries = map[string]func(v *victim) []call{
 			{unix.SYS_PKEY_MPROTECT, args{0, 4096, unix.PROT_EXEC, -1}}, {unix.SYS_MREMAP, args{0, 4096, 4096, 0}}, {unix.SYS_SHMAT, args{0, 0, 0}},
 		}
 	},
-	"reach another process's memory or a kernel interface": func(v *victim) []call {
+	"reach another process's memory, its processor time, or a kernel interface": func(v *victim) []call {
 		return []call{
 			{unix.SYS_PTRACE, args{unix.PTRACE_ATTACH, 1, 0, 0}}, {unix.SYS_PROCESS_VM_READV, args{1, 0, 0, 0, 0, 0}}, {unix.SYS_PROCESS_VM_WRITEV, args{1, 0, 0, 0, 0, 0}},
 			{unix.SYS_IO_URING_SETUP, args{1, make([]byte, 120)}}, {unix.SYS_BPF, args{0, 0, 0}}, {unix.SYS_USERFAULTFD, args{0}}, {unix.SYS_PERF_EVENT_OPEN, args{0, 0, 0, 0, 0}},
 			{unix.SYS_KEYCTL, args{0, 0}}, {unix.SYS_ADD_KEY, args{0, 0, 0, 0, 0}}, {unix.SYS_MOUNT, args{0, 0, 0, 0, 0}}, {unix.SYS_UNSHARE, args{0}}, {unix.SYS_SETNS, args{v.fds[0], 0}},
 			{unix.SYS_SETUID, args{0}}, {unix.SYS_CAPSET, args{0, 0}}, {unix.SYS_PRCTL, args{unix.PR_SET_DUMPABLE, 1}}, {unix.SYS_PIDFD_GETFD, args{v.listener, 0, 0}},
+			{unix.SYS_CLOCK_GETTIME, args{processClock(1), make([]byte, 16)}}, {unix.SYS_CLOCK_GETTIME, args{processClock(os.Getpid()), make([]byte, 16)}},
 		}
 	},
 	"any of these from where audit makes calls": nil, // see allowed
@@ -126,6 +127,10 @@ type call struct {
 	nr   int
 	args args
 }
+
+// processClock is the clock that counts how long a process has run (CPUCLOCK_SCHED in
+// linux/posix-timers_types.h).
+func processClock(pid int) int { return ^pid<<3 | 2 }
 
 // name is a path for a call.
 func name(path string) []byte { return append([]byte(path), 0) }

@@ -13,7 +13,7 @@ FLAGS ?=
 # Without async preemption the Go runtime sends its threads no signals, so that
 # the sandbox need not allow any; without stack shrinking, a role thread's
 # stack stays as large as it was made at boot. The runtime can be told so only
-# by the linker, and the sandbox is told that it was.
+# by the linker; the second variable tells the sandbox that it was.
 GODEBUG_DEFAULT := asyncpreemptoff=1,gcshrinkstackoff=1
 LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preemption=off
 # And with the garbage collector before Green Tea: that one has threads map memory

@@ -108,7 +108,7 @@ func (f *File) lock() error {
 	return err
 }
 
-// openOwn opens a file that only the server and root can change: whoever can write to it
+// openOwn opens a file that only the server and root can change: any user who can write to it
 // can write to the server's memory.
 func openOwn(path string, flags int) (int, error) {
 	fd, err := unix.Open(path, flags|unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOCTTY, 0o600)

@@ -13,7 +13,7 @@ import "sync/atomic"
 //     who looks at all of an LRU puts them there first (enlist).
 //   - the items that it unlinked last. They are not in the table any more, but in their
 //     LRU still, and have their chunks. Anyone who finds one there frees it (reap), and
-//     whoever looks at all of an LRU frees all.
+//     a thread that walks a whole LRU frees all.
 //
 // All are slots that hold a reference or 0. The handle fills empty ones, with an atomic
 // store; anyone else empties them, under the class's lock.
@@ -131,7 +131,7 @@ func (h *Handle) retire(ref uint32, it *item) {
 	if counted {
 		onLocked(&l.retired[l.nretired])
 	}
-	// From here on it is whoever locks the class who has it.
+	// From here on the thread that locks the class owns it.
 	atomic.StoreUint32(&l.retired[l.nretired], ref)
 	l.nretired++
 }

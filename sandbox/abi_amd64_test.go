@@ -121,7 +121,7 @@ func TestOtherABIs(t *testing.T) {
 	t.Parallel()
 	closed := run(t, "i386 free", options{}).stdout != "true\n"
 	if closed {
-		t.Log("this kernel has no i386 entry: whoever tries it gets a segmentation fault")
+		t.Log("this kernel has no i386 entry: a call through it is a segmentation fault")
 	}
 	for _, role := range append([]Role{Process}, threadRoles...) {
 		for _, mode := range []string{"enforce", "kill", "audit"} {

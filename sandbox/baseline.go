@@ -21,7 +21,7 @@ func baseline(p Params) Profile {
 		Allow(epollWait(), "workers and the acceptor wait"),
 		Allow("recvfrom", "workers receive"),
 		Allow("sendto", "workers send"),
-		AllowIf("write", "the thread stderr writes the lines of all threads, and a crash is told", Is(0, 2, "2")))
+		AllowIf("write", "the thread stderr writes the lines of all threads, and the Go runtime reports a crash", Is(0, 2, "2")))
 	return Profile{Role: Process, Rules: append(rules, union(rules, append([]Profile{runtimeThreads(p)}, roles(p)...))...)}
 }
 

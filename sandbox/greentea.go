@@ -10,7 +10,7 @@ import "golang.org/x/sys/unix"
 func greenTeaRule() Rule {
 	return Rule{
 		Call: "mmap", Feature: "built with Green Tea",
-		Reason: "the garbage collector's queues are mapped by whoever is stopped",
+		Reason: "the garbage collector's queues are mapped by the thread that is stopped",
 		When: []Cond{
 			Is(2, unix.PROT_READ|unix.PROT_WRITE, "PROT_READ|PROT_WRITE"),
 			Is(3, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, "MAP_PRIVATE|MAP_ANONYMOUS"),

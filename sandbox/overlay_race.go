@@ -20,7 +20,7 @@ func raceRules() []Rule {
 		AllowIf("madvise", "the race detector gives memory back", Is(2, unix.MADV_DONTNEED, "MADV_DONTNEED")),
 		AllowIf("madvise", "the race detector's shadow memory is of small pages", Is(2, unix.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE")),
 		AllowIf("madvise", "the race detector's shadow memory is not dumped", Is(2, unix.MADV_DONTDUMP, "MADV_DONTDUMP")),
-		Allow("gettimeofday", "the race detector tells of a race"),
+		Allow("gettimeofday", "the race detector reports a race"),
 	}
 	for i := range rules {
 		rules[i].Feature = "built with -race"

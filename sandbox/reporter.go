@@ -16,7 +16,7 @@ func reporter(p Params) Profile {
 	rules := []Rule{
 		AllowIf("futex", "waits for a violation", Is(1, futexWait|futexPrivate, "FUTEX_WAIT|FUTEX_PRIVATE_FLAG")),
 		AllowIf("futex", "tells the boot that it is confined", Is(1, futexWake|futexPrivate, "FUTEX_WAKE|FUTEX_PRIVATE_FLAG")),
-		AllowIf("write", "tells of the violation", Is(0, 2, "2")),
+		AllowIf("write", "reports the violation", Is(0, 2, "2")),
 		Allow("exit_group", "ends the process"),
 	}
 	if p.SyslogFD >= 0 {

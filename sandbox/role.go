@@ -117,7 +117,7 @@ func ParseModes(s string) (Modes, error) {
 		case !knownRole(Role(role)):
 			return m, fmt.Errorf("sandbox role %q is not one of %v", role, Roles)
 		case Role(role) == Reporter:
-			return m, errors.New("sandbox: the reporter has no mode: it tells of the others' violations")
+			return m, errors.New("sandbox: the reporter has no mode: it reports the others' violations")
 		case m.Default == Off:
 			return m, fmt.Errorf("sandbox: mode off has no filters, so role %s can have none", role)
 		case Mode(mode) == Off:

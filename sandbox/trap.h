@@ -6,9 +6,9 @@
 
 enum { MAX_THREADS = 1024, MAX_CALLS = 512, NAME_SIZE = 32, PREFIX_SIZE = 8 };
 
-// trap_init installs the SIGSYS handler. program begins the line that tells of
+// trap_init installs the SIGSYS handler. program begins the line that reports
 // a violation, on stderr behind prefix, of which PREFIX_SIZE - 1 bytes count;
-// syslog_fd, if not negative, is told as well.
+// syslog_fd, if not negative, gets the line as well.
 int trap_init(const char *program, const char *prefix, int syslog_fd);
 // trap_role notes what the calling thread is: index is its place in the table,
 // below MAX_THREADS and not 0. audit says that its forbidden calls are counted
@@ -17,7 +17,7 @@ void trap_role(int index, const char *role, const char *name, int audit);
 void trap_default(const char *role, int audit);
 // trap_name notes the name of a call.
 void trap_name(int nr, const char *name);
-// trap_reporter starts the thread that tells of violations; trap_confine has
+// trap_reporter starts the thread that reports violations; trap_confine has
 // it install its filter, and waits until that is done. Both return 0 or errno.
 int trap_reporter(void);
 int trap_confine(struct sock_filter *code, int length);

@@ -90,7 +90,7 @@ func (w *worker) startDump(o *op, st *staged, c *conn, kind dumpKind) {
 	}
 	switch {
 	case !c.carrier.waits():
-		w.reply(o, "ERROR") // a small datagram must not have all keys sent to whoever it names
+		w.reply(o, "ERROR") // a small datagram must not have all keys sent to a spoofed address
 		return
 	case !w.store.Tune().Crawler.Load():
 		w.reply(o, crawlerDisabled)

@@ -84,7 +84,7 @@ func always(name, value string) stat {
 	return text(name, func(_ *worker, dst []byte) []byte { return append(dst, value...) })
 }
 
-// only is a stat that there is with some setting alone.
+// only is a stat that exists with some setting only.
 func only(when func(s *Server) bool, st stat) stat {
 	st.when = when
 	return st

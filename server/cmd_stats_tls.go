@@ -60,7 +60,7 @@ func (t *tls) resetCounts() {
 	t.lock.Unlock()
 }
 
-// withTLS is a stat that there is with TLS alone.
+// withTLS is a stat that exists with TLS only.
 func withTLS(st stat) stat { return only(func(s *Server) bool { return s.tls != nil }, st) }
 
 // sslStat is a stat of TLS that is a count.

@@ -6,7 +6,7 @@ import (
 )
 
 // TestUploadWithoutMemory runs out of memory in the middle of values. Who said
-// noreply is told nothing.
+// noreply gets no answer.
 func TestUploadWithoutMemory(t *testing.T) {
 	cfg := testConfig()
 	cfg.MemLimit, cfg.EvictToFree = 4<<20, false // a value of this size finds its first chunk only

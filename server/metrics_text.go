@@ -12,7 +12,7 @@ import (
 )
 
 // metricsText appends metrics in Prometheus's text format or, with open, as OpenMetrics:
-// the two differ in what counters are called where their type is told, and in the end.
+// the two differ in the name of a counter in its TYPE line, and in the end.
 type metricsText struct {
 	dst    []byte
 	open   bool

@@ -13,7 +13,7 @@ import (
 )
 
 // TestBurstAboveTheLimit has more clients at once be too many than there are descriptors
-// for: each is told so, although nobody who is served leaves.
+// for: each gets that error, although no served client leaves.
 func TestBurstAboveTheLimit(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -67,7 +67,7 @@ func TestBurstAboveTheLimit(t *testing.T) {
 			for i, c := range burst {
 				c.SetReadDeadline(time.Now().Add(harness.Patience))
 				if line, err := bufio.NewReader(c).ReadString('\n'); line != "ERROR Too many open connections\r\n" {
-					t.Fatalf("client %d is told %q, %v", i+1, line, err)
+					t.Fatalf("client %d got %q, %v", i+1, line, err)
 				}
 			}
 			s.DialPlain(t, s.Addr).Expect("ERROR Too many open connections")

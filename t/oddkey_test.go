@@ -40,7 +40,7 @@ func TestOddKeys(t *testing.T) {
 			_, rest, _ := strings.Cut(w.lines(1)[0], "key=")
 			key, tail, _ := strings.Cut(rest, " status=stored cmd=set ")
 			if raw, err := url.PathUnescape(key); err != nil || !keys[raw] || strings.ContainsAny(key+tail, "\r\n\t\x00") {
-				t.Errorf("a watcher is told %q", rest)
+				t.Errorf("a watcher got %q", rest)
 			}
 		}
 		// dump returns what is between the command and the end of its reply.

@@ -140,7 +140,7 @@ func (v *spectator) step() error {
 			return fmt.Errorf("watch%s: no line begins so: %q", streams, l)
 		}
 		if seen[m[1]] {
-			return fmt.Errorf("watch%s: event %s is told twice", streams, m[1])
+			return fmt.Errorf("watch%s: event %s came twice", streams, m[1])
 		}
 		seen[m[1]] = true
 		v.seen++

@@ -41,7 +41,7 @@ func startUDP(t testing.TB, k harness.Kind, flags ...string) (*harness.Server, *
 	return s, c
 }
 
-// TestUDPDumpsNothing: a small datagram does not have all keys sent to whoever it names.
+// TestUDPDumpsNothing: a small datagram does not have all keys sent to a spoofed address.
 func TestUDPDumpsNothing(t *testing.T) {
 	t.Parallel()
 	s, c := startUDP(t, harness.Production())

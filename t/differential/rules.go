@@ -139,7 +139,7 @@ var rules = []rule{
 		skip: func(_ Stream, all []byte, _ string) bool { return anyStarts(all, absent) },
 	},
 	{
-		// A watcher is told of what others do, and when.
+		// A watcher sees what others do, and when.
 		name: "watchers",
 		skip: func(_ Stream, all []byte, _ string) bool { return anyStarts(all, []string{"watch"}) },
 	},

@@ -25,7 +25,7 @@ type Hijacked struct {
 	ip    uint64 // of an instruction that makes a system call
 }
 
-// Outcome is what became of a call.
+// Outcome is the result of a call.
 type Outcome struct {
 	Forbidden bool // by a filter
 	Value     int
@@ -42,8 +42,8 @@ func (o Outcome) String() string {
 	return fmt.Sprint(o.Value)
 }
 
-// StartApart starts a server that is no child of the test's: whoever waits for the
-// end of a child is told of its stops, too, so that main could not be taken over.
+// StartApart starts a server that is no child of the test's: a parent that waits for a
+// child's end gets its stops, too, so that main could not be taken over.
 func StartApart(t testing.TB, k Kind, flags ...string) *Server {
 	t.Helper()
 	k.args = append([]string{"-c", `"$0" "$@" & wait $!`, k.binary}, k.args...)

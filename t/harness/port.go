@@ -10,7 +10,7 @@ import (
 )
 
 // FreePort is a port of TCP and UDP that nobody has. It is not one of those that
-// the kernel gives to whoever asks for any: no connection and no other server
+// the kernel gives to a program that asks for any: no connection and no other server
 // gets it by chance before the server that it is for, or while that is started
 // again.
 func FreePort(t testing.TB) int {

@@ -206,7 +206,7 @@ func (s *Server) complete(flags []string) []string {
 	return all
 }
 
-// TempDir makes a directory that the server may write to, whoever it runs as.
+// TempDir makes a directory that the server may write to, whatever user it runs as.
 func TempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gomcd-t")

@@ -9,7 +9,7 @@ import (
 )
 
 // A watcher with TLS that does not read and half-closes leaves part of a record. It
-// must not go to whoever gets the descriptor next.
+// must not go to the client that gets the descriptor next.
 func TestNothingIsSentForAWatcherGivenBack(t *testing.T) {
 	l, err := New(Config{RingSize: 64 << 10, WatcherSize: 64 << 10, Watch: func(cache.Events) {}, RecordSize: 32 << 10,
 		Seal: func(fd int32, dst, plain []byte) (int, int) { return len(plain), copy(dst, plain) }})

@@ -26,7 +26,7 @@ func FailureText(reason uint8) (string, bool) {
 	return "", false
 }
 
-// failuresPerSecond is how many failed handshakes the other process is told about in a
+// failuresPerSecond is how many failed handshakes the other process hears of in a
 // second: a flood of them must not drown other events.
 const failuresPerSecond = 10
 

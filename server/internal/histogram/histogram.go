@@ -12,7 +12,7 @@ const (
 	// subBits is the logarithm of how many buckets there are for each power of two.
 	subBits = 4
 	sub     = 1 << subBits
-	// maxBits is how many bits the largest value has that is told from larger ones.
+	// maxBits is how many bits the largest value has that is distinguished from larger ones.
 	maxBits = 40
 	// Buckets is how many there are: one for each value below sub, then sub for each
 	// power of two.

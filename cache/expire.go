@@ -52,9 +52,8 @@ func (h *Handle) FlushAll(at uint32) {
 	}
 	s.wipeAt.Store(0)
 	s.oldest.Store(now - 1)
-	wiped := s.wiped.Load()
 	if mark := s.stamp(); mark>>tickBits <= now+maxAhead {
-		s.wiped.CompareAndSwap(wiped, mark)
+		s.wipe(mark)
 	} else {
 		h.dropAll()
 	}
@@ -85,9 +84,21 @@ func (s *Store) Advance(t uint32) {
 // accessed up to latest, in ticks.
 func (s *Store) flushDue(t, latest uint32) {
 	if at := s.wipeAt.Load(); at != 0 && at-1 <= t {
-		s.wipeAt.CompareAndSwap(at, 0)
-		s.wiped.CompareAndSwap(s.wiped.Load(), latest)
+		if !s.wipeAt.CompareAndSwap(at, 0) {
+			return // another flush has replaced it
+		}
+		s.wipe(latest)
 		s.crawl.request(s)
+	}
+}
+
+// wipe raises the mark. Another thread's flush may have raised it further.
+func (s *Store) wipe(mark uint32) {
+	for {
+		wiped := s.wiped.Load()
+		if wiped >= mark || s.wiped.CompareAndSwap(wiped, mark) {
+			return
+		}
 	}
 }
 

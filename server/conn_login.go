@@ -86,7 +86,9 @@ func (l *logins) late(c *conn, now uint32) bool {
 // place is where guesses from an address are counted, found by its hash.
 func (l *logins) place(hash uint64, now uint32) *guesses {
 	g := &l.guesses[hash%guessPlaces]
-	if halves := (now - g.at) / forgetAfter; halves > 0 {
+	// Another worker may have looked with a later time, before this one had the lock.
+	if now >= g.at {
+		halves := (now - g.at) / forgetAfter
 		g.n >>= min(halves, 31)
 		g.at += halves * forgetAfter
 	}

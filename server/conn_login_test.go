@@ -48,6 +48,9 @@ func TestGuessesWait(t *testing.T) {
 	}
 	guess(ours, 1<<31, 2000)
 	guess(ours, 1<<31+300, 0)
+	// A worker that read the clock before another, and looks after it.
+	guess(other, 1<<31+2, 0, 0, 0, 100, 200)
+	guess(other, 1<<31+1, 400)
 }
 
 // Whoever has one address has others that count as the same.

@@ -120,11 +120,14 @@ func (s *Store) samples(out *[MaxClasses]sample) {
 	}
 }
 
+// grown is by how much a count has grown. It is smaller than before after a reset.
+func grown(before, now uint64) uint64 { return max(before, now) - before }
+
 // decide adds the samples to the window and decides.
 func (a *automover) decide(ratio float64, full bool) (src, dst int, ok bool) {
 	var total uint64
 	for id := 1; id < MaxClasses; id++ {
-		total += a.after[id].evicted - a.before[id].evicted
+		total += grown(a.before[id].evicted, a.after[id].evicted)
 	}
 	a.count++
 	var oldest, youngest int
@@ -135,7 +138,7 @@ func (a *automover) decide(ratio float64, full bool) (src, dst int, ok bool) {
 		looks := a.looks[uint32(id)*a.window:][:a.window]
 		l := &looks[a.count%a.window]
 		*l = look{age: uint64(now.age)}
-		if n := now.evicted - before.evicted; n > 0 {
+		if n := grown(before.evicted, now.evicted); n > 0 {
 			l.ratio = float32(n) / float32(total)
 			l.evicted, l.dirty = true, true
 		}

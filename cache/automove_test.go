@@ -62,6 +62,15 @@ func TestAutomoveToTheYoungest(t *testing.T) {
 	a.looks("within the ratio", 5, true, evicting, none, none)
 }
 
+// TestAutomoveAfterAReset: counts of evictions that fall to 0 are no evictions.
+func TestAutomoveAfterAReset(t *testing.T) {
+	a := newAutomoving(t, 3)
+	a.after[3].pages, a.after[3].age = 10, 1000
+	a.after[7].pages, a.after[7].age, a.after[7].evicted = 1, 100, 10
+	a.looks("counting", 4, true, nil, none, none)
+	a.looks("after a reset", 6, true, func(s *[MaxClasses]sample) { s[7].evicted = 0 }, none, none)
+}
+
 // TestAutomoveByShareOfEvictions has two classes evict. The one with more than a
 // quarter of all evictions in the window is helped though it did not evict in
 // most looks.

@@ -3,8 +3,8 @@ package cache
 // A class of small chunks has them in up to four sizes, and as many of each as
 // its items need (see bin.go). memcached's statistics know one size for a class,
 // and tools calculate with it: a class has chunks_per_page for each page, they fit
-// the page, an item is in one of them, and no item is larger. So a class is
-// described in chunks of one size that is so in between that all of this holds.
+// the page, an item is in one of them, and no item is larger. So statistics report
+// chunks of one average size, chosen so that all of this holds.
 
 // describe sets what the snapshot says of a class's chunks: of so many chunks that
 // it has, so many are used, by items of requested bytes.
@@ -14,6 +14,8 @@ func (i *ClassInfo) describe(c *class, chunks, used uint32, requested uint64) {
 	if c.nbins == 1 || i.Pages == 0 {
 		return
 	}
+	// The sum over threads may be too high for a moment, and the size must not go to 0.
+	requested = min(requested, uint64(i.Pages)*PageSize)
 	i.PerPage = (chunks + i.Pages - 1) / i.Pages
 	i.Size = min(PageSize/i.PerPage, uint32(c.holds()))
 	// Rounding may have lost more than the chunks do. As many as fit a page lose

@@ -172,7 +172,8 @@ func (s *Server) peerOf(fd int) (p peer, ok bool) {
 		return p, false
 	}
 	p = s.peers[fd]
-	return p, s.owners[fd].Load() != 0 && atomic.LoadUint32(&s.gens[fd]) == gen
+	// A load may be carried out before those that precede it (arm64); this may not.
+	return p, s.owners[fd].Or(0) != 0 && atomic.LoadUint32(&s.gens[fd]) == gen
 }
 
 // from notes whom a connection is with.

@@ -6,12 +6,12 @@ import "math"
 const never = math.MaxUint32
 
 // kickIdle closes connections that were idle for too long, or have not logged in
-// in time, looking once a second. One whose client goes on sending a value, or
+// in time, looking once a second, when there may be one. One whose client goes on sending a value, or
 // taking a reply, is not idle.
 func (w *worker) kickIdle() {
 	timeout, logins := w.srv.idleTimeout, w.srv.logins
 	now := w.store.Now()
-	if timeout == 0 && logins == nil || now == w.idleScan {
+	if now < w.idleDue || now == w.idleScan {
 		return
 	}
 	w.idleScan, w.idleDue = now, never

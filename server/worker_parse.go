@@ -93,7 +93,8 @@ func (w *worker) parse(i int) {
 			w.overflow(st, c)
 			return
 		}
-		if st.parsed < st.end && (done == w.srv.turnLimit && !c.keys.open() || w.deep.serving && w.spent()) {
+		// A datagram has one turn: there is nothing to come that it would wait for.
+		if st.parsed < st.end && (done == w.srv.turnLimit && !c.keys.open() && c.carrier.streams() || w.deep.serving && w.spent()) {
 			w.h.C.ConnYields++
 			st.reach(yielded)
 			return

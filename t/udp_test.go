@@ -203,6 +203,19 @@ func TestUDP(t *testing.T) {
 	}
 }
 
+// TestUDPOfManyCommands: -R bounds a turn, and a datagram has one turn.
+func TestUDPOfManyCommands(t *testing.T) {
+	t.Parallel()
+	for _, k := range harness.Kinds() {
+		_, c := startUDP(t, k, "-t", "1", "-R", "2")
+		want := []string{}
+		for range 10 {
+			want = append(want, "END\r\n")
+		}
+		c.ask(strings.Repeat("get none\r\n", 10), want...)
+	}
+}
+
 // Replies are cut into datagrams of 1400 bytes, whatever their length.
 func TestUDPValueSizes(t *testing.T) {
 	t.Parallel()

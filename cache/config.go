@@ -55,8 +55,7 @@ const (
 
 	chunkAlign = 8
 	cacheLine  = 64
-	// maxGranule is the largest granule, hence at 32 bits the largest arena
-	// is 512 GiB.
+	// With the largest granule and references of 32 bits the largest arena is 512 GiB.
 	maxGranuleShift = 7
 	minGranuleShift = 3
 )

@@ -12,8 +12,8 @@
 // lock and seven slots of tag and reference. It grows one bucket at a time
 // (linear hashing) while it serves. A bucket's lock is the lock of the items
 // in it. Each slab class has a lock of its own for its free chunks and its
-// four LRU lists; what handles have of it is in their lanes (lane.go). The order is bucket before class; a thread that holds a class may only
-// try a bucket.
+// four LRU lists; what a handle caches of a class is in its lane (lane.go). The order is
+// bucket before class; a thread that holds a class may only try a bucket.
 //
 // A [Handle] is one thread's way in: it carries that thread's counters. An
 // item is looked at through a [View], which holds the bucket's lock, made

@@ -2,21 +2,18 @@ package cache
 
 import "sync/atomic"
 
-// A handle locks a class seldom: it takes free chunks from it by the dozen, puts new items
-// into its LRU by the dozen, and takes out what it has unlinked by the dozen. What it has
-// of a class meanwhile is its lane:
+// Locking a class is expensive, so a handle moves chunks and items in batches. Its lane for
+// a class holds:
 //
-//   - a magazine of free chunks for each bin. In the class's books they are in use. The
-//     class takes them back (recall) before it goes without memory, and before a page
-//     leaves it.
-//   - the newest items that it linked. They are in the table, and in no LRU yet. Anyone
-//     who looks at all of an LRU puts them there first (enlist).
-//   - the items that it unlinked last. They are not in the table any more, but in their
-//     LRU still, and have their chunks. Anyone who finds one there frees it (reap), and
-//     a thread that walks a whole LRU frees all.
+//   - a magazine of free chunks for each bin. The class counts them as used, and takes
+//     them back (recall) before it reports that memory is short and before a page leaves.
+//   - new items that are in the table but not yet in an LRU. A thread that walks an LRU
+//     inserts them first (enlist).
+//   - unlinked items that are still in an LRU and keep their chunks. A thread that finds
+//     one there frees it (reap); one that walks a whole LRU frees all.
 //
-// All are slots that hold a reference or 0. The handle fills empty ones, with an atomic
-// store; anyone else empties them, under the class's lock.
+// Each slot holds a reference or 0. The handle fills empty slots with an atomic store;
+// other threads empty them under the class's lock.
 
 // laneSlots is how many chunks a magazine holds, and how many items wait to be linked, or
 // to be freed, at most. With the count beside them that is two cache lines.
@@ -104,9 +101,9 @@ func (h *Handle) await(ref uint32, it *item) {
 	l.nadded++
 }
 
-// retired marks, in the place of the time when an item expires, one that is unlinked and
-// waits in a lane to be freed: with it stands the lane's handle and slot. It is later than
-// any item expires that is.
+// retired is the top bit of exptime in an unlinked item that waits in a lane to be freed;
+// the low bits are the lane's handle and slot. An item with a very late exptime looks the
+// same: the slot decides (see reap).
 const retired = 1 << 31
 
 // retire unlinks an item that is in one chunk and is not pinned. It goes on standing where

@@ -7,11 +7,10 @@ import "sync/atomic"
 // must not exceed it. So a thread that stores an item while there are too many pages first
 // evicts others, from the class that has most, until the new one fits.
 
-// What counts is the bytes of the linked items, and what is pledged: the memory that a
-// draft has taken, from before anything is evicted for it until it is linked. A thread
-// counts both in one word of its own (Counters.held), so that one who adds up those of all
-// threads misses nothing that goes from one to the other meanwhile. What one thread links and
-// another evicts while the sum is made can be missed: it is too low by that for a moment.
+// What counts is the bytes of linked items and those pledged for drafts, from before
+// anything is evicted for a draft until it is linked. A thread counts both in one word of
+// its own (Counters.held), so that linking a draft does not change the sum over threads.
+// The sum may be too low for a moment, while one thread links what another evicts.
 
 // byteSlack is how many bytes a thread may count that Store.held does not have yet.
 const byteSlack = 64 << 10

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spin is a lock held for nanoseconds. It lives in off-heap memory or in the
+// spin is a lock held for nanoseconds, or microseconds where a class moves a batch of
+// items. It lives in off-heap memory or in the
 // store's own arrays and is zero when free.
 //
 // A holder never blocks and never allocates. It can still be stopped, by the

@@ -69,12 +69,11 @@ func (h *Handle) Maintain() uint32 {
 const trimmed = 1
 
 // Maintained says whether Maintain has nothing to do until a thread works on the
-// store again. It is for who calls Maintain.
+// store again. Only the thread that calls Maintain may ask.
 func (h *Handle) Maintained() bool { return h.s.maint.busy == 0 }
 
-// MaintainDue is when Maintain will see an item that has expired, on the store's
-// clock: the last of an LRU that it pulls from, for what is before one that lasts is left
-// to the crawler. It is ^uint32(0) if there is none that will.
+// MaintainDue is when Maintain will next find an expired item, on the store's clock: it
+// looks at the tail of each LRU, and the crawler at all others. ^uint32(0): never.
 func (h *Handle) MaintainDue() uint32 {
 	s := h.s
 	due := ^uint32(0)

@@ -26,8 +26,8 @@ const (
 
 // Observer receives the events of one thread that [Store.Watch] asks for. An item is
 // locked during the call: the methods must neither block nor allocate, and keep nothing
-// of a key. Classes and lengths of values are 0
-// where there is no item; times are the store's.
+// of a key. Classes and lengths of values are 0 where there is no item; times are the
+// store's.
 type Observer interface {
 	Fetched(key []byte, found Found, class uint8, length int)
 	Stored(key []byte, mode Mode, result Result, class uint8, length int, exptime uint32)

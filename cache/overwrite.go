@@ -71,7 +71,8 @@ func (h *Handle) overwrite(v *View, clientFlags, exptime uint32, value []byte) b
 	return true
 }
 
-// resize notes that a linked item has become larger by n bytes. Its bucket is locked.
+// resize notes that a linked item has changed its size by n bytes, which may be negative.
+// Its bucket is locked.
 func (h *Handle) resize(ref uint32, it *item, n int) {
 	id, lru := h.s.ownerOf(ref), it.lru()
 	grown := &h.lanes[id].grown[lru]

@@ -76,7 +76,7 @@ func (g *parking) remove(place uint32) {
 
 // giveUp frees the parked draft that has waited longest, of those with a chunk of class
 // id, or of all if that is 0. It returns false if there is none, or items are not to be
-// evicted. No lock may be held.
+// evicted. The caller holds no class lock; it may hold a bucket.
 func (h *Handle) giveUp(id uint8) bool {
 	// A search among very many that have none would keep the others waiting.
 	const most = 64

@@ -62,8 +62,8 @@ func (s *Store) Totals(sum *Counters) {
 			out[i] += atomic.LoadUint64(&in[i])
 		}
 	}
-	// One thread stores what another deletes: read one shortly after the other they tell
-	// more or less what there was, but never less than nothing.
+	// One thread stores what another deletes, and counts are read one after the other: the
+	// sum may be slightly off, but is never negative.
 	sum.Items, sum.Bytes = 0, 0
 	for _, h := range s.handles {
 		sum.Items += atomic.LoadInt64(&h.C.Items)

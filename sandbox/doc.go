@@ -61,8 +61,7 @@
 //
 // # What a filter does not see
 //
-// Memory behind pointers; so nothing is allowed on the strength of a path or a
-// structure, but of one that [PinName] has put where nothing can change it. And on x86-64, uretprobe(2) and uprobe(2), which Linux exempts
-// from all filters; who calls them without being a probed function gets
-// SIGILL.
+// Memory behind pointers; so no rule depends on a path or a structure, except a path that
+// [PinName] has put where nothing can change it. And on x86-64, uretprobe(2) and uprobe(2),
+// which Linux exempts from all filters; a caller that is not a probed function gets SIGILL.
 package sandbox

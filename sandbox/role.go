@@ -26,9 +26,9 @@ const (
 	Stderr      Role = "stderr"
 	Reporter    Role = "reporter"
 	Metrics     Role = "metrics"  // only with --metrics
-	Reloader    Role = "reloader" // with -Y only
-	Doorman     Role = "doorman"  // with -Z only
-	Front       Role = "front"    // with -Z only: all threads of another process, see [FrontProfiles]
+	Reloader    Role = "reloader" // only with -Y or -S
+	Doorman     Role = "doorman"  // only with -Z
+	Front       Role = "front"    // only with -Z: all threads of another process, see [FrontProfiles]
 )
 
 // Roles lists the roles of a server, the baseline first.

@@ -38,9 +38,9 @@ func New(p Params) (*Sandbox, error) { return NewOf(p, Profiles(p)) }
 
 // NewOf compiles profiles, installs the handler for violations and starts the
 // thread that reports them. One profile must be that of Process, and allow
-// what the others do and what [Sandbox.Seal] needs; without one of Runtime
-// or Front, threads without a role stay with that of Process. With the default mode off it does nothing, and neither
-// do the other steps.
+// what the others do and what [Sandbox.Seal] needs; without one of Runtime or Front,
+// threads without a role stay with that of Process. With the default mode off it does
+// nothing, and neither do the other steps.
 func NewOf(p Params, profiles []Profile) (*Sandbox, error) {
 	s := &Sandbox{params: p, off: p.Modes.Default == Off, programs: map[Role]*Program{}, profiles: map[Role]Profile{}}
 	for _, profile := range profiles {

@@ -292,8 +292,6 @@ func (s *Server) serve(signals signals) error {
 		s.threads = append(s.threads,
 			thread{role: sandbox.Doorman, name: "doorman", run: s.tls.doorman.run},
 			thread{role: sandbox.Doorman, name: "doorman-keys", run: s.tls.keymaker.run})
-	}
-	if s.tls != nil {
 		go s.collector.run()
 	}
 	if s.metrics != nil {

@@ -2,9 +2,10 @@ package server
 
 import (
 	"errors"
-	"gomcd/server/internal/sys"
 	"sync"
 	"sync/atomic"
+
+	"gomcd/server/internal/sys"
 )
 
 // gate holds the threads of the server back until the whole process is ready

@@ -2,10 +2,10 @@ package server
 
 import (
 	"bytes"
-	"gomcd/server/internal/sys"
 	"strconv"
 
 	"gomcd/protocol"
+	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
 )

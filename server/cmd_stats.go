@@ -53,8 +53,8 @@ func (s *snapshot) requests() uint64 {
 // uptime is for how many seconds the server has run.
 func (s *Server) uptime() uint64 { return uint64(s.store.Now() - itemUpdateInterval) }
 
-// since is how far a count that only goes up is above what it was at `stats reset`. That is
-// read first, or a reset in between makes less than nothing of it.
+// since is by how much a count has grown since `stats reset`. Its value at the reset is
+// read first; otherwise a reset in between would make the difference negative.
 func since(reset, now uint64) uint64 { return now - reset }
 
 func sum(v []uint64) (n uint64) {

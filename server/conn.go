@@ -13,7 +13,7 @@ const (
 	connOpen                      // it reads commands and answers them
 	connClosing                   // it only sends what is owed, and closes
 	connWatching                  // it is a watcher: the logger sends to it
-	connHeld                      // its password is to be looked at, but not yet
+	connHeld                      // waits until its password is checked, or for the front
 )
 
 // conn is one connection, found by its descriptor. It holds no pointers and
@@ -29,7 +29,7 @@ type conn struct {
 	carrier carrier
 
 	ready   bool // the socket may have input that was not received
-	queued  bool // in the worker's list for the next turn
+	queued  bool // in one of the worker's lists, fresh or deep
 	ended   bool // the client will send no more
 	eof     bool // and all that it sent was received
 	authed  bool

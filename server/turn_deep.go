@@ -8,8 +8,9 @@ import (
 
 // deepLane is what a worker serves after the short requests of a turn: connections that
 // brought much input, and those that have had a turn and have more to do, in the order in
-// which they came here; none that brings more now goes ahead of them. All of them together get a budget a turn. So a short request waits
-// for no more of them than the rest of one turn's budget, however many there are.
+// which they came here; new input does not go ahead of them. Together they have one budget
+// a turn. So a short request waits for no more of them than the rest of one turn's budget,
+// however many there are.
 type deepLane struct {
 	queue []int32 // connections; those before head were served
 	head  int

@@ -49,7 +49,7 @@ func (t *turnTimes) sum(s *Server) {
 	}
 }
 
-// reset has later summaries begin from now. scratch is overwritten.
+// resetTurns has later summaries begin from now. scratch is overwritten.
 func (s *Server) resetTurns(scratch *turnTimes) {
 	s.turnsLock.Lock()
 	scratch.sum(s)

@@ -25,7 +25,8 @@ const (
 
 // Entry is one event. Which of its fields count depends on its kind. A key comes with
 // it; of connections that is the address in 16 bytes and the name in the client's
-// certificate, or why there is no connection, of a walk of the crawler four numbers of 8 bytes, little-endian.
+// certificate, or why there is no connection; of a walk of the crawler four numbers of 8
+// bytes, little-endian.
 type Entry struct {
 	Kind             Kind
 	Status           uint8 // cache.Found, cache.Result or beyond, Reason, 0 for a move that has begun

@@ -166,21 +166,16 @@ func (s *Shared) full() bool {
 }
 
 // Ask asks for the certificates to be loaded again, and returns the number of the
-// request, for Answer. Then a byte is to be sent on the channel. Requests that come
+// request, for Answered. Then a byte is to be sent on the channel. Requests that come
 // while one is being answered are answered together.
 func (s *Shared) Ask() uint64 { return s.w[wAsked].Add(1) }
-
-// Answer is what the front says about a reload.
-type Answer struct {
-	OK   bool   // certificates were loaded; if not, the former serve
-	Text string // the error, or warnings; one line of printable ASCII
-}
 
 // Answered says whether a request is answered.
 func (s *Shared) Answered(request uint64) bool { return s.w[wAnswered].Load() >= request }
 
 // AppendAnswer appends the text of the last answer to dst: at most MaxText printable
-// bytes. It returns false for again if the front writes one just then.
+// bytes, an error or warnings. ok is false if the former certificates still serve. If
+// again is true, the front was writing: call it again.
 func (s *Shared) AppendAnswer(dst []byte) (text []byte, ok, again bool) {
 	seq := s.w[wSeq].Load()
 	failed := s.w[wFailed].Load() != 0

@@ -17,8 +17,8 @@ func Nap(us uint32) {
 	Doze(&word, 0, us)
 }
 
-// Doze is Nap until the word is woken, unless it does not have the value any
-// more. The thread is out of Patience again and again.
+// Doze waits for some microseconds while the word has the value, or until it is woken.
+// Long waits are cut into pieces of Patience: between them the runtime can stop the thread.
 func Doze(word *atomic.Uint32, value, us uint32) {
 	for us > Patience*1000 && word.Load() == value {
 		DozeOnce(word, value, Patience*1000)
@@ -27,7 +27,7 @@ func Doze(word *atomic.Uint32, value, us uint32) {
 	DozeOnce(word, value, us)
 }
 
-// DozeOnce has a prologue, where the thread can be stopped.
+// DozeOnce is not inlined: its prologue is where the runtime can stop the thread.
 //
 //go:noinline
 func DozeOnce(word *atomic.Uint32, value, us uint32) {

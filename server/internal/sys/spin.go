@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spin is a lock for what is done in a few instructions. A waiter yields in a
-// function with a prologue, so that it does not keep the world from stopping
+// Spin is a lock that is held for microseconds at most, by threads that never block while
+// they have it. A waiter yields in a function with a prologue, so that it does not keep the world from stopping
 // (see cache's lock).
 type Spin struct{ word atomic.Uint32 }
 

@@ -60,6 +60,12 @@ func (h *Handle) FlushAll(at uint32) {
 	s.crawl.request(s)
 }
 
+// CancelFlush takes back a flush that is to come.
+func (h *Handle) CancelFlush() {
+	h.s.wipeAt.Store(0)
+	h.s.oldest.Store(0)
+}
+
 // SetNow sets the clock, in seconds, and carries out a flush whose time has come.
 func (s *Store) SetNow(t uint32) {
 	latest := s.stamp() // of what was accessed so far

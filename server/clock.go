@@ -75,6 +75,9 @@ func (c *clock) toNext() uint32 {
 	return uint32((time.Second - time.Since(c.started)%time.Second) / time.Microsecond)
 }
 
+// expired is a time of the store's clock that is over when it begins.
+const expired = 1
+
 // expiry turns an exptime as clients give it into the store's time: 0 is
 // never, up to 30 days is from now on, more is a wall clock time, and a
 // negative one has already been.
@@ -85,12 +88,12 @@ func (w *worker) expiry(exptime int32) uint32 { return w.longExpiry(int64(exptim
 func (w *worker) longExpiry(t int64) uint32 {
 	switch {
 	case t < 0:
-		return 1
+		return expired
 	case t == 0:
 		return 0
 	case t > maxDelta:
 		if t <= w.srv.clock.epoch {
-			return 1
+			return expired
 		}
 		return uint32(t - w.srv.clock.epoch)
 	}

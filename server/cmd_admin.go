@@ -73,8 +73,18 @@ func (w *worker) flushAll(o *op, _ *staged, c *conn) {
 			at = w.expiry(delay)
 		}
 	}
-	w.h.FlushAll(at)
+	w.flushAt(at)
 	w.reply(o, "OK")
+}
+
+// flushAt flushes all at a time of the store's clock, 0 for now. As in memcached, a time
+// before the server's start flushes nothing, and takes back a flush that is to come.
+func (w *worker) flushAt(at uint32) {
+	if at == expired {
+		w.h.CancelFlush()
+		return
+	}
+	w.h.FlushAll(at)
 }
 
 // verbosity <level> [noreply]
@@ -103,7 +113,7 @@ func (w *worker) shutdown(o *op, st *staged, c *conn) {
 	sig := unix.SIGINT
 	switch {
 	case o.cmd.Args() == 1:
-	case o.cmd.Args() == 2 && bytes.HasPrefix(o.cmd.Arg(1), []byte("graceful")):
+	case o.cmd.Args() == 2 && abbreviates(o.cmd.Arg(1), "graceful"):
 		sig = unix.SIGUSR1
 	default:
 		w.reply(o, "CLIENT_ERROR invalid shutdown mode")
@@ -234,39 +244,48 @@ func abbreviates(word []byte, name string) bool {
 	return len(word) > 0 && len(word) <= len(name) && string(word) == name[:len(word)]
 }
 
-// parseFloat reads a decimal number, which ends at white space. strconv would
-// allocate to say what is wrong with one.
+// parseFloat reads a decimal number, which ends at white space, with or without a sign,
+// a fraction and an exponent of up to two digits.
 func parseFloat(b []byte) (float64, bool) {
 	if i := bytes.IndexAny(b, "\t\n\v\f\r\x00"); i > 0 {
 		b = b[:i]
 	}
-	whole, frac, point := b, []byte(nil), bytes.IndexByte(b, '.')
-	if point >= 0 {
-		whole, frac = b[:point], b[point+1:]
-	}
-	neg := len(whole) > 0 && whole[0] == '-'
-	if neg {
-		whole = whole[1:]
-	}
-	const digits = 15 // what a float64 holds exactly
-	if len(whole)+len(frac) == 0 || len(whole)+len(frac) > digits {
+	// strconv allocates for longer ones, and to say what is wrong.
+	const longest = 32
+	if len(b) > longest || !isDecimal(b) {
 		return 0, false
 	}
-	w, ok1 := protocol.ParseUint64(whole)
-	f, ok2 := protocol.ParseUint64(frac)
-	if !ok1 || !ok2 {
-		return 0, false
+	v, err := strconv.ParseFloat(string(b), 64)
+	return v, err == nil
+}
+
+// isDecimal says whether b is a decimal number that strconv can read.
+func isDecimal(b []byte) bool {
+	sign := func() {
+		if len(b) > 0 && (b[0] == '+' || b[0] == '-') {
+			b = b[1:]
+		}
 	}
-	v := float64(w)
-	scale := 1.0
-	for range frac {
-		scale *= 10
+	digits := func() (n int) {
+		for ; len(b) > 0 && b[0] >= '0' && b[0] <= '9'; b = b[1:] {
+			n++
+		}
+		return n
 	}
-	v += float64(f) / scale
-	if neg {
-		v = -v
+	sign()
+	n := digits()
+	if len(b) > 0 && b[0] == '.' {
+		b = b[1:]
+		n += digits()
 	}
-	return v, true
+	if n > 0 && len(b) > 0 && b[0]|0x20 == 'e' {
+		b = b[1:]
+		sign()
+		if e := digits(); e == 0 || e > 2 {
+			return false
+		}
+	}
+	return n > 0 && len(b) == 0
 }
 
 func appendInt(dst []byte, v int64) []byte { return strconv.AppendInt(dst, v, 10) }

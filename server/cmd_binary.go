@@ -239,7 +239,7 @@ func (w *worker) binaryFlush(p protocol.Packet) {
 		return
 	}
 	w.h.C.FlushCmds++
-	w.h.FlushAll(w.longExpiry(int64(p.Exptime())))
+	w.flushAt(w.longExpiry(int64(p.Exptime())))
 	w.binaryOK(p, 0)
 }
 

@@ -16,6 +16,7 @@ func (w *worker) badKey(o *op, _ *staged, c *conn) {
 	key, tail := protocol.NextKey(cmd.Key)
 	first := len(key) > protocol.MaxKeyLength
 	for ; len(key) > 0 && len(key) <= protocol.MaxKeyLength; key, tail = protocol.NextKey(tail) {
+		before := w.misses()
 		v := w.h.Acquire(w.store.Hash(key), key)
 		if v.Hit() {
 			v.Bump()
@@ -25,6 +26,9 @@ func (w *worker) badKey(o *op, _ *staged, c *conn) {
 		}
 		w.countLookup(v, touches)
 		v.Release()
+		if w.table != 0 {
+			w.noteGet(key, before)
+		}
 	}
 	if first && !touches && cmd.LastIsNoReply() {
 		w.out = append(w.out, "\r\n"...) // that is what memcached leaves of it

@@ -53,6 +53,11 @@ func (s *snapshot) requests() uint64 {
 // uptime is for how many seconds the server has run.
 func (s *Server) uptime() uint64 { return uint64(s.store.Now() - itemUpdateInterval) }
 
+// shortages is how often there was no buffer for a request or a reply.
+func shortages(w *worker, _ *snapshot) uint64 {
+	return since(w.srv.base.oom.Load(), w.srv.pool.oom.Load())
+}
+
 // since is by how much a count has grown since `stats reset`. Its value at the reset is
 // read first; otherwise a reset in between would make the difference negative.
 func since(reset, now uint64) uint64 { return now - reset }
@@ -135,7 +140,7 @@ var generalStats = append([]stat{
 		return since(w.srv.base.rejectedConns.Load(), w.srv.rejected())
 	})),
 	num("connection_structures", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.connStructs.Load()) + w.srv.udpConns() }),
-	num("response_obj_oom", func(w *worker, _ *snapshot) uint64 { return w.srv.pool.oom.Load() }),
+	num("response_obj_oom", shortages),
 	num("response_obj_count", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.used.Load()) }),
 	num("response_obj_bytes", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.used.Load()) * bufSize }),
 	num("read_buf_count", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.pool.touched()) }),
@@ -143,7 +148,7 @@ var generalStats = append([]stat{
 	num("read_buf_bytes_free", func(w *worker, _ *snapshot) uint64 {
 		return uint64(max(w.srv.pool.touched()-w.srv.pool.used.Load(), 0)) * bufSize
 	}),
-	num("read_buf_oom", func(w *worker, _ *snapshot) uint64 { return w.srv.pool.oom.Load() }),
+	num("read_buf_oom", shortages),
 	num("reserved_fds", func(w *worker, _ *snapshot) uint64 { return uint64(w.srv.firstClient) }),
 	num("cmd_get", func(_ *worker, s *snapshot) uint64 { return s.GetCmds }),
 	num("cmd_set", func(_ *worker, s *snapshot) uint64 { return s.sets }),

@@ -1,10 +1,6 @@
 package server
 
-import (
-	"math"
-
-	"gomcd/protocol"
-)
+import "strconv"
 
 // set is a setting that is a number, flag one that is yes or no, str one that
 // is text.
@@ -136,15 +132,5 @@ func appendOctal(dst []byte, v uint32) []byte {
 
 // appendFixed appends v with a fixed number of decimals.
 func appendFixed(dst []byte, v float64, decimals int) []byte {
-	if v < 0 {
-		dst, v = append(dst, '-'), -v
-	}
-	scale := math.Pow10(decimals)
-	n := uint64(math.Round(v * scale))
-	dst = protocol.AppendUint(dst, n/uint64(scale))
-	dst = append(dst, '.')
-	for unit := uint64(scale) / 10; unit > 0; unit /= 10 {
-		dst = append(dst, byte('0'+n/unit%10))
-	}
-	return dst
+	return strconv.AppendFloat(dst, v, 'f', decimals, 64)
 }

@@ -46,7 +46,8 @@ func (w *worker) parseSASL(i int, st *staged, c *conn, f *protocol.Frame) bool {
 	case op == protocol.OpSASLList:
 		w.out = protocol.AppendReply(w.out, p, protocol.StatusOK, 0, 0, len(saslMechanism), 0)
 		w.out = append(w.out, saslMechanism...)
-	case !bytes.EqualFold(p.Key(), []byte(saslMechanism)), op == protocol.OpSASLStep && !login.started:
+	// A step goes on with the mechanism that the login began with, whichever it names.
+	case op == protocol.OpSASLAuth && !bytes.EqualFold(p.Key(), []byte(saslMechanism)), op == protocol.OpSASLStep && !login.started:
 		w.refuseSASL(c, p)
 	case op == protocol.OpSASLAuth && len(data) == 0:
 		login.started = true

@@ -80,7 +80,7 @@ type Server struct {
 	dumpStarts                                atomic.Uint64
 	userTime, systemTime                      atomic.Int64 // microseconds
 	// base is what `stats reset` subtracts.
-	base struct{ totalConns, rejectedConns, listenDisabled, crawlStarts, juggles, missingLines atomic.Uint64 }
+	base struct{ totalConns, rejectedConns, listenDisabled, crawlStarts, juggles, missingLines, oom atomic.Uint64 }
 }
 
 // genRefused marks, in a connection's generation, one that is over the limit:
@@ -103,6 +103,7 @@ func (s *Server) resetStats() {
 	s.base.crawlStarts.Store(s.crawlStarts())
 	s.base.juggles.Store(s.store.Juggles())
 	s.base.missingLines.Store(s.stderr.missing())
+	s.base.oom.Store(s.pool.oom.Load())
 	s.disabledTime.Store(0)
 	s.prefixes.reset()
 	s.tls.resetCounts()

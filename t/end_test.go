@@ -43,11 +43,12 @@ func TestSignalsThatDoNotEndIt(t *testing.T) {
 
 func TestShutdownCommand(t *testing.T) {
 	t.Parallel()
-	for _, cmd := range []string{"shutdown", "shutdown graceful"} {
+	for _, cmd := range []string{"shutdown", "shutdown graceful", "shutdown g"} {
 		for _, k := range harness.Kinds() {
 			s := harness.Start(t, k, "-A")
 			c := s.Dial(t)
 			c.Ask("shutdown nonsense", "CLIENT_ERROR invalid shutdown mode")
+			c.Ask("shutdown gracefully", "CLIENT_ERROR invalid shutdown mode")
 			c.Send("%s\n", cmd)
 			if state := s.Wait(); state.ExitCode() != 0 {
 				t.Errorf("%s: %s: %v\n%s", k.Name, cmd, state, s.Stderr())

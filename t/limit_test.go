@@ -86,6 +86,10 @@ func TestReplyLimit(t *testing.T) {
 	if n := c.Stats("")["response_obj_oom"]; n != "2" {
 		t.Errorf("response_obj_oom is %s", n)
 	}
+	c.Ask("stats reset", "RESET")
+	if n := c.Stats("")["response_obj_oom"]; n != "0" {
+		t.Errorf("after a reset response_obj_oom is %s", n)
+	}
 
 	// Asked to answer more in a turn than there is memory for, it gives up.
 	s = harness.Start(t, harness.Production(), "-o", "read_buf_mem_limit=1", "-t", "32", "-R", "500")

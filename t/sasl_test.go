@@ -151,6 +151,7 @@ func TestSASL(t *testing.T) {
 				"unknown mechanism":      {{mech("FOO", "x"), bAuthFailure}, {right, bAuthenticated}, in},
 				"step first":             {{step("\x00ann\x00one"), bAuthFailure}, out},
 				"two steps":              {{mech("PLAIN", ""), bAuthContinue}, {step("\x00ann\x00one"), bAuthenticated}, in},
+				"step of another name":   {{mech("PLAIN", ""), bAuthContinue}, {harness.Packet{Op: opSASLStep, Key: "FOO", Value: "\x00ann\x00one"}, bAuthenticated}, in},
 				"two steps, wrong":       {{mech("PLAIN", ""), bAuthContinue}, {step("\x00ann\x00two"), bAuthFailure}, out},
 				"another step":           {{right, bAuthenticated}, {step("\x00ann\x00one"), bAuthFailure}, out},
 				"two beginnings":         {{mech("PLAIN", ""), bAuthContinue}, {right, bAuthenticated}, in},

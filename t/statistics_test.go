@@ -154,6 +154,18 @@ func TestStatesOfConnections(t *testing.T) {
 	})
 }
 
+// TestMissWithALongOpaqueCounts: a get that is answered with an error is a miss all the same.
+func TestMissWithALongOpaqueCounts(t *testing.T) {
+	t.Parallel()
+	for _, k := range harness.Kinds() {
+		c := harness.Start(t, k).Dial(t)
+		c.Ask("mg none O"+strings.Repeat("o", 40), "CLIENT_ERROR opaque token too long")
+		if m := c.Stats(""); m["cmd_get"] != "1" || m["get_misses"] != "1" {
+			t.Errorf("%s: cmd_get %s, get_misses %s", k.Name, m["cmd_get"], m["get_misses"])
+		}
+	}
+}
+
 // TestReset has every counter that stats reset is for begin at 0 again, and
 // leaves alone what is there: memcached's, both.
 func TestReset(t *testing.T) {

@@ -223,7 +223,7 @@ func (h *Handle) makeRoom(id uint8, size int, grow bool) (ref uint32, evicted bo
 	i, misfits, searched := 0, 0, false
 	for ; i < tries; i++ {
 		if !segmented {
-			h.pull(id, Cold, 0, 0, 0)
+			h.pull(id, Cold, 0, false, 0)
 		}
 		if ref = s.takeFree(id, size, grow); ref != 0 {
 			break
@@ -235,11 +235,11 @@ func (h *Handle) makeRoom(id uint8, size int, grow bool) (ref uint32, evicted bo
 			evicted = true
 			continue
 		}
-		if h.pull(id, Cold, 0, pullEvict, 0) > 0 {
+		if h.pull(id, Cold, 0, true, 0) > 0 {
 			misfits++
 			evicted = true
 		} else {
-			moved := segmented && h.pull(id, Hot, 0, 0, 0) > 0
+			moved := segmented && h.pull(id, Hot, 0, false, 0) > 0
 			if !searched && (!moved || !s.tune.Evict.Load() || i >= tries/2) {
 				// The last resort is what lanes have.
 				s.recall(id)

@@ -295,13 +295,13 @@ func (h *Handle) evictTail(id uint8, b *bin) bool {
 	s := h.s
 	c := &s.classes[id]
 	if c.lru[Cold].tail == 0 {
-		h.pull(id, Hot, 0, 0, 0)
+		h.pull(id, Hot, 0, false, 0)
 	}
 	ref := c.lru[Cold].tail
 	if ref == 0 || s.at(ref).kind() != kindItem || s.binOf(c, ref) != b || h.deferred != 0 {
 		return false
 	}
-	h.pull(id, Cold, 0, pullEvict, 0)
+	h.pull(id, Cold, 0, true, 0)
 	return b.partial != 0 || b.uncutLeft != 0
 }
 

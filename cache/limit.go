@@ -152,12 +152,12 @@ func (h *Handle) evictMost(want int64) int64 {
 	c := &s.classes[id]
 	for failed, evicted := 0, 0; failed < tries && evicted < most && before-h.C.Bytes < want; {
 		c.lock.lock()
-		if h.pull(id, Cold, 0, pullEvict, 0) > 0 {
+		if h.pull(id, Cold, 0, true, 0) > 0 {
 			evicted++
 		} else {
 			failed++
-			h.pull(id, Hot, 0, 0, 0)
-			h.pull(id, Warm, 0, 0, 0)
+			h.pull(id, Hot, 0, false, 0)
+			h.pull(id, Warm, 0, false, 0)
 		}
 		c.lock.unlock()
 		h.freeDeferred()

@@ -135,11 +135,6 @@ func (h *Handle) touchLRU(ref uint32, it *item) {
 	c.lock.unlock()
 }
 
-// pullFlags say what pull may do.
-type pullFlags uint8
-
-const pullEvict pullFlags = 1
-
 const (
 	// pullTries is how many items from the tail are looked at.
 	pullTries = 5
@@ -150,14 +145,14 @@ const (
 
 // pull looks at the tail of an LRU of class id, which the caller has locked:
 // what expired is freed, what is active is moved to WARM, what is over the
-// LRU's share or too old goes to COLD, and with pullEvict one item of COLD is
+// LRU's share or too old goes to COLD, and with evict one item of COLD is
 // evicted. With totalBytes 0 every item is over the share of HOT and WARM, whatever lanes
 // have of their sizes. It returns how many items it moved or freed, but for those that were
 // written over.
 //
 // An item whose bucket is busy is passed over, the caller's own bucket among
 // them.
-func (h *Handle) pull(id uint8, lru uint8, totalBytes int64, flags pullFlags, maxAge uint32) int {
+func (h *Handle) pull(id uint8, lru uint8, totalBytes int64, evict bool, maxAge uint32) int {
 	s := h.s
 	c := &s.classes[id]
 	st := &c.stats[lru]
@@ -226,7 +221,7 @@ func (h *Handle) pull(id uint8, lru uint8, totalBytes int64, flags pullFlags, ma
 			}
 		case Cold:
 			switch {
-			case flags&pullEvict != 0:
+			case evict:
 				if !s.tune.Evict.Load() {
 					break
 				}

@@ -156,7 +156,7 @@ func (h *Handle) juggle(id uint8) int {
 func (h *Handle) pullLocking(id, lru uint8, total int64, maxAge uint32) int {
 	c := &h.s.classes[id]
 	c.lock.lock()
-	n := h.pull(id, lru, total, 0, maxAge)
+	n := h.pull(id, lru, total, false, maxAge)
 	c.lock.unlock()
 	h.freeDeferred()
 	return n

@@ -162,7 +162,7 @@ func TestOverwrittenIsReadInPlace(t *testing.T) {
 	c := &s.classes[id]
 	c.lock.lock()
 	h.settleLane(id)
-	h.pull(id, Hot, 0, 0, 0)
+	h.pull(id, Hot, 0, false, 0)
 	c.lock.unlock()
 	it := s.at(h.refOf(t, "key"))
 	if it.lru() != Cold {

@@ -350,8 +350,8 @@ func (h *Handle) evictLarge() {
 	s := h.s
 	c := &s.classes[s.largest]
 	c.lock.lock()
-	if h.pull(s.largest, Cold, 0, pullEvict, 0) == 0 {
-		h.pull(s.largest, Hot, 0, 0, 0)
+	if h.pull(s.largest, Cold, 0, true, 0) == 0 {
+		h.pull(s.largest, Hot, 0, false, 0)
 	}
 	c.lock.unlock()
 	h.freeDeferred()

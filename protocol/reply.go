@@ -1,13 +1,6 @@
 package protocol
 
-import (
-	"strconv"
-)
-
-// MaxReplyHead is the most that the line before a value can take, in bytes:
-// of a retrieval command "VALUE ", a key, flags, length and cas unique; of a
-// meta command a status, every returned flag, and the key as base64.
-const MaxReplyHead = 1024
+import "strconv"
 
 const crlf = "\r\n"
 

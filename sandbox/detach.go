@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// stderrFD is the descriptor that every thread keeps, to report a crash.
+const stderrFD = 2
+
 // OwnDescriptors gives the calling thread, which is locked to its goroutine
 // and stays so for ever, a descriptor table of its own, with stderr and those to keep
 // in it and nothing else. Of these, what is not above stderr counts as none. What the
@@ -19,9 +22,8 @@ func OwnDescriptors(keep ...int) error {
 	if err := LeaveDescriptors(); err != nil {
 		return err
 	}
-	const stderr = 2
-	closeRange(0, stderr-1)
-	from := stderr + 1
+	closeRange(0, stderrFD-1)
+	from := stderrFD + 1
 	slices.Sort(keep)
 	for _, fd := range keep {
 		if fd > from {

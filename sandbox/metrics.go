@@ -52,10 +52,9 @@ func OwnScrapers(listener, event int) error {
 		return err
 	}
 	// Below the clients' there is nothing else that could be used in place of the listener.
-	const stderr = 2
 	first := FirstScraper(event)
 	for fd := range first {
-		if fd == listener || fd == event || fd == stderr {
+		if fd == listener || fd == event || fd == stderrFD {
 			continue
 		}
 		if err := unix.Dup3(listener, fd, unix.O_CLOEXEC); err != nil {

@@ -8,10 +8,9 @@ import "golang.org/x/sys/unix"
 // are a socket that can be sent from to any address.
 func (s *Server) replaceStandard() error {
 	fds := []int{0, 1}
-	const stderr = 2
-	if addressable(stderr) {
+	if addressable(stderrFD) {
 		warn("stderr is a socket that can send to any address: nothing more is written to it")
-		fds = append(fds, stderr)
+		fds = append(fds, stderrFD)
 	}
 	for _, fd := range fds {
 		if err := unix.Dup3(int(s.wakeFD), fd, unix.O_CLOEXEC); err != nil {

@@ -287,11 +287,7 @@ func (w *worker) binaryDraft(d *cache.Draft, p protocol.Packet, hash uint64, n i
 	}
 	// What the client meant to replace must not be served any more.
 	if op == protocol.OpSet {
-		v := w.h.Acquire(hash, p.Key())
-		if v.Hit() {
-			v.Unlink()
-		}
-		v.Release()
+		w.unlinkKey(hash, p.Key())
 	}
 	if err == cache.ErrTooLarge {
 		return protocol.StatusTooLarge, protocol.StatusTooLarge.Text()

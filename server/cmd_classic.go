@@ -151,13 +151,18 @@ func (w *worker) draft(d *cache.Draft, cmd *protocol.Command, hash uint64) strin
 	w.log.refused(cmd.Key, mode, err)
 	// What the client meant to replace must not be served any more.
 	if cmd.Kind == protocol.Set || cmd.Kind == protocol.MetaSet {
-		v := w.h.Acquire(hash, cmd.Key)
-		if v.Hit() {
-			v.Unlink()
-		}
-		v.Release()
+		w.unlinkKey(hash, cmd.Key)
 	}
 	return reply
+}
+
+// unlinkKey removes the item of a key, if there is one.
+func (w *worker) unlinkKey(hash uint64, key []byte) {
+	v := w.h.Acquire(hash, key)
+	if v.Hit() {
+		v.Unlink()
+	}
+	v.Release()
 }
 
 // storage carries out a storage command whose data block is in the input.

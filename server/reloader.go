@@ -168,9 +168,8 @@ func (a *auth) settle(event int) error {
 	if err := sandbox.ReadBelow(a.dir); err != nil {
 		return err
 	}
-	const stderr = 2
 	for fd := range a.file {
-		if fd == a.dir || fd == event || fd == stderr {
+		if fd == a.dir || fd == event || fd == stderrFD {
 			continue
 		}
 		if err := unix.Dup3(a.dir, fd, unix.O_CLOEXEC); err != nil {

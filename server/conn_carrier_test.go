@@ -76,8 +76,9 @@ func (b *bench) served(answer func(piece []byte) []byte, pieces ...[]byte) strin
 	return string(got)
 }
 
-// threeWays are servers that get the same requests from the first to the last, so
-// that they are in the same state before each: in one piece, in two, and over a hose.
+// threeWays are servers that get the same requests from the first to the last at the same
+// time, so that they are in the same state before each: in one piece, in two, and over a
+// hose.
 type threeWays struct{ inOne, inTwo, onHose *bench }
 
 func newThreeWays(t testing.TB, cfg Config) (w threeWays) {
@@ -86,6 +87,10 @@ func newThreeWays(t testing.TB, cfg Config) (w threeWays) {
 	for _, b := range []**bench{&w.inOne, &w.inTwo, &w.onHose} {
 		*b = newBench(t, cfg)
 		cfg.MaxConns++ // the next one's highest descriptor is another
+		// They serve one after the other, and some replies have the time.
+		(*b).s.clock = w.inOne.s.clock
+		(*b).s.clock.paused.Store(true)
+		(*b).s.store.SetNow(w.inOne.s.store.Now())
 	}
 	return w
 }

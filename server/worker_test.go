@@ -359,6 +359,7 @@ func FuzzConnection(f *testing.F) {
 		"set a 0 0 1\r\nx\r\nset b 0 0 1\r\nx\r\nset c 0 0 1\r\nx\r\nlru_crawler mgdum hash\n",
 		"mn\r\nlru_crawler mgdump hash\r\nstats cachedump 1 3\r\nlru_crawler crawl all\r\n",
 		"mn\r\nGET /a\r\nmn\r\n", "\x16\x03\x01\r\nmn\r\n", "\r\n\r\n\x00\r\nQUIT\nmn\r\n", "mn\r\nHost: a\r\nset a 0 0 1\r\nx\r\n",
+		"set a 0 0 1\r\nx\r\nlru_crawler metadump hash\nstats cachedump 1 3\n",
 		"watch mutations\r\nset a 0 0 1\r\nx\r\nms a 1 c\r\nx\r\n",
 		"cas a 0 0 1 1\r\nx\r\nincr a 1\r\nappend a 0 0 1\r\n1\r\n", "mg YQ== b k\r\nms YQ== 1 b\r\nx\r\n",
 	} {

@@ -48,6 +48,12 @@ const (
 	sealBatch = 4 * record.MaxPlaintext
 	// sealedRoom holds that much, sealed.
 	sealedRoom = 4 * (record.MaxHead + record.MaxPlaintext + record.MaxTail)
+	// takeRecords is how many records are opened at once: as many as operations are carried
+	// out together. A buffer holds some 800 that bring nothing.
+	takeRecords = batchSize
+	// recordCost is what opening a record counts for the budgets, in bytes, besides what it
+	// brings: in the deep lane's a record counts as much as an operation.
+	recordCost = deepBytes / deepOps
 )
 
 // takeSealed is take: it opens what was received before, or receives once.
@@ -62,7 +68,7 @@ func (w *worker) takeSealed(c *conn, b []byte) (int, flow) {
 	if s.in != 0 {
 		buf = t.buffers.buf(s.in)
 	}
-	n, last := s.open(open, buf, b)
+	n, last := w.openRecords(s, open, buf, b)
 	if n == 0 && last.Status == record.More {
 		s.compact(buf)
 		got, errno := sys.Recv(c.fd, buf[s.to:])
@@ -78,7 +84,7 @@ func (w *worker) takeSealed(c *conn, b []byte) (int, flow) {
 		}
 		c.ready = got == len(buf)-int(s.to) || c.ended
 		s.to += int32(got)
-		n, last = s.open(open, buf, b)
+		n, last = w.openRecords(s, open, buf, b)
 	}
 	f := flowing
 	switch last.Status {
@@ -101,28 +107,29 @@ func (w *worker) takeSealed(c *conn, b []byte) (int, flow) {
 	return n, f
 }
 
-// open puts plaintext into b, of what is opened already and of as many records in buf as
-// it takes. It returns how much, and what it came to last: Data says that there may be
-// more.
-func (s *session) open(a cipher.AEAD, buf, b []byte) (n int, last record.Record) {
-	for {
+// openRecords puts plaintext into b, of what is opened already and of as many records in
+// buf as it takes, up to takeRecords. It returns how much, and what it came to last: Data
+// says that there may be more.
+func (w *worker) openRecords(s *session, a cipher.AEAD, buf, b []byte) (n int, last record.Record) {
+	for opened := 0; ; opened++ {
 		m := copy(b[n:], buf[s.opened:s.openEnd])
 		n += m
-		if s.opened += int32(m); n == len(b) {
+		if s.opened += int32(m); n == len(b) || opened == takeRecords {
 			return n, record.Record{Status: record.Data}
 		}
 		last = s.reader.Open(a, buf[s.from:s.to])
 		switch last.Status {
 		case record.Data:
 			s.opened, s.openEnd = s.from+int32(last.From), s.from+int32(last.To)
-		case record.Nothing:
-		case record.Updated:
-			s.from += int32(last.N)
-			return n, last
+		case record.Nothing, record.Updated:
 		default:
 			return n, last
 		}
-		s.from += int32(last.N)
+		// Padding is part of the work, and the data counts when it is taken.
+		w.opening += uint64(recordCost + last.N - (last.To - last.From))
+		if s.from += int32(last.N); last.Status == record.Updated {
+			return n, last
+		}
 	}
 }
 
@@ -177,9 +184,10 @@ func (w *worker) inputEnds(c *conn, s *session, last record.Record) flow {
 	return broken
 }
 
-// endsSealed takes what a watcher has sent, and says whether there are to be no more
-// records either way. So it is also if its keys change: the writer, which might have to
-// answer that, is the logger's.
+// endsSealed takes some of what a watcher has sent, and says whether there are to be no
+// more records either way. So it is also if its keys change: the writer, which might have
+// to answer that, is the logger's. What is left is taken within the budget of the deep lane,
+// for it makes no further event.
 func (w *worker) endsSealed(c *conn) bool {
 	t := w.srv.tls
 	s := &t.sessions[c.fd]
@@ -191,27 +199,34 @@ func (w *worker) endsSealed(c *conn) bool {
 		buf = t.buffers.buf(s.in)
 	}
 	// What is opened fits into w.sealed, whose contents count for nothing at the moment.
-	_, last := s.open(open, buf, w.sealed)
-	// What is left in the socket makes no further event: a watcher that sends more at once
-	// than any says is sent away.
-	for tries, full := 0, true; full && last.Status == record.More; tries++ {
+	n, last := w.openRecords(s, open, buf, w.sealed)
+	left := last.Status == record.Data
+	if last.Status == record.More {
 		s.compact(buf)
 		room := len(buf) - int(s.to)
 		got, errno := sys.Recv(c.fd, buf[s.to:])
 		switch {
-		case errno != 0 && declined(errno) == broken, errno == 0 && got == 0, tries == watcherSays:
+		case errno == 0 && got == 0, errno != 0 && declined(errno) == broken:
 			return true
-		case errno == 0:
+		case errno != 0:
+			left = errno != unix.EAGAIN
+		default:
 			s.to += int32(got)
-			_, last = s.open(open, buf, w.sealed)
+			var more int
+			more, last = w.openRecords(s, open, buf, w.sealed)
+			n += more
+			left = got == room || last.Status == record.Data
 		}
-		full = errno == 0 && got == room
 	}
-	return !w.keepRecords(s, buf) || last.Status != record.More
+	w.opening += uint64(n) // nothing else counts it
+	if !w.keepRecords(s, buf) || last.Status != record.More && last.Status != record.Data {
+		return true
+	}
+	if left {
+		w.again(c)
+	}
+	return false
 }
-
-// watcherSays is how many buffers of what a watcher sends are ignored at once.
-const watcherSays = 64
 
 // giveSealed is give. What it takes of b is sealed, and what the socket does not take
 // of that waits in the session.

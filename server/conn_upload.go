@@ -94,11 +94,12 @@ func (w *worker) receiveBody(c *conn) bool {
 			w.parkUpload(c)
 			return false
 		}
+		opening := w.opening
 		n, ok := w.receiveSome(c)
 		if !ok {
 			return false
 		}
-		budget -= max(n, 1)
+		budget -= max(n, 1) + int(w.opening-opening)
 	}
 }
 

@@ -71,9 +71,10 @@ func (l *deepLane) drop(fd int32) {
 	l.queue = slices.DeleteFunc(l.queue, func(listed int32) bool { return listed == fd })
 }
 
-// moved is how many bytes have come and gone so far, or are about to go.
+// moved is how many bytes have come and gone so far, or are about to go. What opening
+// records costs besides counts as bytes, for records may be nearly empty.
 func (w *worker) moved() uint64 {
-	return w.h.C.BytesRead + w.h.C.BytesWritten + uint64(len(w.out))
+	return w.h.C.BytesRead + w.opening + w.h.C.BytesWritten + uint64(len(w.out))
 }
 
 // beginDeep and endDeep are around what counts for the budget.

@@ -60,6 +60,7 @@ type worker struct {
 	records  []byte  // what is received, while nothing of it is kept
 	sealed   []byte  // what is sealed, before it is sent
 	rekeying []int32 // those whose AEADs are being made
+	opening  uint64  // what opening records has cost besides the bytes that were read, in bytes
 
 	refreshing []int32 // connections whose refresh_certs the front has not answered
 

@@ -117,8 +117,11 @@ func (w *worker) serveTurn(events []sys.PollEvent) {
 func (w *worker) serveListed(fd int32) {
 	c := &w.conns[fd]
 	c.queued = false
-	if c.state == connOpen || c.state == connClosing {
+	switch c.state {
+	case connOpen, connClosing:
 		w.serve(c)
+	case connWatching:
+		w.hearWatcher(c)
 	}
 }
 

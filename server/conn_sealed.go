@@ -29,7 +29,7 @@ type session struct {
 	from, to        int32 // records, behind that
 
 	out  outQueue // records that the socket has not taken
-	over bool     // an alert was sent that ends the connection
+	over bool     // no more records may be sent: an alert was the last, or one is cut
 
 	// stale has the halves whose keys have changed and that have no AEAD yet. While it
 	// is not 0 the keymaker may look at the session.
@@ -94,7 +94,9 @@ func (w *worker) takeSealed(c *conn, b []byte) (int, flow) {
 		c.ready = true
 	case record.Updated:
 		c.ready = false
-		w.keysChanged(c, s, last.Reply)
+		if w.keysChanged(c, s, last.Reply) == broken {
+			f = broken
+		}
 	default:
 		// It stays so, and what precedes it is taken first.
 		if c.ready = true; n == 0 {
@@ -244,6 +246,11 @@ func (w *worker) giveSealed(c *conn, b []byte, more bool) (int, flow) {
 	seal := t.ciphers[c.fd].seal
 	taken := 0
 	for taken < len(b) {
+		if s.writer.Due() {
+			if f := w.renewKeys(c, s); f == broken || s.writer.Pending() {
+				return taken, f
+			}
+		}
 		n, written := s.writer.Seal(seal, w.sealed, b[taken:min(taken+sealBatch, len(b))])
 		if n == 0 {
 			return taken, broken
@@ -253,14 +260,12 @@ func (w *worker) giveSealed(c *conn, b []byte, more bool) (int, flow) {
 		if f != flowing {
 			return taken, f
 		}
-		if s.writer.Due() && w.renewKeys(c, s) {
-			break
-		}
 	}
 	return taken, flowing
 }
 
-// sendRecords sends records, behind those that wait.
+// sendRecords sends records, behind those that wait. If it cannot (broken), one may be cut, and
+// none may follow.
 func (w *worker) sendRecords(c *conn, s *session, b []byte, more bool) flow {
 	n := 0
 	if !c.sealed {
@@ -269,6 +274,7 @@ func (w *worker) sendRecords(c *conn, s *session, b []byte, more bool) flow {
 			n = sent
 		} else if f := declined(errno); f != flowing {
 			if f == broken {
+				s.over = true
 				return broken
 			}
 			c.strained = true
@@ -278,6 +284,7 @@ func (w *worker) sendRecords(c *conn, s *session, b []byte, more bool) flow {
 		return flowing
 	}
 	if !w.srv.pool.queue(&s.out, b[n:]) {
+		s.over = true
 		return broken
 	}
 	c.sealed = true
@@ -329,31 +336,33 @@ const (
 )
 
 // keysChanged has the AEAD made that the client's next records take, and with reply
-// changes the server's keys as well.
-func (w *worker) keysChanged(c *conn, s *session, reply bool) {
-	stale := uint32(staleReader)
-	if reply && !s.writer.Pending() {
-		n := s.writer.SealKeyUpdate(w.srv.tls.ciphers[c.fd].seal, w.sealed, false)
-		if f := w.sendRecords(c, s, w.sealed[:n], false); f == backed {
+// changes the server's keys as well. These are not changing already: then the client would be
+// owed output, and not be received from.
+func (w *worker) keysChanged(c *conn, s *session, reply bool) flow {
+	if reply {
+		switch f := w.renewKeys(c, s); f {
+		case broken:
+			return broken
+		case backed:
 			w.wait(c)
 		}
-		stale |= staleWriter
 	}
-	w.askForKeys(c, s, stale)
+	w.askForKeys(c, s, staleReader)
+	return flowing
 }
 
-// renewKeys changes the server's keys because they are due. It returns false where that
-// cannot be: a connection of TLS 1.2 goes on with its keys, as with other servers.
-func (w *worker) renewKeys(c *conn, s *session) bool {
+// renewKeys changes the server's keys, and then the writer is pending. A connection of TLS
+// 1.2 goes on with its keys, as with other servers.
+func (w *worker) renewKeys(c *conn, s *session) flow {
 	n := s.writer.SealKeyUpdate(w.srv.tls.ciphers[c.fd].seal, w.sealed, false)
 	if n == 0 {
-		return false
+		return flowing
 	}
-	if f := w.sendRecords(c, s, w.sealed[:n], false); f == backed {
-		w.wait(c)
+	f := w.sendRecords(c, s, w.sealed[:n], false)
+	if f != broken {
+		w.askForKeys(c, s, staleWriter)
 	}
-	w.askForKeys(c, s, staleWriter)
-	return true
+	return f
 }
 
 func (w *worker) askForKeys(c *conn, s *session, stale uint32) {

@@ -23,6 +23,7 @@ type tlsClient struct {
 	open, seal cipher.AEAD
 	out, in    []byte // records
 	piece      int    // bytes that are sent at once; 0: all
+	updates    int    // how often the server has changed its keys
 	rand       *rand.Rand
 }
 
@@ -72,7 +73,7 @@ func (c *tlsClient) begin(suite uint16) {
 	if c.seal, err = c.w.AEAD(); err != nil {
 		c.t.Fatal(err)
 	}
-	c.in = c.in[:0]
+	c.in, c.updates = c.in[:0], 0
 }
 
 // ask is exchange over TLS. It does not allocate.
@@ -136,6 +137,7 @@ func (c *tlsClient) opened(to []byte) (got int) {
 				c.t.Fatal(err)
 			}
 			c.r.Resume()
+			c.updates++
 		case record.More, record.Closed:
 			n := copy(c.in, c.in[at:])
 			c.in = c.in[:n]

@@ -237,11 +237,14 @@ func (w *worker) watcherEnds(c *conn) {
 // wakes it when there is much to read.
 func (w *worker) attendWatchers() {
 	for w.leaving > 0 {
-		fd := w.srv.logger.Returned(w.id)
+		fd, cut := w.srv.logger.Returned(w.id)
 		if fd < 0 {
 			break
 		}
 		w.leaving--
+		if cut && w.conns[fd].carrier == sealed {
+			w.srv.tls.sessions[fd].over = true
+		}
 		w.close(&w.conns[fd])
 	}
 	if r := w.log.ring; r != nil && r.Filled() {

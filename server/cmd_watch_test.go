@@ -89,10 +89,10 @@ func TestNobodyWatches(t *testing.T) {
 	if b.s.store.Watched(allEvents) || b.s.logger.Active() != 0 {
 		t.Error("events are watched, but nobody is there")
 	}
-	if fd := b.s.logger.Returned(1); fd != -1 {
+	if fd, _ := b.s.logger.Returned(1); fd != -1 {
 		t.Error("another worker is to close the watcher")
 	}
-	if fd := b.s.logger.Returned(0); fd != lent {
+	if fd, _ := b.s.logger.Returned(0); fd != lent {
 		t.Errorf("its worker is to close %d", fd)
 	}
 	b.expect("set a 0 0 1\nx\ndelete a\n", "STORED\nDELETED\n")

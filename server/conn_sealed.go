@@ -317,9 +317,10 @@ func (w *worker) sendSealed(c *conn) flow {
 }
 
 // sendAlert sends an alert, if nothing waits that would have to go first: who does not
-// read what was sent does not read why the connection ends.
+// read what was sent does not read why the connection ends. close_notify says that all was
+// sent (RFC 8446, section 6.1), so it is not for a client that is owed output.
 func (w *worker) sendAlert(c *conn, s *session, alert record.Alert) {
-	if c.sealed || s.over || s.writer.Pending() {
+	if c.sealed || s.over || s.writer.Pending() || alert == record.CloseNotify && c.owes() {
 		return
 	}
 	s.over = true

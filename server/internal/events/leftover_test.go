@@ -40,8 +40,8 @@ func TestNothingIsSentForAWatcherGivenBack(t *testing.T) {
 	}
 	l.End(int32(p[0])) // the client has half-closed, or sent close_notify
 	l.Round()
-	if fd := l.Returned(1); fd != int32(p[0]) {
-		t.Fatal("not returned", fd)
+	if fd, cut := l.Returned(1); fd != int32(p[0]) || !cut {
+		t.Fatalf("returned %d, cut: %v", fd, cut)
 	}
 	// The worker closes it, and another client gets the number.
 	q := pair()

@@ -32,6 +32,7 @@ type watcher struct {
 	from, n int
 	skipped uint64
 	stuck   bool // the socket takes nothing in this round
+	cut     bool // output was given up, and maybe in the middle of a record
 
 	// With TLS, when the logger seals for as long as it has the watcher.
 	sealed  bool
@@ -74,18 +75,19 @@ func (l *Logger) End(fd int32) {
 	l.Wake()
 }
 
-// Returned is a connection of a worker that the logger has given back, or -1.
-func (l *Logger) Returned(worker int) int32 {
-	fd := int32(-1)
+// Returned is a connection of a worker that the logger has given back, or -1. If it is cut,
+// not all was sent that there was for it: with TLS nothing can follow then.
+func (l *Logger) Returned(worker int) (fd int32, cut bool) {
+	fd = -1
 	l.lock.Lock()
 	for i := range l.watchers {
 		if w := &l.watchers[i]; w.state == done && w.worker == worker {
-			w.state, fd = free, w.fd
+			w.state, fd, cut = free, w.fd, w.cut
 			break
 		}
 	}
 	l.lock.Unlock()
-	return fd
+	return fd, cut
 }
 
 // Active is how many watchers there are.
@@ -124,7 +126,7 @@ func (l *Logger) admit() (active bool) {
 		}
 		active = true
 		if !w.greeted {
-			w.greeted, w.from, w.n, w.skipped, w.at, w.end = true, 0, 0, 0, 0, 0
+			w.greeted, w.cut, w.from, w.n, w.skipped, w.at, w.end = true, false, 0, 0, 0, 0, 0
 			w.put(greeting)
 		}
 	}
@@ -224,4 +226,7 @@ func (w *watcher) next(seal func(fd int32, dst, plain []byte) (n, size int)) []b
 }
 
 // drop gives up what is to be sent.
-func (w *watcher) drop() { w.n, w.at, w.end = 0, 0, 0 }
+func (w *watcher) drop() {
+	w.cut = w.cut || w.n > 0 || w.at < w.end
+	w.n, w.at, w.end = 0, 0, 0
+}

@@ -388,7 +388,7 @@ func (w *worker) resumeSessions() {
 			continue
 		}
 		s.reader.Resume()
-		if s.writer.Pending() { // or it may be the logger's
+		if c.state != connWatching { // the logger has the writer of one that watches
 			s.writer.Resume()
 		}
 		switch c.state {
@@ -443,7 +443,22 @@ func (s *session) wiped() bool {
 }
 
 // sealOne makes a record of the first bytes of plain for a watcher, whose writer is the
-// logger's meanwhile.
+// logger's meanwhile. When the keys are due the record has their change instead, and there
+// is none until the keymaker has made the AEAD.
 func (t *tls) sealOne(fd int32, dst, plain []byte) (n, size int) {
-	return t.sessions[fd].writer.Seal(t.ciphers[fd].seal, dst, plain[:min(len(plain), record.MaxPlaintext)])
+	s := &t.sessions[fd]
+	if s.writer.Pending() {
+		if s.stale.Load() != 0 {
+			return 0, 0
+		}
+		s.writer.Resume()
+	}
+	seal := t.ciphers[fd].seal
+	if s.writer.Due() {
+		if size = s.writer.SealKeyUpdate(seal, dst, false); size > 0 {
+			t.keymaker.ask(s, fd, staleWriter)
+			return 0, size
+		}
+	}
+	return s.writer.Seal(seal, dst, plain[:min(len(plain), record.MaxPlaintext)])
 }

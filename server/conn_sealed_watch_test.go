@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"gomcd/server/internal/events"
+	"gomcd/server/internal/record"
 	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
@@ -58,5 +60,71 @@ func TestSealedWatcherSaysMuch(t *testing.T) {
 	}
 	if w.leaving != 0 || w.conns[c.fd].state != connFree {
 		t.Errorf("leaving %d, state %d", w.leaving, w.conns[c.fd].state)
+	}
+}
+
+// The keys of a watcher are changed when that is due, and no line is lost meanwhile.
+func TestSealedWatcherKeysAreRenewed(t *testing.T) {
+	c := newTLSBench(t, 0x1301)
+	w := c.bench.w
+	for suite, want := range map[uint16]int{0x1301: 2, 0xc02f: 0} {
+		c.begin(suite)
+		c.send(c.record("watch\r\n"))
+		lines := 0
+		rounds := func() {
+			for range 3 {
+				w.log.ring.Put(&events.Entry{Kind: events.Get}, []byte("key"))
+				lines++
+				c.s.logger.Round()
+			}
+		}
+		for range 2 {
+			rounds()
+			c.due()
+			rounds()
+			if pending := c.s.tls.sessions[c.fd].writer.Pending(); pending != (want > 0) {
+				t.Fatalf("%#x: its keys change: %v", suite, pending)
+			}
+			c.makeKeys()
+			rounds()
+		}
+		got := string(c.pass(nil))
+		if n := strings.Count(got, "\n"); !strings.HasPrefix(got, "OK\r\nts=") || n != lines+1 || c.updates != want {
+			t.Errorf("%#x: %d lines of %d and %d changes of keys, want %d; %.60q", suite, n, lines+1, c.updates, want, got)
+		}
+		b := make([]byte, record.MaxControl)
+		sys.Send(int32(c.client), b[:c.w.SealAlert(c.seal, b, record.CloseNotify)], false)
+		c.turns()
+		c.s.logger.Round()
+		w.serveTurn(nil)
+		if _, alert, closed := c.send(nil); alert.Status != record.Closed || !closed {
+			t.Errorf("%#x: its end: %+v, closed: %v", suite, alert, closed)
+		}
+	}
+	if n := c.s.tls.keymaker.next(); n != -1 {
+		t.Errorf("keys are asked for of %d", n)
+	}
+}
+
+// A watcher ends while its keys change.
+func TestSealedWatcherEndsDuringAChange(t *testing.T) {
+	c := newTLSBench(t, 0x1301)
+	w := c.bench.w
+	c.send(c.record("watch\r\n"))
+	c.s.logger.Round()
+	c.due()
+	w.log.ring.Put(&events.Entry{Kind: events.Get}, []byte("key"))
+	c.s.logger.Round()
+	unix.Shutdown(c.client, unix.SHUT_WR)
+	c.turns()
+	c.s.logger.Round()
+	w.serveTurn(nil)
+	if w.leaving != 0 || w.conns[c.fd].state != connFree || w.dead != c.fd+1 {
+		t.Errorf("leaving %d, state %d, given back: %v", w.leaving, w.conns[c.fd].state, w.dead == 0)
+	}
+	c.makeKeys()
+	w.serveTurn(nil)
+	if w.dead != 0 {
+		t.Error("it is not given back")
 	}
 }

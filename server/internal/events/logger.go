@@ -45,7 +45,8 @@ type Config struct {
 	Watch func(cache.Events)
 	// Seal makes a record of TLS of the first bytes of plain, for a connection that was
 	// added as sealed; dst has RecordSize bytes. It returns how much of plain is in it,
-	// and its length; 0 if the connection cannot send any more. nil without TLS.
+	// which is nothing if the record changes keys, and its length; 0 if there is none at the
+	// moment. nil without TLS.
 	Seal       func(fd int32, dst, plain []byte) (n, size int)
 	RecordSize int
 }

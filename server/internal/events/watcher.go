@@ -216,10 +216,6 @@ func (w *watcher) next(seal func(fd int32, dst, plain []byte) (n, size int)) []b
 	}
 	if w.at == w.end {
 		n, size := seal(w.fd, w.record, part)
-		if n == 0 {
-			w.drop() // the connection has sent as much as one can
-			return nil
-		}
 		w.from, w.n, w.at, w.end = (w.from+n)%len(w.buf), w.n-n, 0, size
 	}
 	return w.record[w.at:w.end]

@@ -33,7 +33,11 @@ func (r *Reader) control(typ uint8, plain []byte) Record {
 
 // alerted acts on an alert.
 func (r *Reader) alerted(plain []byte) Record {
-	if len(plain) != 2 {
+	switch len(plain) {
+	case 2:
+	case 0:
+		return r.refuse(UnexpectedMessage) // RFC 8446, section 5.4
+	default:
 		return r.refuse(DecodeError) // one record, one alert (RFC 8446, section 5.1)
 	}
 	level, alert := plain[0], Alert(plain[1])
@@ -56,7 +60,7 @@ func (r *Reader) alerted(plain []byte) Record {
 // 4.6.3 and 5.1).
 func (r *Reader) message(plain []byte) Record {
 	if len(plain) == 0 {
-		return r.refuse(UnexpectedMessage) // RFC 8446, section 5.1
+		return r.refuse(UnexpectedMessage) // RFC 8446, section 5.4
 	}
 	n := copy(r.partial[r.have:], plain)
 	r.have += uint8(n)

@@ -210,7 +210,9 @@ func TestThatSomethingHasNoEffectIsSaid(t *testing.T) {
 		"-m 64m":                       "read as 64",
 		"-b many":                      "read as 0",
 		"-a 79":                        "read as 7",
-		"-o idle_timeout=3s":           "read as 3",
+		"-b many -b 7":                 "-b many: not a number; read as 0, as memcached reads it",
+		"-o idle_timeout=3s":           "-o idle_timeout=3s: not a number; read as 3, as memcached reads it",
+		"-f 2x":                        "-f 2x: not a number; read as 2",
 		"-t 65":                        "WARNING",
 		"-p 0":                         "nothing is listened on",
 		"-l ,":                         "nothing is listened on",
@@ -223,6 +225,23 @@ func TestThatSomethingHasNoEffectIsSaid(t *testing.T) {
 		if want == "" && got != "" || !strings.Contains(got, want) || strings.Contains(got, "\n") {
 			t.Errorf("%q warns %q, want one with %q", args, got, want)
 		}
+	}
+}
+
+// A number that memcached would drop bits of is refused, and named as it is written.
+func TestNumbersOutOfRange(t *testing.T) {
+	for args, want := range map[string]string{
+		"-R 2147483648":                     "-R 2147483648: out of range",
+		"-p -2147483649":                    "-p -2147483649: out of range",
+		"-f 1e999":                          "-f 1e999: out of range",
+		"-o modern,idle_timeout=4294967300": "-o: idle_timeout=4294967300: out of range",
+	} {
+		if _, err := parse(strings.Fields(args), noEnv); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+	if c := mustParse(t, "-R", "2147483647", "-b", "-2147483648"); c.cfg.ReqsPerEvent != 2147483647 || c.cfg.Backlog != -2147483648 {
+		t.Errorf("-R %d -b %d", c.cfg.ReqsPerEvent, c.cfg.Backlog)
 	}
 }
 

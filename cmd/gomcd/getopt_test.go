@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -35,7 +36,7 @@ func TestNumbersAsCReadsThem(t *testing.T) {
 		{"64", 10, 64, true, true}, {" 64", 10, 64, true, true}, {"64m", 10, 64, false, true},
 		{"-5", 10, -5, true, true}, {"+5", 10, 5, true, true}, {"", 10, 0, false, false}, {"-", 10, 0, false, false},
 		{"x1", 10, 0, false, false}, {"0x10", 10, 0, false, true}, {"789", 8, 7, false, true},
-		{"99999999999", 10, 1<<31 - 1, true, true}, {"-99999999999", 10, -1 << 31, true, true},
+		{"4294967297", 10, 1<<32 + 1, true, true}, {"-99999999999999999999", 10, -1 << 63, true, true},
 	} {
 		n, whole, found := leadingInt(test.text, test.base)
 		if n != test.want || whole != test.whole || found != test.found {
@@ -43,7 +44,7 @@ func TestNumbersAsCReadsThem(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]float64{
-		"1.25": 1.25, ".5": 0.5, "2.": 2, "1e1": 10, "1e": 1, "-1": -1, "x": 0, "inf": 0, "1.5x": 1.5, "": 0,
+		"1.25": 1.25, ".5": 0.5, "2.": 2, "1e1": 10, "1e": 1, "-1": -1, "x": 0, "inf": 0, "1.5x": 1.5, "": 0, "1e999": math.Inf(1), "-1e999": math.Inf(-1),
 	} {
 		if x, _ := leadingFloat(text); x != want {
 			t.Errorf("leadingFloat(%q) = %g, want %g", text, x, want)

@@ -59,7 +59,6 @@ const (
 )
 
 var misuses = []misuse{
-	alone(bad(64, "--metrics", "127.0.0.1")), alone(bad(71, "--metrics", "127.0.0.1:99999")), alone(bad(71, "--metrics", "127.0.0.1:x")),
 	bad(1, "--bogus"), bad(1, "-z"), bad(1, "-vz"), bad(1, "--port"), bad(1, "-b"),
 	bad(1, "--mem=64"), bad(1, "--daemon=x"), bad(1, "-v=3"), bad(64, "-m=64"),
 	bad(64, "-m", "0"), bad(64, "-m", "1"), bad(64, "-m", "abc"),
@@ -74,6 +73,12 @@ var misuses = []misuse{
 	bad(64, "-p", "abc").unlike(runs, nowhere), bad(runs, "-p", "0"),
 	alone(bad(64, "-u", "nobody", "-U", "70000")), bad(71, "-U", "70000").unlike(runs, isRead),
 	bad(64, "-U", "abc").unlike(runs, isRead), bad(runs, "-U", "22122"),
+	bad(64, "-R", "4294967297").unlike(runs, isRead), bad(64, "-b", "4294967300").unlike(runs, isRead), bad(64, "-b", "-4294967295").unlike(runs, isRead),
+	bad(64, "-b", "99999999999999999999").unlike(runs, isRead), bad(64, "-a", "40000000777").unlike(runs, isRead), bad(64, "-N", "4294967297").unlike(runs, isRead),
+	bad(64, "-p", "4294967296").unlike(runs, isRead), bad(64, "-U", "4294967296").unlike(runs, isRead), bad(64, "-t", "4294967297").unlike(runs, isRead),
+	bad(64, "-m", "4294967360").unlike(runs, isRead), bad(64, "-n", "4294967344").unlike(runs, isRead), bad(64, "-I", "4295491584").unlike(runs, isRead),
+	bad(64, "-f", "1e999").unlike(runs, isRead), bad(64, "-o", "hashpower=4294967312").unlike(runs, isRead), bad(64, "-o", "idle_timeout=4294967300").unlike(runs, isRead),
+	bad(64, "-o", "hot_max_factor=1e999").unlike(runs, isRead), bad(1, "-o", "slab_chunk_max=4294967808").unlike(runs, isRead), bad(1, "-o", "watcher_logbuf_size=4294967552").unlike(runs, isRead),
 	bad(64, "-B", "http"), bad(runs, "-B", "binary"),
 	bad(1, "-D", ""), bad(1, "-D"), bad(1, "-N", "0"), bad(64, "-N", "5"),
 	bad(64, "-S", "-B", "ascii"), bad(64, "-S", "-B", "auto"), bad(64, "-S", "-B", "binary", "-B", "ascii"), bad(64, "-S", "-U", "22122"),
@@ -89,7 +94,6 @@ var misuses = []misuse{
 	bad(1, "-o", "lru_crawler_sleep=-1"), bad(1, "-o", "lru_crawler_tocrawl=x"),
 	bad(1, "-o", "hot_lru_pct=0"), bad(1, "-o", "warm_lru_pct=80"), bad(64, "-o", "hot_lru_pct=50,warm_lru_pct=50"),
 	bad(1, "-o", "warm_max_factor=0"), bad(1, "-o", "temporary_ttl"), bad(64, "-o", "no_lru_maintainer,temporary_ttl=5"),
-	bad(1, "-o", "cache_memlimit_max=x"), bad(1, "-o", "cache_memlimit_max=0"), bad(64, "-o", "cache_memlimit_max=63"), bad(64, "-o", "cache_memlimit_max=128", "-e", "/dev/shm/x"),
 	bad(1, "-o", "watcher_logbuf_size=x"), bad(1, "-o", "read_buf_mem_limit=x"),
 	bad(64, "-o", "slab_sizes="), bad(1, "-o", "slab_sizes").unlike(segfault, crashes),
 	bad(64, "-o", "slab_sizes=10"), bad(64, "-o", "slab_sizes=100-100"), bad(64, "-o", "slab_sizes=100-104"),
@@ -127,6 +131,8 @@ var ownMisuses = []misuse{
 	bad(1, "--config"), bad(64, "--config", "/nonexistent"), bad(64, "--config", "/"),
 	bad(64, "--print-profile=nobody"), bad(64, "--print-profile=udp"), bad(64, "--print-profile", "--format=xml"), bad(0, "--print-profile=worker"),
 	bad(64, "--print-completion=tcsh"), bad(1, "--print-completion"),
+	alone(bad(64, "--metrics", "127.0.0.1")), alone(bad(71, "--metrics", "127.0.0.1:99999")), alone(bad(71, "--metrics", "127.0.0.1:x")),
+	bad(1, "-o", "cache_memlimit_max=x"), bad(1, "-o", "cache_memlimit_max=0"), bad(64, "-o", "cache_memlimit_max=63"), bad(64, "-o", "cache_memlimit_max=128", "-e", "/dev/shm/x"),
 }
 
 // line is the whole command line: as root with a user.

@@ -24,8 +24,7 @@ var options = []option{
 		set: sets(func(cfg *server.Config) { cfg.MaxConnsFast = false })},
 	{name: "hashpower", valued: true, help: "the hash table starts with two to the power of this entries, 12 to 32;\n" +
 		"see \"STAT hash_power_level\" of a running server (default: 16)",
-		set: func(c *command, v string) error {
-			n := c.atoi(v)
+		set: whole(func(c *command, n int) error {
 			switch {
 			case n < 12:
 				return usageError(server.ExitFailure, "Initial hashtable multiplier of %d is too low", n)
@@ -34,7 +33,7 @@ var options = []option{
 			}
 			c.cfg.HashPower = n
 			return nil
-		}},
+		})},
 	{name: "cache_memlimit_max", valued: true, help: "megabytes that the command \"cache_memlimit\" can raise -m to; address space is\nreserved for them (default: twice -m, 128 at least)",
 		set: func(c *command, v string) error {
 			n, ok := strictUint(v)
@@ -47,12 +46,12 @@ var options = []option{
 	{name: "no_hashexpand", help: "the hash table keeps its size",
 		set: sets(func(cfg *server.Config) { cfg.NoHashExpand = true })},
 	{name: "tail_repair_time", valued: true, help: "accepted without effect: no item is ever stuck at the end of its LRU",
-		set: func(c *command, v string) error {
-			if c.cfg.TailRepairTime = c.atoi(v); c.cfg.TailRepairTime < 10 {
+		set: whole(func(c *command, n int) error {
+			if c.cfg.TailRepairTime = n; n < 10 {
 				return usageError(server.ExitFailure, "Cannot set tail_repair_time to less than 10 seconds")
 			}
 			return nil
-		}},
+		})},
 	{name: "hash_algorithm", valued: true, help: "accepted (jenkins, murmur3, xxh3): the hash is gomcd's own, with a new\nseed at every start (default: {HashAlgorithm})",
 		set: func(c *command, v string) error {
 			switch v {
@@ -101,15 +100,15 @@ var options = []option{
 	{name: "warm_max_factor", valued: true, help: "the same for the warm one (default: {WarmMaxFactor})",
 		set: factor("warm_max_factor", func(cfg *server.Config) *float64 { return &cfg.WarmMaxFactor })},
 	{name: "temporary_ttl", valued: true, help: "items that live for fewer seconds have an LRU of their own, from which\nnothing is evicted",
-		set: func(c *command, v string) error {
-			c.cfg.TempLRU, c.cfg.TemporaryTTL = true, c.atoi(v)
+		set: whole(func(c *command, n int) error {
+			c.cfg.TempLRU, c.cfg.TemporaryTTL = true, n
 			return nil
-		}},
+		})},
 	{name: "idle_timeout", valued: true, help: "close connections that were idle for so many seconds (default: {IdleTimeout}, never)",
-		set: func(c *command, v string) error {
-			c.cfg.IdleTimeout = time.Duration(max(c.atoi(v), 0)) * time.Second
+		set: whole(func(c *command, n int) error {
+			c.cfg.IdleTimeout = time.Duration(max(n, 0)) * time.Second
 			return nil
-		}},
+		})},
 	{name: "auth_timeout", valued: true, help: "close connections that have not logged in (-Y) after so many seconds\n(default: {AuthTimeout}; 0: never)",
 		set: func(c *command, v string) error {
 			n, ok := strictUint(v)
@@ -135,12 +134,12 @@ var options = []option{
 			return ranged(0, 2, "slab_automove must be between 0 and 2", func(cfg *server.Config) *int { return &cfg.SlabAutomove })(c, v)
 		}},
 	{name: "no_slab_automove", set: sets(func(cfg *server.Config) { cfg.SlabAutomove = 0 })},
-	{name: "slab_automove_ratio", valued: true, set: func(c *command, v string) error {
-		if c.cfg.AutomoveRatio = c.atof(v); c.cfg.AutomoveRatio <= 0 || c.cfg.AutomoveRatio > 1 {
+	{name: "slab_automove_ratio", valued: true, set: fraction(func(c *command, x float64) error {
+		if c.cfg.AutomoveRatio = x; x <= 0 || x > 1 {
 			return usageError(server.ExitFailure, "slab_automove_ratio must be > 0 and <= 1")
 		}
 		return nil
-	}},
+	})},
 	{name: "slab_automove_window", valued: true,
 		set: ranged(3, 1800, "slab_automove_window must be > 2 and <= 1800", func(cfg *server.Config) *int { return &cfg.AutomoveWindow })},
 	{name: "slab_automove_freeratio", valued: true, set: func(c *command, _ string) error {
@@ -200,26 +199,24 @@ func nothing(*command, string) error { return nil }
 
 // ranged is an option whose value is a number from lo to hi.
 func ranged(lo, hi int, otherwise string, field func(cfg *server.Config) *int) func(*command, string) error {
-	return func(c *command, v string) error {
-		n := c.atoi(v)
+	return whole(func(c *command, n int) error {
 		if n < lo || n > hi {
 			return usageError(server.ExitFailure, "%s", otherwise)
 		}
 		*field(&c.cfg) = n
 		return nil
-	}
+	})
 }
 
 // factor is an option whose value is above 0.
 func factor(name string, field func(cfg *server.Config) *float64) func(*command, string) error {
-	return func(c *command, v string) error {
-		x := c.atof(v)
+	return fraction(func(c *command, x float64) error {
 		if x <= 0 {
 			return usageError(server.ExitFailure, "%s must be > 0", name)
 		}
 		*field(&c.cfg) = x
 		return nil
-	}
+	})
 }
 
 // kilobytes is an option whose value is a number of them.
@@ -273,7 +270,7 @@ func (c *command) minVersion(v string) error {
 }
 
 func notNumber(name string) error {
-	return usageError(server.ExitFailure, "could not parse argument to %s: it is a whole number", name)
+	return usageError(server.ExitFailure, "could not parse argument to %s: not a whole number, or out of range", name)
 }
 
 func (c *command) chunkMax(v string) error {
@@ -331,7 +328,11 @@ func (c *command) option(word string) error {
 		}
 		c.at = "-o " + name
 		c.seen = append(c.seen, c.at)
-		return o.set(c, v)
+		err := o.set(c, v)
+		if err == errRange {
+			err = usageError(server.ExitUsage, "%s: %w", word, err)
+		}
+		return err
 	}
 	for prefix, what := range families {
 		if strings.HasPrefix(name, prefix) {

@@ -25,8 +25,9 @@ var flags = []flag{
 		set: text(func(cfg *server.Config) *string { return &cfg.UnixSocket })},
 	{long: "unix-mask", short: "a", arg: "<mask>", help: "who may use the UNIX socket: permissions in octal (default: {UnixMask})",
 		set: func(c *command, v string) error {
-			c.cfg.UnixMask = uint32(c.leading(v, 8))
-			return nil
+			mask, err := c.atoi(v, 8)
+			c.cfg.UnixMask = uint32(mask)
+			return err
 		}},
 	{long: "enable-shutdown", short: "A", help: "let clients stop the server with the \"shutdown\" command",
 		set: sets(func(cfg *server.Config) { cfg.EnableShutdown = true })},
@@ -45,13 +46,13 @@ var flags = []flag{
 	{long: "user", short: "u", arg: "<user>", help: "become this user (when started as root)",
 		set: text(func(cfg *server.Config) *string { return &cfg.User })},
 	{long: "memory-limit", short: "m", arg: "<num>", help: "memory for items, in megabytes (default: {MemLimit/Mi})",
-		set: func(c *command, v string) error {
-			c.cfg.MemLimit = int64(c.atoi(v)) << 20
-			if c.cfg.MemLimit < 0 {
+		set: whole(func(c *command, n int) error {
+			c.cfg.MemLimit = int64(n) << 20
+			if n < 0 {
 				return usageError(server.ExitUsage, "the memory limit cannot be negative")
 			}
 			return nil
-		}},
+		})},
 	{long: "disable-evictions", short: "M", help: "when memory is full, refuse new items instead of evicting old ones",
 		set: sets(func(cfg *server.Config) { cfg.EvictToFree = false })},
 	{long: "conn-limit", short: "c", arg: "<num>", help: "connections at the same time (default: {MaxConns})",
@@ -70,12 +71,12 @@ var flags = []flag{
 	{long: "pidfile", short: "P", arg: "<file>", help: "write the process id to this file",
 		set: text(func(cfg *server.Config) *string { return &cfg.PIDFile })},
 	{long: "slab-growth-factor", short: "f", arg: "<num>", help: "from one slab class to the next, chunks grow by this (default: {Factor})",
-		set: func(c *command, v string) error {
-			if c.cfg.Factor = c.atof(v); c.cfg.Factor <= 1 {
+		set: fraction(func(c *command, x float64) error {
+			if c.cfg.Factor = x; x <= 1 {
 				return usageError(server.ExitFailure, "Factor must be greater than 1")
 			}
 			return nil
-		}},
+		})},
 	{long: "slab-min-size", short: "n", arg: "<bytes>", help: "room for key, value and flags in the smallest chunk (default: {ChunkSize})",
 		set: positive("Chunk size", func(cfg *server.Config) *int { return &cfg.ChunkSize })},
 	{long: "enable-largepages", short: "L", help: "accepted without effect: the kernel uses large pages where it sees fit",
@@ -101,7 +102,7 @@ var flags = []flag{
 	{long: "disable-cas", short: "C", help: "do without CAS",
 		set: sets(func(cfg *server.Config) { cfg.UseCAS = false })},
 	{long: "listen-backlog", short: "b", arg: "<num>", help: "connections that may wait to be accepted (default: {Backlog})",
-		set: func(c *command, v string) error { c.cfg.Backlog = c.atoi(v); return nil }},
+		set: whole(func(c *command, n int) error { c.cfg.Backlog = n; return nil })},
 	{long: "protocol", short: "B", arg: "<name>", help: "protocol: ascii, binary or auto (default: auto, which tells by the first byte)",
 		values: []string{"auto", "ascii", "binary"},
 		set:    (*command).protocol},
@@ -124,13 +125,13 @@ var flags = []flag{
 		"more than -m, so that they outlive a restart (stop with SIGUSR1)",
 		set: text(func(cfg *server.Config) *string { return &cfg.MemoryFile })},
 	{long: "napi-ids", short: "N", arg: "<num>", help: "accepted without effect: connections go to workers in turn, fewer to busy ones",
-		set: func(c *command, v string) error {
-			if c.napiIDs = c.atoi(v); c.napiIDs <= 0 {
+		set: whole(func(c *command, n int) error {
+			if c.napiIDs = n; n <= 0 {
 				return usageError(server.ExitFailure, "Maximum number of NAPI IDs must be greater than 0")
 			}
 			c.warn("-N has no effect: connections go to workers in turn, fewer to busy ones")
 			return nil
-		}},
+		})},
 	{long: "extended", short: "o", arg: "<list>", help: "extended options, with commas between them:",
 		set: (*command).extended},
 
@@ -185,14 +186,13 @@ func text(field func(cfg *server.Config) *string) func(*command, string) error {
 
 // positive is a flag whose value is a number above 0.
 func positive(what string, field func(cfg *server.Config) *int) func(*command, string) error {
-	return func(c *command, v string) error {
-		n := c.atoi(v)
+	return whole(func(c *command, n int) error {
 		if n <= 0 {
 			return usageError(server.ExitFailure, "%s must be greater than 0", what)
 		}
 		*field(&c.cfg) = n
 		return nil
-	}
+	})
 }
 
 // prints is a flag that prints something instead of serving. Flags after it do
@@ -206,14 +206,12 @@ func prints(what string) func(*command, string) error {
 
 // port reads a TCP or UDP port. What is no number is 0, off, to memcached,
 // which then listens nowhere; that cannot be meant.
-func (c *command) port(v string, field *int) error {
-	n, _, found := leadingInt(v, 10)
-	if !found {
+func (c *command) port(v string, field *int) (err error) {
+	if _, _, found := leadingInt(v, 10); !found {
 		return usageError(server.ExitUsage, "ERROR: Invalid port number %q", v)
 	}
-	*field = n
-	c.atoi(v) // warns
-	return nil
+	*field, err = c.atoi(v, 10)
+	return err
 }
 
 // manyThreads is where memcached begins to warn.
@@ -252,6 +250,7 @@ func (c *command) itemSize(v string) error {
 	} else if number, found := strings.CutSuffix(strings.ToLower(v), "m"); found {
 		v, unit = number, 1<<20
 	}
-	c.cfg.ItemSizeMax = int64(c.atoi(v)) * unit
-	return nil
+	n, err := c.atoi(v, 10)
+	c.cfg.ItemSizeMax = int64(n) * unit
+	return err
 }

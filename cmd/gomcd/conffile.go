@@ -37,12 +37,18 @@ const saslVariable = "MEMCACHED_SASL_PWDB"
 // (EnvironmentFile=), its value is the rest of the line, in quotes or not.
 var assignment = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_]*)=(.*?)\s*$`)
 
+// unquoted is a value without the quotes around it.
+func unquoted(value string) string {
+	if n := len(value); n > 1 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+		return value[1 : n-1]
+	}
+	return value
+}
+
 // assigned returns the words that a variable stands for. It returns false if it is
 // not about flags.
 func assigned(name, value string) ([]string, bool, error) {
-	if n := len(value); n > 1 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
-		value = value[1 : n-1]
-	}
+	value = unquoted(value)
 	if flag, ok := variables[name]; ok && value != "" {
 		return []string{flag, value}, true, nil
 	}
@@ -54,6 +60,9 @@ func assigned(name, value string) ([]string, bool, error) {
 // "-" may be missing, as with systemd.
 func (c *command) readConfig(path string) ([]string, error) {
 	path, optional := strings.CutPrefix(path, "-")
+	if path == "" {
+		return nil, usageError(server.ExitUsage, "--config names no file")
+	}
 	text, err := readRegular(path, maxConfig)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -69,8 +78,8 @@ func (c *command) readConfig(path string) ([]string, error) {
 		if m := assignment.FindStringSubmatch(lines.Text()); m != nil {
 			flags, ok, err := assigned(m[1], m[2])
 			switch {
-			case m[1] == saslVariable && len(flags) == 1:
-				c.saslFile = flags[0]
+			case m[1] == saslVariable:
+				c.saslFile = unquoted(m[2])
 			case ok && err != nil:
 				return nil, usageError(server.ExitUsage, "--config %s: line %d: %w", path, n, err)
 			case ok:

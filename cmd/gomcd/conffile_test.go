@@ -164,6 +164,15 @@ func TestConfigFileNamesUsers(t *testing.T) {
 	}
 }
 
+// An empty name there is none, as in the environment; one may have spaces.
+func TestConfigFileNamesNoUsers(t *testing.T) {
+	for text, want := range map[string]string{"MEMCACHED_SASL_PWDB=": "", `MEMCACHED_SASL_PWDB=""`: "", "MEMCACHED_SASL_PWDB=/etc/two words": "/etc/two words"} {
+		if c := mustParse(t, "--config", configFile(t, text+"\n")); c.saslFile != want || len(c.warnings) != 0 {
+			t.Errorf("%s: %q, warnings %q", text, c.saslFile, c.warnings)
+		}
+	}
+}
+
 // A file whose name follows a "-" may be missing, but not wrong.
 func TestConfigFileThatMayBeMissing(t *testing.T) {
 	if c := mustParse(t, "--config=-/nonexistent", "-m", "100"); c.cfg.MemLimit != 100<<20 || len(c.warnings) != 0 {

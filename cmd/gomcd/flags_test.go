@@ -228,6 +228,23 @@ func TestThatSomethingHasNoEffectIsSaid(t *testing.T) {
 	}
 }
 
+// An empty value is not taken for a flag that is not given.
+func TestEmptyValues(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-Y", ""}, `-Y "": the value is empty`},
+		{[]string{"--auth-file="}, `-Y "": the value is empty`},
+		{[]string{"-Z", "-o", "ssl_chain_cert=x,ssl_key="}, "-o: ssl_key=: the value is empty"},
+		{[]string{"--config", "-"}, "--config names no file"},
+	} {
+		if _, err := parse(test.args, noEnv); err == nil || err.Error() != test.want {
+			t.Errorf("%q: %v, want %s", test.args, err, test.want)
+		}
+	}
+}
+
 // A number that memcached would drop bits of is refused, and named as it is written.
 func TestNumbersOutOfRange(t *testing.T) {
 	for args, want := range map[string]string{

@@ -12,12 +12,15 @@ import (
 // the choice was is written to $MEMCACHED_PORT_FILENAME.
 const anyPort = -1
 
+// listenSeparators stand between addresses of -l.
+const listenSeparators = ",;"
+
 // addListen reads -l, which can be given several times and be a list. An
 // address that is there already is not repeated.
 func (c *command) addListen(v string) error {
 	c.listenGiven = true
 	added := false
-	for one := range strings.FieldsFuncSeq(v, func(r rune) bool { return r == ',' || r == ';' }) {
+	for one := range strings.FieldsFuncSeq(v, func(r rune) bool { return strings.ContainsRune(listenSeparators, r) }) {
 		if !slices.Contains(c.listen, one) {
 			c.listen = append(c.listen, one)
 			added = true

@@ -55,6 +55,7 @@ const (
 	ownUsers  = "memcached asks Cyrus SASL, by the files that this has"
 	twoLogins = "memcached takes no notice of -S, and this file has no users"
 	misspelt  = "memcached takes no notice"
+	namesNone = "a value that is empty was meant to name something"
 	noOldTLS  = "TLS 1.0 and 1.1 are deprecated (RFC 8996)"
 )
 
@@ -73,6 +74,8 @@ var misuses = []misuse{
 	bad(64, "-p", "abc").unlike(runs, nowhere), bad(runs, "-p", "0"),
 	alone(bad(64, "-u", "nobody", "-U", "70000")), bad(71, "-U", "70000").unlike(runs, isRead),
 	bad(64, "-U", "abc").unlike(runs, isRead), bad(runs, "-U", "22122"),
+	bad(1, "-Y", ""), bad(1, "-Y", "/nonexistent", "-Y", ""), bad(1, "-s", "").unlike(runs, nowhere), bad(1, "-e", "").unlike(aborts, crashes), bad(1, "-P", "").unlike(runs, namesNone), bad(1, "-P", " ").unlike(runs, namesNone),
+	bad(1, "-o", "ssl_chain_cert=").unlike(runs, namesNone), bad(1, "-o", "ssl_key=").unlike(runs, namesNone), bad(1, "-o", "ssl_ca_cert=").unlike(runs, namesNone), bad(1, "-o", "ssl_ciphers=").unlike(runs, namesNone),
 	bad(64, "-R", "4294967297").unlike(runs, isRead), bad(64, "-b", "4294967300").unlike(runs, isRead), bad(64, "-b", "-4294967295").unlike(runs, isRead),
 	bad(64, "-b", "99999999999999999999").unlike(runs, isRead), bad(64, "-a", "40000000777").unlike(runs, isRead), bad(64, "-N", "4294967297").unlike(runs, isRead),
 	bad(64, "-p", "4294967296").unlike(runs, isRead), bad(64, "-U", "4294967296").unlike(runs, isRead), bad(64, "-t", "4294967297").unlike(runs, isRead),
@@ -118,7 +121,7 @@ var misuses = []misuse{
 
 // Whom one can be depends on who one is.
 var rootMisuses = []misuse{
-	alone(bad(64)), alone(bad(64, "-u", "")), alone(bad(67, "-u", "no-such-user")), alone(bad(67, "-u", "65534")),
+	alone(bad(64)), alone(bad(64, "-u", "")), bad(64, "-u", ""), alone(bad(67, "-u", "no-such-user")), alone(bad(67, "-u", "65534")),
 }
 
 var userMisuses = []misuse{bad(runs, "-u", "no-such-user")}
@@ -128,6 +131,8 @@ var ownMisuses = []misuse{
 	bad(64, "--sandbox=strict"), bad(64, "--sandbox=enforce,worker=off"), bad(64, "--sandbox=enforce,nobody=audit"),
 	bad(64, "--sandbox-allow=worker"), bad(64, "--sandbox-allow=nobody:getpid"),
 	bad(1, "--sandbox"), bad(1, "--test-privileges=x"),
+	bad(1, "--listen-default", ""), bad(1, "--listen-default", " ,;"), alone(bad(64, "--metrics", "")), bad(64, "--sandbox", ""), bad(64, "--sandbox-allow", ""), bad(1, "--print-profile", "--format", ""),
+	bad(64, "--config", ""), bad(64, "--config=-"), bad(64, "--print-completion", ""),
 	bad(1, "--config"), bad(64, "--config", "/nonexistent"), bad(64, "--config", "/"),
 	bad(64, "--print-profile=nobody"), bad(64, "--print-profile=udp"), bad(64, "--print-profile", "--format=xml"), bad(0, "--print-profile=worker"),
 	bad(64, "--print-completion=tcsh"), bad(1, "--print-completion"),

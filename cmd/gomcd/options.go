@@ -170,17 +170,17 @@ var options = []option{
 	{name: "relaxed_privileges", help: "the same as --test-privileges",
 		set: sets(func(cfg *server.Config) { cfg.TestPrivileges = true })},
 	{name: "ssl_chain_cert", valued: true, help: "file of the certificate and its chain, PEM",
-		set: text(func(cfg *server.Config) *string { return &cfg.TLS.ChainCert })},
+		set: named(func(cfg *server.Config) *string { return &cfg.TLS.ChainCert })},
 	{name: "ssl_key", valued: true, help: "file of the private key (default: in ssl_chain_cert)",
-		set: text(func(cfg *server.Config) *string { return &cfg.TLS.Key })},
+		set: named(func(cfg *server.Config) *string { return &cfg.TLS.Key })},
 	{name: "ssl_keyformat", valued: true, help: "its format: 1 is PEM, 2 is DER (default: {TLS.KeyFormat})",
 		set: number("ssl_keyformat", func(cfg *server.Config) *int { return &cfg.TLS.KeyFormat })},
 	{name: "ssl_verify_mode", valued: true, help: "client certificates: 0 none, 1 a valid one or none, 2 and 3 required\n(default: {TLS.VerifyMode})",
 		set: (*command).verifyMode},
 	{name: "ssl_ca_cert", valued: true, help: "file of the authorities of client certificates, PEM",
-		set: text(func(cfg *server.Config) *string { return &cfg.TLS.CACert })},
+		set: named(func(cfg *server.Config) *string { return &cfg.TLS.CACert })},
 	{name: "ssl_ciphers", valued: true, help: "cipher suites of TLS 1.2 by name, with colons between them (default: all\nwith forward secrecy and an AEAD); those of TLS 1.3 are always on",
-		set: text(func(cfg *server.Config) *string { return &cfg.TLS.Ciphers })},
+		set: named(func(cfg *server.Config) *string { return &cfg.TLS.Ciphers })},
 	{name: "ssl_wbuf_size", valued: true, help: "accepted without effect (default: {TLS.WriteBuf/Ki})",
 		set: kilobytes("ssl_wbuf_size", func(cfg *server.Config) *int { return &cfg.TLS.WriteBuf })},
 	{name: "ssl_session_cache", help: "let clients resume sessions, by tickets",
@@ -329,8 +329,11 @@ func (c *command) option(word string) error {
 		c.at = "-o " + name
 		c.seen = append(c.seen, c.at)
 		err := o.set(c, v)
-		if err == errRange {
+		switch err {
+		case errRange:
 			err = usageError(server.ExitUsage, "%s: %w", word, err)
+		case errEmpty:
+			err = usageError(server.ExitFailure, "%s: %w", word, err)
 		}
 		return err
 	}

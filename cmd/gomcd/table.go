@@ -22,7 +22,7 @@ var flags = []flag{
 			return c.port(v, &c.cfg.UDPPort)
 		}},
 	{long: "unix-socket", short: "s", arg: "<file>", help: "UNIX socket to listen on, instead of the network",
-		set: text(func(cfg *server.Config) *string { return &cfg.UnixSocket })},
+		set: named(func(cfg *server.Config) *string { return &cfg.UnixSocket })},
 	{long: "unix-mask", short: "a", arg: "<mask>", help: "who may use the UNIX socket: permissions in octal (default: {UnixMask})",
 		set: func(c *command, v string) error {
 			mask, err := c.atoi(v, 8)
@@ -44,7 +44,7 @@ var flags = []flag{
 	{long: "enable-coredumps", short: "r", help: "allow core dumps as large as the system permits",
 		set: sets(func(cfg *server.Config) { cfg.CoreDumps = true })},
 	{long: "user", short: "u", arg: "<user>", help: "become this user (when started as root)",
-		set: text(func(cfg *server.Config) *string { return &cfg.User })},
+		set: func(c *command, v string) error { c.cfg.User = v; return nil }}, // see identity
 	{long: "memory-limit", short: "m", arg: "<num>", help: "memory for items, in megabytes (default: {MemLimit/Mi})",
 		set: whole(func(c *command, n int) error {
 			c.cfg.MemLimit = int64(n) << 20
@@ -69,7 +69,7 @@ var flags = []flag{
 	{long: "license", short: "i", help: "print the license and exit", set: prints("license")},
 	{long: "version", short: "V", help: "print the version and exit", set: prints("version")},
 	{long: "pidfile", short: "P", arg: "<file>", help: "write the process id to this file",
-		set: text(func(cfg *server.Config) *string { return &cfg.PIDFile })},
+		set: named(func(cfg *server.Config) *string { return &cfg.PIDFile })},
 	{long: "slab-growth-factor", short: "f", arg: "<num>", help: "from one slab class to the next, chunks grow by this (default: {Factor})",
 		set: fraction(func(c *command, x float64) error {
 			if c.cfg.Factor = x; x <= 1 {
@@ -120,10 +120,10 @@ var flags = []flag{
 	{long: "disable-watch", short: "W", help: "refuse the \"watch\" command",
 		set: sets(func(cfg *server.Config) { cfg.WatchEnabled = false })},
 	{long: "auth-file", short: "Y", arg: "<file>", help: "clients must authenticate; the file has lines of user:password",
-		set: text(func(cfg *server.Config) *string { return &cfg.AuthFile })},
+		set: named(func(cfg *server.Config) *string { return &cfg.AuthFile })},
 	{long: "memory-file", short: "e", arg: "<file>", help: "keep items in this file, on a memory file system with room for\n" +
 		"more than -m, so that they outlive a restart (stop with SIGUSR1)",
-		set: text(func(cfg *server.Config) *string { return &cfg.MemoryFile })},
+		set: named(func(cfg *server.Config) *string { return &cfg.MemoryFile })},
 	{long: "napi-ids", short: "N", arg: "<num>", help: "accepted without effect: connections go to workers in turn, fewer to busy ones",
 		set: whole(func(c *command, n int) error {
 			if c.napiIDs = n; n <= 0 {
@@ -141,7 +141,13 @@ var flags = []flag{
 		set: func(*command, string) error { return nil }}, // see separate
 	{long: "listen-default", arg: "<addr>", ours: true, help: "the addresses of -l if it is not given: for a service whose -l\n" +
 		"comes from elsewhere",
-		set: func(c *command, v string) error { c.listenDefault = v; return nil }},
+		set: func(c *command, v string) error {
+			if strings.Trim(v, listenSeparators) == "" {
+				return errEmpty
+			}
+			c.listenDefault = v
+			return nil
+		}},
 	{long: "check", ours: true, help: "say whether the server would start like this, and what would differ\n" +
 		"from memcached, and exit; nothing is served or written",
 		set: sets(func(cfg *server.Config) { cfg.Check = true })},
@@ -164,7 +170,13 @@ var flags = []flag{
 	{long: "print-completion", arg: "<shell>", ours: true, help: "print completions for bash, zsh or fish, and exit", values: clidoc.Shells,
 		set: func(c *command, v string) error { c.shell = v; return prints("completion")(c, v) }},
 	{long: "format", arg: "<name>", ours: true, help: "of --print-profile: text (default), json or bpf", values: []string{"text", "json", "bpf"},
-		set: func(c *command, v string) error { c.profileFormat = v; return nil }},
+		set: func(c *command, v string) error {
+			if v == "" {
+				return errEmpty
+			}
+			c.profileFormat = v
+			return nil
+		}},
 }
 
 func roleNames() (names []string) {
@@ -179,9 +191,19 @@ func sets(f func(cfg *server.Config)) func(*command, string) error {
 	return func(c *command, _ string) error { f(&c.cfg); return nil }
 }
 
-// text is a flag whose value is taken as it is.
-func text(field func(cfg *server.Config) *string) func(*command, string) error {
-	return func(c *command, v string) error { *field(&c.cfg) = v; return nil }
+// errEmpty is the error of a name that is empty, as from a variable that is not set: it
+// must not count as if the flag were not given.
+var errEmpty = usageError(server.ExitFailure, "the value is empty")
+
+// named is a flag whose value names something.
+func named(field func(cfg *server.Config) *string) func(*command, string) error {
+	return func(c *command, v string) error {
+		if v == "" {
+			return errEmpty
+		}
+		*field(&c.cfg) = v
+		return nil
+	}
 }
 
 // positive is a flag whose value is a number above 0.

@@ -133,7 +133,7 @@ func (c *command) complete(root bool) error {
 	return c.listening()
 }
 
-// noValue is what pflag passes for a flag without a value.
+// noValue is what pflag passes for a flag without a value, and -o for a word without a =.
 const noValue = "\x00"
 
 // value is a flag as pflag knows it.

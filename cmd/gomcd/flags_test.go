@@ -111,6 +111,7 @@ var accepted = []struct {
 		cfg.SlabAutomove, cfg.AutomoveRatio, cfg.AutomoveWindow = 2, 0.5, 3
 	}},
 	{"-o slab_automove=0,slab_automove", func(*server.Config) {}},
+	{"-o slab_automove=", func(cfg *server.Config) { cfg.SlabAutomove = 0 }},
 	{"-o no_slab_automove", func(cfg *server.Config) { cfg.SlabAutomove = 0 }},
 	{"-o slab_automove_freeratio=0.1", func(*server.Config) {}},
 	{"-o watcher_logbuf_size=8,worker_logbuf_size=9", func(cfg *server.Config) { cfg.WatcherLogBuf, cfg.WorkerLogBuf = 8<<10, 9<<10 }},
@@ -212,6 +213,8 @@ func TestThatSomethingHasNoEffectIsSaid(t *testing.T) {
 		"-a 79":                        "read as 7",
 		"-b many -b 7":                 "-b many: not a number; read as 0, as memcached reads it",
 		"-o idle_timeout=3s":           "-o idle_timeout=3s: not a number; read as 3, as memcached reads it",
+		"-o slab_automove=":            "-o slab_automove=: not a number; read as 0, as memcached reads it",
+		"-o slab_automove":             "",
 		"-f 2x":                        "-f 2x: not a number; read as 2",
 		"-t 65":                        "WARNING",
 		"-p 0":                         "nothing is listened on",

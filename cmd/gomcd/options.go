@@ -128,7 +128,7 @@ var options = []option{
 		set: sets(func(cfg *server.Config) { cfg.SlabReassign = false })},
 	{name: "slab_automove", help: "move memory between slab classes: 0 never, 1 with care, 2 at every eviction\n(default: {SlabAutomove})",
 		set: func(c *command, v string) error {
-			if v == "" {
+			if v == noValue {
 				v = "1"
 			}
 			return ranged(0, 2, "slab_automove must be between 0 and 2", func(cfg *server.Config) *int { return &cfg.SlabAutomove })(c, v)
@@ -325,6 +325,9 @@ func (c *command) option(word string) error {
 		}
 		if o.valued && !given {
 			return usageError(server.ExitFailure, "Missing argument for %s", name)
+		}
+		if !given {
+			v = noValue
 		}
 		c.at = "-o " + name
 		c.seen = append(c.seen, c.at)

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"regexp"
 	"strings"
@@ -22,7 +21,10 @@ import (
 // values are of a flag (CACHESIZE="64") or are flags (OPTIONS="-l 127.0.0.1"). Its
 // flags count where --config stands on the command line.
 
-const configFlag = "config"
+const (
+	configFlag = "config"
+	daemonFlag = "daemon"
+)
 
 // maxConfig is how long a configuration file may be, in bytes.
 const maxConfig = 1 << 20
@@ -58,19 +60,31 @@ func assigned(name, value string) ([]string, bool, error) {
 
 // readConfig returns the words of a configuration file. One whose name follows a
 // "-" may be missing, as with systemd.
-func (c *command) readConfig(path string) ([]string, error) {
+func (c *command) readConfig(fs *pflag.FlagSet, path string) ([]string, error) {
 	path, optional := strings.CutPrefix(path, "-")
 	if path == "" {
 		return nil, usageError(server.ExitUsage, "--config names no file")
 	}
 	text, err := readRegular(path, maxConfig)
-	if optional && errors.Is(err, fs.ErrNotExist) {
+	if optional && errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, usageError(server.ExitUsage, "--config %s: %w", path, err)
 	}
 	var words []string
+	add := func(n int, line []string) error {
+		line, dropped, err := withoutDaemon(fs, line)
+		if err != nil {
+			return usageError(server.ExitUsage, "--config %s: line %d: %w", path, n, err)
+		}
+		if dropped != "" {
+			c.notes = append(c.notes, fmt.Sprintf("%s: line %d: %s is ignored in a file: a service manager wants the process in the foreground", path, n, dropped))
+		}
+		words = append(words, line...)
+		c.fileLines = append(c.fileLines, fileLine{path, n, line})
+		return nil
+	}
 	// Editors of Windows begin a file with a byte order mark.
 	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
 	lines.Buffer(nil, maxConfig+1)
@@ -83,8 +97,9 @@ func (c *command) readConfig(path string) ([]string, error) {
 			case ok && err != nil:
 				return nil, usageError(server.ExitUsage, "--config %s: line %d: %w", path, n, err)
 			case ok:
-				words = append(words, flags...)
-				c.fileLines = append(c.fileLines, fileLine{path, n, flags})
+				if err := add(n, flags); err != nil {
+					return nil, err
+				}
 			default:
 				c.warn("%s: line %d: %s is not a variable that is read, and ignored", path, n, m[1])
 			}
@@ -97,22 +112,35 @@ func (c *command) readConfig(path string) ([]string, error) {
 		case len(line) == 0:
 		case line[0] == "":
 			c.warn("%s: line %d: %q is not a flag, and ignored", path, n, line[0])
-		case line[0] == "-d" || line[0] == "--daemon":
-			// A service manager wants the process in the foreground; Debian's
-			// file has the flag, and its wrapper takes it out.
-			c.notes = append(c.notes, fmt.Sprintf("%s: line %d: %s is ignored in a file: a service manager wants the process in the foreground", path, n, line[0]))
 		case line[0] == "logfile":
-			c.notes = append(c.notes, fmt.Sprintf("%s: line %d: logfile is ignored: the log goes to stderr, or to the system log with -d", path, n))
+			c.notes = append(c.notes, fmt.Sprintf("%s: line %d: logfile is ignored: the log goes to stderr, which with -d is lost unless there is -v as well", path, n))
 		case line[0][0] != '-':
 			c.warn("%s: line %d: %q is not a flag, and ignored", path, n, line[0])
-		case line[0] == "--config" || strings.HasPrefix(line[0], "--config="):
-			return nil, usageError(server.ExitUsage, "--config %s: line %d: a configuration file cannot name another", path, n)
 		default:
-			words = append(words, line...)
-			c.fileLines = append(c.fileLines, fileLine{path, n, line})
+			if err := add(n, line); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return words, lines.Err()
+}
+
+// withoutDaemon returns the words of a line without -d, and what it left out. A service
+// manager wants the process in the foreground; Debian's file has the flag, and its wrapper
+// takes it out.
+func withoutDaemon(fs *pflag.FlagSet, line []string) (kept []string, dropped string, err error) {
+	err = eachFlag(fs, line, func(f *pflag.Flag, words ...string) error {
+		switch {
+		case f != nil && f.Name == configFlag:
+			return errors.New("a configuration file cannot name another")
+		case f != nil && f.Name == daemonFlag && !strings.Contains(words[0], "="):
+			dropped = words[0]
+		default:
+			kept = append(kept, words...)
+		}
+		return nil
+	})
+	return kept, dropped, err
 }
 
 // fileLine is a line of a configuration file, with the words that it stands for.
@@ -132,15 +160,10 @@ func (c *command) lacksValue(words []string) error {
 	return nil
 }
 
-// parseAlone reads words as if there were no others.
+// parseAlone reads words of a file as if there were no others.
 func parseAlone(words []string) error {
 	alone := &command{cfg: defaults()}
-	fs := alone.flagSet()
-	words, err := alone.separate(fs, words)
-	if err != nil {
-		return err
-	}
-	return fs.Parse(words)
+	return alone.flagSet().Parse(words)
 }
 
 // placed adds to an error of parsing the line of a file that has it, if one does: the

@@ -67,8 +67,40 @@ func TestConfigFileOfDebian(t *testing.T) {
 		t.Errorf("it listens on %q", c.listen)
 	}
 	notes := strings.Join(c.notes, "\n")
-	if len(c.warnings) != 0 || !strings.Contains(notes, "line 3: -d is ignored") || !strings.Contains(notes, "line 6: logfile is ignored") {
+	if len(c.warnings) != 0 || !strings.Contains(notes, "line 3: -d is ignored") || !strings.Contains(notes, "line 6: logfile is ignored: the log goes to stderr, which with -d is lost unless there is -v as well") {
 		t.Errorf("warnings %q, notes %q", c.warnings, c.notes)
+	}
+}
+
+// -d is ignored in a file wherever it stands, and nothing else is.
+func TestConfigFileStaysInForeground(t *testing.T) {
+	for text, want := range map[string]struct {
+		dropped string
+		args    []string
+	}{
+		"-d":                         {"-d", nil},
+		"--daemon":                   {"--daemon", nil},
+		"-d -v":                      {"-d", []string{"-v"}},
+		"-m 100 -d":                  {"-d", []string{"-m", "100"}},
+		"-vd":                        {"-d", []string{"-v"}},
+		"-dvm100":                    {"-d", []string{"-v", "-m", "100"}},
+		"-v --daemo -k":              {"--daemo", []string{"-v", "-k"}},
+		`OPTIONS="-d -m 128"`:        {"-d", []string{"-m", "128"}},
+		`OPTIONS="-l 127.0.0.1 -vd"`: {"-d", []string{"-l", "127.0.0.1", "-v"}},
+		"-P -d":                      {"", []string{"-P", "-d"}}, // a value
+		"-vDd":                       {"", []string{"-v", "-D", "d"}},
+		"--pidfile --daemon":         {"", []string{"-P", "--daemon"}},
+	} {
+		c := mustParse(t, "--config", configFile(t, "\n"+text+"\n"))
+		if expected := mustParse(t, want.args...); c.daemon || !reflect.DeepEqual(c.cfg, expected.cfg) || len(c.warnings) != 0 {
+			t.Errorf("%s: daemon %v, warnings %q\n got %+v\nwant %+v", text, c.daemon, c.warnings, c.cfg, expected.cfg)
+		}
+		if notes := strings.Join(c.notes, "\n"); want.dropped == "" && notes != "" || want.dropped != "" && !strings.Contains(notes, "line 2: "+want.dropped+" is ignored") {
+			t.Errorf("%s: notes %q", text, notes)
+		}
+	}
+	if c := mustParse(t, "-d", "--config", configFile(t, "-d\n")); !c.daemon {
+		t.Error("-d of the command line is ignored")
 	}
 }
 
@@ -96,6 +128,9 @@ func TestConfigFileErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"-m 64\n-l \"127.0.0.1\n":  "line 2: ",
 		"--config /etc/other.conf": "line 1: a configuration file cannot name another",
+		"-m 64\n-v --config=/x":    "line 2: a configuration file cannot name another",
+		"OPTIONS=--config=/x":      "line 1: a configuration file cannot name another",
+		"-v --daemon=yes":          "line 1: ",
 		"-m 64\n-m":                "line 2: -m needs a value",
 		"-m 64\n\n-dv --bogus":     "line 3: Illegal argument: there is no flag --bogus",
 		"-v\n-vZ9":                 "line 2: Illegal argument: there is no flag -9",

@@ -43,44 +43,55 @@ func longNames(name string) []string {
 // separate takes bundles of short flags apart, -dvm64 to -d -v -m 64, because
 // there are differences in how they are read. Everything else stays as it is.
 // In place of --config it puts the words of that file.
-func (c *command) separate(fs *pflag.FlagSet, args []string) ([]string, error) {
-	var out []string
-	for len(args) > 0 {
+func (c *command) separate(fs *pflag.FlagSet, args []string) (out []string, err error) {
+	err = eachFlag(fs, args, func(f *pflag.Flag, words ...string) error {
+		out = append(out, words...)
+		if f == nil || f.Name != configFlag {
+			return nil
+		}
+		file := words[len(words)-1]
+		if len(words) == 1 {
+			_, value, valued := strings.Cut(file, "=")
+			if !valued {
+				return nil // pflag will say that it needs one
+			}
+			file = value
+		}
+		words, err := c.readConfig(fs, file)
+		if err == nil {
+			err = c.lacksValue(words)
+		}
+		out = append(out, words...)
+		return err
+	})
+	return out, err
+}
+
+// eachFlag calls do for each flag of args, with the words that it is: one, or two with a
+// value that is a word of its own. What is no flag is passed on without one.
+func eachFlag(fs *pflag.FlagSet, args []string, do func(f *pflag.Flag, words ...string) error) (err error) {
+	for len(args) > 0 && err == nil {
 		arg := args[0]
 		args = args[1:]
 		switch {
 		case arg == "--":
-			return append(append(out, arg), args...), nil
+			return do(nil, append([]string{arg}, args...)...)
 		case strings.HasPrefix(arg, "--"):
-			out = append(out, arg)
-			name, value, valued := strings.Cut(arg[2:], "=")
+			name, _, valued := strings.Cut(arg[2:], "=")
 			f := lookup(fs, name)
 			if f != nil && f.NoOptDefVal == "" && !valued && len(args) > 0 {
-				value, valued = args[0], true
-				out = append(out, value)
+				err = do(f, arg, args[0])
 				args = args[1:]
-			}
-			if f == nil || f.Name != configFlag || !valued {
 				continue
 			}
-			words, err := c.readConfig(value)
-			if err != nil {
-				return nil, err
-			}
-			if err := c.lacksValue(words); err != nil {
-				return nil, err
-			}
-			if words, err = c.separate(fs, words); err != nil {
-				return nil, err
-			}
-			out = append(out, words...)
+			err = do(f, arg)
 		case len(arg) > 1 && arg[0] == '-':
-			out, args = unbundle(fs, out, arg[1:], args)
+			args, err = eachOfBundle(fs, arg[1:], args, do)
 		default:
-			out = append(out, arg)
+			err = do(nil, arg)
 		}
 	}
-	return out, nil
+	return err
 }
 
 // lookup finds a flag by what was written of its long name.
@@ -91,22 +102,26 @@ func lookup(fs *pflag.FlagSet, name string) *pflag.Flag {
 	return fs.Lookup(name)
 }
 
-// unbundle appends the flags of one bundle; a value that it ends with, or that
-// comes after it, is a word of its own.
-func unbundle(fs *pflag.FlagSet, out []string, bundle string, args []string) ([]string, []string) {
+// eachOfBundle is eachFlag for one bundle of short flags, whose last can have a value in
+// it or after it. It returns the words that are left.
+func eachOfBundle(fs *pflag.FlagSet, bundle string, args []string, do func(f *pflag.Flag, words ...string) error) ([]string, error) {
 	for i := range len(bundle) {
-		out = append(out, "-"+bundle[i:i+1])
+		name := "-" + bundle[i:i+1]
 		f := fs.ShorthandLookup(bundle[i : i+1])
 		switch {
 		case f == nil:
-			return out, args // pflag will say that there is no such flag
+			return args, do(nil, name) // pflag will say that there is no such flag
 		case f.NoOptDefVal != "":
-			continue
+			if err := do(f, name); err != nil {
+				return nil, err
+			}
 		case i+1 < len(bundle):
-			return append(out, bundle[i+1:]), args
+			return args, do(f, name, bundle[i+1:])
 		case len(args) > 0:
-			return append(out, args[0]), args[1:]
+			return args[1:], do(f, name, args[0])
+		default:
+			return nil, do(f, name)
 		}
 	}
-	return out, args
+	return args, nil
 }

@@ -39,7 +39,7 @@ var flags = []flag{
 		"client certificates, or TLS that requires them;\n" +
 		"ignored, as -p and -s, if the service manager passes sockets (LISTEN_FDS)",
 		set: (*command).addListen},
-	{long: "daemon", short: "d", help: "run in the background; returns when the server is ready",
+	{long: daemonFlag, short: "d", help: "run in the background; returns when the server is ready",
 		set: func(c *command, _ string) error { c.daemon = true; return nil }},
 	{long: "enable-coredumps", short: "r", help: "allow core dumps as large as the system permits",
 		set: sets(func(cfg *server.Config) { cfg.CoreDumps = true })},

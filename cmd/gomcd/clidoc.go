@@ -10,14 +10,18 @@ import (
 	"gomcd/server"
 )
 
+// topHelp is what gomcd top does, for -h, the manual page and shells.
+const topHelp = "show what a server is doing, until q is pressed; see gomcd-top(1)"
+
 // program is the command line for the manual page and for shells: the tables
 // that parsing and -h use.
 func program() clidoc.Program {
 	p := clidoc.Program{
 		Name: "gomcd", Version: own,
-		Short: "a memcached server that runs every thread in its own sandbox",
+		Short:   "a memcached server that runs every thread in its own sandbox",
+		Command: clidoc.Item{Term: "top", Text: topHelp},
 		Before: []clidoc.Section{
-			{Title: "SYNOPSIS", Text: []string{"gomcd [flags]", "gomcd top [HOST:PORT]"}},
+			{Title: "SYNOPSIS", Text: []string{"gomcd [flags]", "gomcd top [HOST[:PORT] | PATH]"}},
 			{Title: "DESCRIPTION", Text: []string{
 				"gomcd is a server that keeps values in memory for as long as there is room, and speaks the protocols of memcached " + compatible +
 					": the text protocol, classic and meta, and the binary one. It takes memcached's flags and answers its statistics.",
@@ -25,6 +29,7 @@ func program() clidoc.Program {
 					"A system call that is not in a thread's profile ends the process with a line that says which thread made which call; " +
 					"see --sandbox and --print-profile.",
 				"Started as root it needs -u. Numbers are read as memcached reads them: where that is not what was written, a warning says so. One of more than 32 bits is refused.",
+				"gomcd top: " + topHelp + ".",
 			}},
 		},
 		After: []clidoc.Section{

@@ -58,6 +58,7 @@ func usage(w io.Writer) {
 		if f.ours && f.short == "" && !ours {
 			ours = true
 			fmt.Fprintln(w, "\nWhat memcached does not have:")
+			row(w, "top [HOST[:PORT]]", flagColumn, topHelp)
 		}
 		row(w, f.form(), flagColumn, withDefaults(f.help))
 		if f.long == "extended" {

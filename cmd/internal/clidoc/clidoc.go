@@ -9,6 +9,7 @@ type Program struct {
 	Short   string // what it is, in half a sentence, for apropos(1)
 	Version string
 	Flags   []Flag
+	Command Item // a word that may be the first instead of flags; Term "" if there is none
 	// Before and After are the sections of the page before and after OPTIONS.
 	Before, After []Section
 }

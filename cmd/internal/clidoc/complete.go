@@ -49,6 +49,9 @@ func (f Flag) names() []string {
 
 // bash has a case for each flag whose value can be completed. A list is
 // completed at its last comma.
+//
+// Where COMP_WORDBREAKS has a =, as it has unless it is changed, words are split there:
+// what is typed is put together, and what is offered has only what follows the last =.
 func (p Program) bash(w io.Writer) error {
 	var b strings.Builder
 	function := "_" + strings.ReplaceAll(p.Name, "-", "_")
@@ -59,33 +62,46 @@ func (p Program) bash(w io.Writer) error {
 	if declare -F _get_comp_words_by_ref >/dev/null; then
 		_get_comp_words_by_ref -n = cur prev
 	else
-		cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+		local i=$COMP_CWORD
+		cur=${COMP_WORDS[i]}
+		while ((i > 1)) && [[ ${COMP_WORDS[i]} == =* || ${COMP_WORDS[i-1]} == *= ]]; do
+			cur=${COMP_WORDS[--i]}$cur
+		done
+		prev=${COMP_WORDS[i-1]}
 	fi
 	COMPREPLY=()
-	local flag=$prev word=$cur head=
+	local flag=$prev word=$cur head= split= first=
+	if [[ $COMP_WORDBREAKS == *=* ]]; then
+		split='*='
+	fi
 	if [[ $cur == --*=* ]]; then
 		flag=${cur%%%%=*} word=${cur#*=}
+		head=$flag=
 	fi
-	case $flag in
 `, p.Name, function)
+	if p.Command.Term != "" {
+		// What follows the command is not this program's.
+		fmt.Fprintf(&b, "\tif ((COMP_CWORD == 1)); then\n\t\tfirst=%s\n\telif [[ ${COMP_WORDS[1]} == %[1]s ]]; then\n\t\treturn\n\tfi\n", p.Command.Term)
+	}
+	b.WriteString("\tcase $flag in\n")
 	var all []string
 	for _, f := range p.Flags {
 		all = append(all, f.names()...)
 		names := strings.Join(f.names(), "|")
 		switch words := f.values(); {
 		case f.File:
-			fmt.Fprintf(&b, "\t%s)\n\t\tCOMPREPLY=($(compgen -f -- \"$word\"))\n\t\treturn ;;\n", names)
+			fmt.Fprintf(&b, "\t%s)\n\t\tCOMPREPLY=($(compgen -P \"${head##$split}\" -f -- \"$word\"))\n\t\treturn ;;\n", names)
 		case len(words) > 0 && f.List:
-			fmt.Fprintf(&b, "\t%s)\n\t\tif [[ $word == *,* ]]; then head=${word%%,*},; fi\n"+
-				"\t\tCOMPREPLY=($(compgen -P \"$head\" -W '%s' -- \"${word##*,}\"))\n"+
+			fmt.Fprintf(&b, "\t%s)\n\t\tif [[ $word == *,* ]]; then head+=${word%%,*},; fi\n"+
+				"\t\tCOMPREPLY=($(compgen -P \"${head##$split}\" -W '%s' -- \"${word##*,}\"))\n"+
 				"\t\tcompopt -o nospace\n\t\treturn ;;\n", names, strings.Join(words, " "))
 		case len(words) > 0:
-			fmt.Fprintf(&b, "\t%s)\n\t\tCOMPREPLY=($(compgen -W '%s' -- \"$word\"))\n\t\treturn ;;\n", names, strings.Join(words, " "))
+			fmt.Fprintf(&b, "\t%s)\n\t\tCOMPREPLY=($(compgen -P \"${head##$split}\" -W '%s' -- \"$word\"))\n\t\treturn ;;\n", names, strings.Join(words, " "))
 		case f.Arg != "" && !f.Optional:
 			fmt.Fprintf(&b, "\t%s)\n\t\treturn ;;\n", names)
 		}
 	}
-	fmt.Fprintf(&b, "\tesac\n\tCOMPREPLY=($(compgen -W '%s' -- \"$cur\"))\n}\ncomplete -F %s %s\n", strings.Join(all, " "), function, p.Name)
+	fmt.Fprintf(&b, "\tesac\n\tCOMPREPLY=($(compgen -W \"$first %s\" -- \"$cur\"))\n}\ncomplete -F %s %s\n", strings.Join(all, " "), function, p.Name)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -94,6 +110,9 @@ func (p Program) bash(w io.Writer) error {
 func (p Program) zsh(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#compdef %s\n\n_arguments -s", p.Name)
+	if p.Command.Term != "" {
+		fmt.Fprintf(&b, " \\\n\t'1:command:(%s)'", p.Command.Term)
+	}
 	for _, f := range p.Flags {
 		names := f.names()
 		for _, name := range names {
@@ -144,6 +163,9 @@ func zshText(text string) string { return zshEscapes.Replace(text) }
 func (p Program) fish(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# fish completion for %s\ncomplete -c %s -f\n", p.Name, p.Name)
+	if c := p.Command; c.Term != "" {
+		fmt.Fprintf(&b, "complete -c %s -n __fish_is_first_token -a %s -d %s\n", p.Name, c.Term, fishQuote(c.Text))
+	}
 	for _, f := range p.Flags {
 		fmt.Fprintf(&b, "complete -c %s -l %s", p.Name, f.Long)
 		if f.Short != "" {

@@ -82,3 +82,20 @@ func writeFile(path string, write func(*bytes.Buffer) error) error {
 	}
 	return os.WriteFile(path, b.Bytes(), 0o644)
 }
+
+// Bash returns what bash offers to complete the last of words, which are split as bash
+// does it, at each = too. dir is for a file.
+func Bash(p clidoc.Program, dir string, words ...string) ([]string, error) {
+	path := filepath.Join(dir, p.Name+".bash")
+	if err := writeFile(path, func(b *bytes.Buffer) error { return p.Complete(b, "bash") }); err != nil {
+		return nil, err
+	}
+	// compopt has an effect, and no error, only where bash itself calls the function.
+	script := `compopt() { :; }; source "$0"; COMP_WORDBREAKS=$' \t\n"\'><=;|&(:' COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); ` +
+		"_" + strings.ReplaceAll(p.Name, "-", "_") + `; printf '%s\n' "${COMPREPLY[@]}"`
+	out, err := exec.Command("bash", append([]string{"-c", script, path, p.Name}, words...)...).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("bash: %w\n%s", err, out)
+	}
+	return strings.Fields(string(out)), nil
+}

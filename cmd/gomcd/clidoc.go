@@ -25,7 +25,7 @@ func program() clidoc.Program {
 			{Title: "DESCRIPTION", Text: []string{
 				"gomcd is a server that keeps values in memory for as long as there is room, and speaks the protocols of memcached " + compatible +
 					": the text protocol, classic and meta, and the binary one. It takes memcached's flags and answers its statistics.",
-				"Every thread has a seccomp filter of its own, always. The server starts only when the kernel has confirmed all of them. " +
+				"Unless --sandbox=off is given, every thread has a seccomp filter of its own. The server starts only when the kernel has confirmed all of them. " +
 					"A system call that is not in a thread's profile ends the process with a line that says which thread made which call; " +
 					"see --sandbox and --print-profile.",
 				"Started as root it needs -u. Numbers are read as memcached reads them: where that is not what was written, a warning says so. One of more than 32 bits is refused.",
@@ -36,7 +36,7 @@ func program() clidoc.Program {
 			{Title: "SIGNALS", Items: []clidoc.Item{
 				{Term: "SIGTERM, SIGINT", Text: "Stop."},
 				{Term: "SIGUSR1", Text: "Stop, and with -e keep the items for the next start."},
-				{Term: "SIGHUP", Text: "With -Y or -S: read the authentication file again."},
+				{Term: "SIGHUP", Text: "With -Y or -S: read the authentication file again. With -Z: load the certificates again. Otherwise it is ignored."},
 			}},
 			{Title: "EXIT STATUS", Items: []clidoc.Item{
 				{Term: "0", Text: "It was stopped."},

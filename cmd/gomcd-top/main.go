@@ -41,7 +41,7 @@ func flags(o *options) *pflag.FlagSet {
 	fs.SortFlags = false
 	fs.SetOutput(io.Discard)
 	fs.DurationVarP(&o.interval, "interval", "i", 2*time.Second, "how often to ask the server")
-	fs.IntVarP(&o.count, "count", "n", 0, "stop after so many lines or screens; 0: never")
+	fs.IntVarP(&o.count, "count", "n", 0, "stop after asking so many times, answered or not; 0: never")
 	fs.BoolVar(&o.plain, "plain", false, "write a line each time, also on a terminal")
 	fs.BoolVar(&o.prefixes, "prefixes", false, "show the hottest prefixes of keys, from watch: the server then sends a line for every get and set")
 	fs.StringVar(&o.delimiter, "delimiter", ":", "what ends a prefix")
@@ -71,18 +71,26 @@ func run(args []string, out *os.File) error {
 		return err
 	case o.man:
 		return program(fs).Man(out)
-	case o.completion != "":
+	case fs.Changed("print-completion"):
 		return program(fs).Complete(out, o.completion)
 	case fs.NArg() > 1:
 		return fmt.Errorf("one server at a time: %q", fs.Args())
+	case fs.NArg() == 1 && fs.Arg(0) == "":
+		return errors.New("the server's name is empty")
 	case fs.NArg() == 1:
 		o.server = withPort(fs.Arg(0))
 	}
-	if o.interval <= 0 {
+	switch {
+	case o.interval <= 0:
 		return errors.New("--interval must be above 0")
+	case o.delimiter == "":
+		return errors.New("--delimiter must not be empty")
 	}
 	a := &asker{addr: o.server}
 	first, err := a.sample()
+	if errors.Is(err, errClosed) {
+		return fmt.Errorf("%w: gomcd-top cannot ask one that requires TLS (-Z) or a login by the binary protocol (-S)", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,7 +131,8 @@ func runPlain(out, errors io.Writer, a *asker, before *sample, hot *prefixes, o 
 			before = nil
 			continue
 		}
-		if before != nil {
+		switch {
+		case before != nil:
 			if lines%headEvery == 0 {
 				if _, err := fmt.Fprintln(out, plainHead(hot != nil)); err != nil {
 					return err
@@ -133,6 +142,8 @@ func runPlain(out, errors io.Writer, a *asker, before *sample, hot *prefixes, o 
 			if _, err := fmt.Fprintln(out, plainLine(compare(before, now), hot)); err != nil {
 				return err
 			}
+		case hot != nil:
+			hot.take(0) // what came before this answer is of more than one interval
 		}
 		before = now
 	}
@@ -151,6 +162,7 @@ func program(fs *pflag.FlagSet) clidoc.Program {
 				"gomcd-top asks a server for its statistics again and again and shows what has changed: commands a second, the hit ratio, evictions, memory by slab class, connections. " +
 					"It works with gomcd and with memcached, on a port or a unix socket.",
 				"On a terminal it fills the screen until q is pressed or a signal ends it, and leaves the terminal as it was; elsewhere it writes a line each time. A server that does not answer any more is asked again.",
+				"It can neither speak TLS nor log in. Of a server with -Z it can ask an address without TLS, such as -l notls:127.0.0.1:11311; one with -Y or -S it cannot ask.",
 			}},
 		},
 		After: []clidoc.Section{{Title: "SEE ALSO", Text: []string{"gomcd(1), memcached(1)"}}},

@@ -119,7 +119,7 @@ func printable(name string) string {
 	}, name)
 }
 
-// take returns the most frequent since it was called last, and begins anew.
+// take returns the n most frequent since it was called last, and begins anew.
 func (p *prefixes) take(n int) []prefix {
 	p.mu.Lock()
 	defer p.mu.Unlock()

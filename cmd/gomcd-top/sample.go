@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -65,6 +66,11 @@ func dial(addr string) (*client, error) {
 	return &client{conn, bufio.NewReader(conn), addr}, nil
 }
 
+var (
+	errClosed = errors.New("the server closed the connection")
+	errLogin  = errors.New("the server requires a login (-Y), which gomcd-top cannot do")
+)
+
 // stats asks for statistics, of the whole server or with what of a part of it.
 func (c *client) stats(what string) (map[string]string, error) {
 	c.SetDeadline(time.Now().Add(patience))
@@ -75,8 +81,8 @@ func (c *client) stats(what string) (map[string]string, error) {
 	m := map[string]string{}
 	for {
 		line, err := c.r.ReadString('\n')
-		if err == io.EOF {
-			err = errors.New("the server closed the connection")
+		if err == io.EOF || errors.Is(err, syscall.ECONNRESET) {
+			err = errClosed
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", command, err)
@@ -89,6 +95,8 @@ func (c *client) stats(what string) (map[string]string, error) {
 		case word == "STAT":
 			name, value, _ := strings.Cut(rest, " ")
 			m[name] = value
+		case line == "CLIENT_ERROR unauthenticated":
+			return nil, errLogin
 		case line == "ERROR" && what == "sandbox":
 			return nil, nil // memcached, which has no such
 		default:
@@ -111,11 +119,12 @@ type class struct {
 }
 
 func (c *client) sample() (*sample, error) {
-	s := &sample{at: time.Now(), classes: map[int]class{}}
+	s := &sample{classes: map[int]class{}}
 	var err error
 	if s.general, err = c.stats(""); err != nil {
 		return nil, err
 	}
+	s.at = time.Now() // not when it was asked, which can be long before
 	if s.sandbox, err = c.stats("sandbox"); err != nil {
 		return nil, err
 	}

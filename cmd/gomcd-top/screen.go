@@ -69,6 +69,9 @@ func runScreen(screen *terminal, a *asker, before *sample, hot *prefixes, o opti
 				last = lines[1:]
 				show(screen, lines)
 			default:
+				if hot != nil {
+					hot.take(0) // what came before this answer is of more than one interval
+				}
 				say("answers again")
 			}
 			before = got.sample

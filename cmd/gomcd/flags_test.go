@@ -39,7 +39,7 @@ var accepted = []struct {
 	{"-M", func(cfg *server.Config) { cfg.EvictToFree = false }},
 	{"-c 4096", func(cfg *server.Config) { cfg.MaxConns, cfg.ConnsGiven = 4096, true }},
 	{"-k", func(cfg *server.Config) { cfg.LockMemory = true }},
-	{"--metrics 127.0.0.1:9150", func(*server.Config) {}}, // see TestMetricsAddresses
+	{"--metrics 127.0.0.1:9150", func(*server.Config) {}}, // see TestMetricsOnOneAddress
 	{"--check", func(cfg *server.Config) { cfg.Check = true }},
 	{"-v", func(cfg *server.Config) { cfg.Verbose = 1 }},
 	{"-vv", func(cfg *server.Config) { cfg.Verbose = 2 }},

@@ -225,6 +225,14 @@ func (c *command) metricsAddr() error {
 	if err := c.metrics.lookUp(&addrs); err != nil {
 		return usageError(server.ExitOSErr, "--metrics %s: %w", c.metrics.host, err)
 	}
-	c.cfg.Metrics = &addrs[0]
+	c.cfg.Metrics = oneOf(addrs)
 	return nil
+}
+
+// oneOf is which address of a name has the metrics: there is one listener, because the
+// filter names its descriptor. If there is an IPv4 address it is the first of those, for
+// names such as localhost have ::1 first, where a client of 127.0.0.1 finds nothing.
+func oneOf(addrs []server.ListenAddr) *server.ListenAddr {
+	i := slices.IndexFunc(addrs, func(a server.ListenAddr) bool { return a.Addr.Addr().Is4() })
+	return &addrs[max(i, 0)]
 }

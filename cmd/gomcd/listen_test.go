@@ -1,8 +1,11 @@
 package main
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
+
+	"gomcd/server"
 )
 
 // listens is what a command line listens on: ADDR[/tag][/protocol][?], with a ?
@@ -108,5 +111,26 @@ func TestListenProtocols(t *testing.T) {
 	}
 	if got, err := c.listenProtocol("negotiating"); got != protocolASCII || err != nil || len(c.warnings) != 1 {
 		t.Errorf("proto[negotiating] with an authentication file is %q, %v, warnings %q", got, err, c.warnings)
+	}
+}
+
+// Metrics have one address: IPv4's, if a name has both.
+func TestMetricsOnOneAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"[::1]:9150 127.0.0.1:9150 10.0.0.1:9150": "127.0.0.1:9150",
+		"[::1]:9150 [fe80::1]:9150":               "[::1]:9150",
+		"10.0.0.1:9150 [::1]:9150":                "10.0.0.1:9150",
+	} {
+		var addrs []server.ListenAddr
+		for _, one := range strings.Fields(text) {
+			addrs = append(addrs, server.ListenAddr{Addr: netip.MustParseAddrPort(one)})
+		}
+		if got := oneOf(addrs).Addr.String(); got != want {
+			t.Errorf("of %s it is %s, want %s", text, got, want)
+		}
+	}
+	c := mustParse(t, "--metrics=*:9150")
+	if err := c.complete(false); err != nil || c.cfg.Metrics.Addr.String() != "0.0.0.0:9150" {
+		t.Errorf("of *: %v, %v", c.cfg.Metrics, err)
 	}
 }

@@ -6,7 +6,7 @@ import "slices"
 // for --check, in a line each. docs/compatibility.md says more.
 var differs = map[string]string{
 	"-U": "a request that is not understood is not answered; other servers' ports are not answered",
-	"-l": "addresses of a host name that are in use are left out with a warning",
+	"-l": "addresses of a host name that are in use are left out with a warning; one that is part of an earlier one's text (10.0.0.1 after 10.0.0.10) is served",
 	"-d": "returns when the server is ready, or with its exit status",
 	"-r": "a crash in Go code writes stacks and no core file",
 	"-u": "files and the unix socket are opened as that user; ports are bound as root",

@@ -21,8 +21,8 @@ LDFLAGS := -X=runtime.godebugDefault=$(GODEBUG_DEFAULT) -X=gomcd/sandbox.preempt
 export GOEXPERIMENT := nogreenteagc
 GO := go
 export GOFLAGS := -buildvcs=false
-# At another address each time, so that code which was smuggled in does not know
-# where anything is; that nothing but data is writable is up to sandbox/trap.go.
+# Position-independent, so that injected code does not know any address.
+# sandbox/trap.go makes everything but data read-only.
 PIE := -buildmode=pie
 # And with function tables that are read-only, which is up to cgo's linker in gomcd.
 TOOL := $(PIE) -ldflags=-bindnow

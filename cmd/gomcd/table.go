@@ -94,7 +94,7 @@ var flags = []flag{
 			return nil
 		}},
 	{long: "threads", short: "t", arg: "<num>", help: "worker threads (default: {Threads})", set: (*command).threads},
-	{long: "max-reqs-per-event", short: "R", arg: "<num>", help: "requests that a connection has its turn with, before others have theirs\n(default: {ReqsPerEvent}; if not given, as many as fit in 16 KiB)",
+	{long: "max-reqs-per-event", short: "R", arg: "<num>", help: "most requests served from one connection before others get their turn\n(default: {ReqsPerEvent}; if not given, as many as fit in 16 KiB)",
 		set: func(c *command, v string) error {
 			c.cfg.ReqsGiven = true
 			return positive("Number of requests per event", func(cfg *server.Config) *int { return &cfg.ReqsPerEvent })(c, v)

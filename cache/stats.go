@@ -36,8 +36,9 @@ type Counters struct {
 	UploadsGivenUp                             uint64
 
 	LRUHits [256]uint64 // by HitsIndex
-	// By class.
-	SetCmds, DeleteHits, IncrHits, DecrHits, CASHits, CASBadval, TouchHits [MaxClasses]uint64
+	// By class. SetCmds are the storage commands but for those that compare the CAS value,
+	// which CASCmds are: a difference of counts that are read one after the other can fall.
+	SetCmds, CASCmds, DeleteHits, IncrHits, DecrHits, CASHits, CASBadval, TouchHits [MaxClasses]uint64
 }
 
 // HitsIndex is the place of a slab class's LRU in LRUHits. It is what

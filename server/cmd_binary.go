@@ -298,7 +298,6 @@ func (w *worker) binaryDraft(d *cache.Draft, p protocol.Packet, hash uint64, n i
 // binaryCommit stores a complete item and answers. A set, add or replace with
 // a CAS value is a cas.
 func (w *worker) binaryCommit(d *cache.Draft, p protocol.Packet, hash uint64) {
-	w.h.C.SetCmds[w.h.DraftClass(d)]++
 	op := p.Opcode().Loud()
 	terms := cache.Terms{Mode: binaryModes[op]}
 	if w.srv.cfg.UseCAS {
@@ -307,6 +306,7 @@ func (w *worker) binaryCommit(d *cache.Draft, p protocol.Packet, hash uint64) {
 			terms.Mode = cache.CompareAndSwap
 		}
 	}
+	w.countSet(w.h.DraftClass(d), terms.Mode)
 	out := w.h.Commit(d, p.Key(), terms)
 	switch {
 	case out.Result == cache.Stored:

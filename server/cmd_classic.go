@@ -200,15 +200,24 @@ func (w *worker) commit(d *cache.Draft, cmd *protocol.Command, hash uint64, ende
 		w.commitMeta(d, cmd, ended)
 		return
 	}
-	class := w.h.DraftClass(d)
-	w.h.C.SetCmds[class]++
+	mode := storeModes[cmd.Kind]
+	w.countSet(w.h.DraftClass(d), mode)
 	if !ended {
 		w.h.Discard(d)
 		w.storageReply(cmd, protocol.ErrBadChunk)
 		return
 	}
-	out := w.h.Commit(d, cmd.Key, cache.Terms{Mode: storeModes[cmd.Kind], Compare: cmd.CAS})
+	out := w.h.Commit(d, cmd.Key, cache.Terms{Mode: mode, Compare: cmd.CAS})
 	w.storageReply(cmd, resultText[out.Result])
+}
+
+// countSet counts a storage command whose value has come, by the value's class.
+func (w *worker) countSet(class uint8, mode cache.Mode) {
+	if mode == cache.CompareAndSwap {
+		w.h.C.CASCmds[class]++
+	} else {
+		w.h.C.SetCmds[class]++
+	}
 }
 
 func (w *worker) delete(o *op, _ *staged, c *conn) {

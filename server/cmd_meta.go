@@ -228,7 +228,8 @@ var resultCode = [...]string{
 // commitMeta stores the item of an ms and answers.
 func (w *worker) commitMeta(d *cache.Draft, cmd *protocol.Command, ended bool) {
 	m := &cmd.Meta
-	w.h.C.SetCmds[w.h.DraftClass(d)]++
+	mode, _ := setMode(cmd)
+	w.countSet(w.h.DraftClass(d), mode)
 	if m.LongOpaque {
 		w.h.Discard(d)
 		w.metaError(protocol.ErrOpaque)
@@ -242,7 +243,6 @@ func (w *worker) commitMeta(d *cache.Draft, cmd *protocol.Command, ended bool) {
 	if m.BinaryKey {
 		w.h.SetBinaryKey(d)
 	}
-	mode, _ := setMode(cmd)
 	var cas uint64 // for ms, E0 asks for none
 	if m.Flags.Has('E') {
 		cas = m.CASIn

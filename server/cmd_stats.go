@@ -8,7 +8,7 @@ import (
 // snapshot is what `stats` is answered from: the sums over all threads.
 type snapshot struct {
 	cache.Counters
-	sets, deletes, incrs, decrs, casHits, casBadval, touches, hits uint64
+	sets, plainSets, deletes, incrs, decrs, casHits, casBadval, touches, hits uint64
 
 	mem   cache.MemInfo
 	lru   cache.ClassStats // over all classes and LRUs
@@ -20,7 +20,8 @@ type snapshot struct {
 // take fills the snapshot.
 func (s *snapshot) take(st *cache.Store) {
 	st.Totals(&s.Counters)
-	s.sets, s.deletes, s.incrs, s.decrs = sum(s.SetCmds[:]), sum(s.DeleteHits[:]), sum(s.IncrHits[:]), sum(s.DecrHits[:])
+	s.plainSets, s.deletes, s.incrs, s.decrs = sum(s.SetCmds[:]), sum(s.DeleteHits[:]), sum(s.IncrHits[:]), sum(s.DecrHits[:])
+	s.sets = s.plainSets + sum(s.CASCmds[:]) // as memcached counts them
 	s.casHits, s.casBadval, s.touches = sum(s.CASHits[:]), sum(s.CASBadval[:]), sum(s.TouchHits[:])
 	s.hits = sum(s.LRUHits[:])
 	s.mem = st.MemInfo()
@@ -432,7 +433,7 @@ func (w *worker) slabStats() {
 		put("free_chunks", uint64(info.Chunks-info.Used))
 		put("free_chunks_end", 0)
 		put("get_hits", s.classHits(id))
-		put("cmd_set", s.SetCmds[id])
+		put("cmd_set", s.SetCmds[id]+s.CASCmds[id])
 		put("delete_hits", s.DeleteHits[id])
 		put("incr_hits", s.IncrHits[id])
 		put("decr_hits", s.DecrHits[id])

@@ -33,6 +33,8 @@ type metrics struct {
 	first  int                  // the lowest descriptor of a scraper
 	places [maxScrapers]scraper // by descriptor, from the first
 	peer   unix.RawSockaddrAny
+
+	leftCPU uint64 // see left
 }
 
 // scraper is one client.

@@ -139,15 +139,12 @@ var metricRows = []metricRow{
 	{kind: counter, name: "gomcd_udp_dropped", help: "Datagrams that were not answered.", stat: "udp_dropped"},
 }
 
-// row is a sample of memcached_commands_total. memcached counts a cas as a set, too,
-// which the common exporter takes away again.
+// row is a sample of memcached_commands_total. In cmd_set a cas is a set, too; here it is
+// not, as in the common exporter.
 func row(command, status, stat string) metricRow {
 	r := metricRow{kind: counter, name: "memcached_commands", help: "Commands, and keys of those that get.", stat: stat, command: [2]string{command, status}}
 	if stat == "" {
-		r.value = func(w *worker) uint64 {
-			s := &w.snap
-			return max(s.sets, s.casHits+s.casBadval+s.CASMisses) - s.casHits - s.casBadval - s.CASMisses
-		}
+		r.value = func(w *worker) uint64 { return w.snap.plainSets }
 	}
 	return r
 }
@@ -287,9 +284,7 @@ var slabCommands = []struct {
 	value           func(s *snapshot, id int) uint64
 }{
 	{"get", "hit", (*snapshot).classHits},
-	{"set", "hit", func(s *snapshot, id int) uint64 {
-		return max(s.SetCmds[id], s.CASHits[id]+s.CASBadval[id]) - s.CASHits[id] - s.CASBadval[id]
-	}},
+	{"set", "hit", func(s *snapshot, id int) uint64 { return s.SetCmds[id] }},
 	{"delete", "hit", func(s *snapshot, id int) uint64 { return s.DeleteHits[id] }},
 	{"incr", "hit", func(s *snapshot, id int) uint64 { return s.IncrHits[id] }},
 	{"decr", "hit", func(s *snapshot, id int) uint64 { return s.DecrHits[id] }},
@@ -448,7 +443,7 @@ func (m *metrics) appendCPU(t *metricsText) {
 		return
 	}
 	t.begin(counter, name, "Processor time of the threads of each role.")
-	rest := sys.ProcessTime()
+	process, all := sys.ProcessTime(), uint64(0)
 	for _, role := range sandbox.Roles {
 		threads, ns := 0, uint64(0)
 		m.srv.box.EachThread(func(r sandbox.Role, tid int) {
@@ -460,7 +455,7 @@ func (m *metrics) appendCPU(t *metricsText) {
 		if threads == 0 {
 			continue
 		}
-		rest -= min(ns, rest)
+		all += ns
 		t.sampleName(counter)
 		t.label('{', "role", string(role))
 		t.dst = append(t.dst, '}')
@@ -469,5 +464,13 @@ func (m *metrics) appendCPU(t *metricsText) {
 	t.sampleName(counter)
 	t.label('{', "role", string(sandbox.Runtime))
 	t.dst = append(t.dst, '}')
-	t.seconds(rest)
+	t.seconds(m.left(process, all))
+}
+
+// left is what of the process's time is not that of threads with roles. Those have run on
+// since the process's time was read: it can come out lower than in the last scrape, which
+// would be a restart to Prometheus.
+func (m *metrics) left(process, threads uint64) uint64 {
+	m.leftCPU = max(m.leftCPU, process-min(threads, process))
+	return m.leftCPU
 }

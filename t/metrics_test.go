@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -423,6 +424,50 @@ func TestAlertsAndDashboard(t *testing.T) {
 	cmd.Stdin = strings.NewReader(text)
 	if out, err := cmd.CombinedOutput(); err != nil && strings.Contains(string(out), "error while linting") {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
+
+// GomcdConnectionsRefused fires in both modes of -c. With -o no_maxconns_fast a server has
+// no metric of connections that it rejected.
+func TestAlertOfRefusedConnections(t *testing.T) {
+	t.Parallel()
+	const rejected, disabled = "memcached_connections_rejected_total", "memcached_connections_listener_disabled_total"
+	_, addr := startMetrics(t, harness.Production(), "-o", "no_maxconns_fast")
+	if _, text := scrape(t, addr, ""); strings.Contains(text, "\n"+rejected+" ") || !strings.Contains(text, "\n"+disabled+" 0\n") {
+		t.Errorf("with -o no_maxconns_fast the metrics are\n%s", text)
+	}
+	rules, err := filepath.Abs("../deploy/prometheus-rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := "rule_files: [" + rules + "]\nevaluation_interval: 1m\ntests:\n"
+	for _, c := range []struct {
+		series map[string]string
+		fires  bool
+	}{
+		{map[string]string{disabled: "0 0 0 3 3 3"}, true},
+		{map[string]string{disabled: "3 3 3 3 3 3"}, false},
+		{map[string]string{rejected: "0 0 0 3 3 3", disabled: "0 0 0 0 0 0"}, true},
+		{map[string]string{rejected: "0 0 0 0 0 0", disabled: "0 0 0 3 3 3"}, true},
+		{map[string]string{rejected: "0 0 0 3 3 3", disabled: "0 0 0 3 3 3"}, true},
+		{map[string]string{rejected: "3 3 3 3 3 3", disabled: "3 3 3 3 3 3"}, false},
+	} {
+		tests += "- interval: 1m\n  input_series:\n"
+		for name, values := range c.series {
+			tests += fmt.Sprintf("  - {series: '%s{instance=\"a\"}', values: '%s'}\n", name, values)
+		}
+		tests += "  alert_rule_test:\n  - eval_time: 5m\n    alertname: GomcdConnectionsRefused\n    exp_alerts:\n"
+		if c.fires {
+			tests += "    - exp_labels: {severity: critical, instance: a}\n      exp_annotations: {runbook: 'docs/operations.md#limits', " +
+				"summary: 'a refuses connections, or lets them wait'}\n"
+		}
+	}
+	file := filepath.Join(t.TempDir(), "tests.yml")
+	if err := os.WriteFile(file, []byte(tests), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(unpacked(t, "usr/bin/promtool"), "test", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("promtool test rules: %v\n%s", err, out)
 	}
 }
 

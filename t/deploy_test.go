@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,6 +94,24 @@ func TestSystemdUnit(t *testing.T) {
 func TestAppArmorProfile(t *testing.T) {
 	if out, err := exec.Command(installed(t, "apparmor_parser"), "-Q", "-K", "../deploy/apparmor-gomcd").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+	// The profile lets gomcd start what it starts in its place.
+	profile, err := os.ReadFile("../deploy/apparmor-gomcd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("../cmd/gomcd/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := regexp.MustCompile(`runBeside\("(.*?)"`).FindAllSubmatch(source, -1)
+	if len(programs) == 0 {
+		t.Error("main.go runs no other program")
+	}
+	for _, m := range programs {
+		if rule := "\n  /usr/{,local/}bin/" + string(m[1]) + " PUx,\n"; !strings.Contains(string(profile), rule) {
+			t.Errorf("the profile has no rule %s", strings.TrimSpace(rule))
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ if [ "$1" = configure ]; then
         # because memcached serves, would only use up the unit's tries.
         if [ -n "$2" ]; then
             deb-systemd-invoke restart gomcd.service >/dev/null || true
+            deb-systemd-invoke try-restart 'gomcd@*.service' >/dev/null || true
         elif why=$(gomcd --check -u gomcd --listen-default=127.0.0.1,::1 --config=-/etc/gomcd.conf \
             --config=-/etc/default/gomcd --config=-/etc/sysconfig/gomcd 2>&1); then
             deb-systemd-invoke start gomcd.service >/dev/null || true

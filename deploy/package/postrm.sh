@@ -8,11 +8,12 @@ if [ "$1" = remove ] && command -v deb-systemd-helper >/dev/null; then
     deb-systemd-helper mask gomcd.service >/dev/null || true
 fi
 if [ "$1" = purge ]; then
+    rm -f /etc/systemd/system/multi-user.target.wants/gomcd@*.service
     if command -v deb-systemd-helper >/dev/null; then
         deb-systemd-helper purge gomcd.service >/dev/null || true
         deb-systemd-helper unmask gomcd.service >/dev/null || true
     fi
     if getent passwd gomcd >/dev/null; then
-        userdel gomcd >/dev/null 2>&1 || true
+        userdel gomcd >/dev/null || true
     fi
 fi

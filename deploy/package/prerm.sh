@@ -1,7 +1,7 @@
 #!/bin/sh
 set -e
 
-# An upgrade restarts the server when the new one is there.
+# An upgrade restarts the servers when the new one is there.
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-    deb-systemd-invoke stop gomcd.socket gomcd.service >/dev/null || true
+    deb-systemd-invoke stop gomcd.socket gomcd.service 'gomcd@*.service' >/dev/null || true
 fi

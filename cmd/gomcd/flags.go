@@ -115,7 +115,25 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 	if c.passed, err = passedTo(os.Getpid(), getenv); err != nil {
 		return nil, err
 	}
+	c.otherImage(getenv)
 	return c, c.check()
+}
+
+// otherImage warns of variables by which Bitnami's image of memcached has clients log in:
+// a server that was moved here would be open to all.
+func (c *command) otherImage(getenv func(string) string) {
+	if c.cfg.AuthFile != "" || c.cfg.SASL {
+		return
+	}
+	var given []string
+	for _, name := range []string{"MEMCACHED_USERNAME", "MEMCACHED_PASSWORD"} {
+		if getenv(name) != "" {
+			given = append(given, name)
+		}
+	}
+	if len(given) > 0 {
+		c.warn("no effect of %s: clients need not log in; that takes -Y FILE, with lines of user:password", strings.Join(given, ", "))
+	}
 }
 
 // complete looks up what can only be known on the machine: the user to become

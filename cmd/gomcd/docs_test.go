@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,26 @@ func pages(t *testing.T) map[string]string {
 		}
 	}
 	return all
+}
+
+// The unit lets the server have the threads that it takes at most: as many as the runbook
+// says, with the most workers that there can be.
+func TestUnitAllowsAllThreads(t *testing.T) {
+	unit, err := os.ReadFile(filepath.Join(top, "deploy/gomcd.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const says = "up to three times as many as `-t`, and forty"
+	if !strings.Contains(pages(t)["docs/operations.md"], says) {
+		t.Errorf("docs/operations.md does not say %q", says)
+	}
+	limit := regexp.MustCompile(`(?m)^TasksMax=(\d+)$`).FindSubmatch(unit)
+	if limit == nil {
+		t.Fatal("the unit has no TasksMax=")
+	}
+	if n, err := strconv.Atoi(string(limit[1])); err != nil || n < 3*maxThreads+40 {
+		t.Errorf("TasksMax=%s, -t %d takes %d threads", limit[1], maxThreads, 3*maxThreads+40)
+	}
 }
 
 // goFiles are all files of code, by path from the top.

@@ -97,7 +97,7 @@ var metricRows = []metricRow{
 	{kind: gauge, name: "memcached_max_connections", help: "Connections that may be open (-c).", stat: "max_connections"},
 	{kind: counter, name: "memcached_connections", help: "Connections accepted.", stat: "total_connections"},
 	{kind: counter, name: "memcached_connections_rejected", help: "Connections beyond -c, which were told so.", stat: "rejected_connections"},
-	{kind: counter, name: "memcached_connections_yielded", help: "Turns that ended because of -R.", stat: "conn_yields"},
+	{kind: counter, name: "memcached_connections_yielded", help: "Times that a connection waited for its next turn with requests left. A turn takes 16 KiB of one connection, or -R commands; of all that send much, 1,024 commands and 512 KiB.", stat: "conn_yields"},
 	{kind: counter, name: "memcached_connections_listener_disabled", help: "Times that no connection was accepted because of -c.", stat: "listen_disabled_num"},
 	{kind: gauge, name: "memcached_accepting_connections", help: "Connections are accepted.", stat: "accepting_conns"},
 	{kind: gauge, name: "memcached_current_bytes", help: "Size of all items.", stat: "bytes"},

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strconv"
 
 	"gomcd/cache"
@@ -78,7 +79,7 @@ type metricRow struct {
 	kind    metricKind
 	name    string
 	help    string
-	stat    string    // its name in generalStats
+	stat    string    // its name in generalStats or settingStats
 	command [2]string // labels command and status
 	value   func(w *worker) uint64
 }
@@ -109,6 +110,14 @@ var metricRows = []metricRow{
 	{kind: counter, name: "memcached_item_too_large", help: "Items refused because they exceed -I.", stat: "store_too_large"},
 	{kind: counter, name: "memcached_item_no_memory", help: "Items refused for lack of memory.", stat: "store_no_memory"},
 	{kind: counter, name: "memcached_direct_reclaims", help: "Evictions that a worker made itself.", stat: "direct_reclaims"},
+	{kind: gauge, name: "memcached_lru_crawler_enabled", help: "The LRU crawler may run.", value: func(w *worker) uint64 { return b2u(crawling(w.srv)) }},
+	{kind: gauge, name: "memcached_lru_crawler_sleep", help: "Microseconds between two items of a walk of the LRU crawler.", stat: "lru_crawler_sleep"},
+	{kind: gauge, name: "memcached_lru_crawler_to_crawl", help: "Items of a class that a walk looks at, at most; 0: all.", stat: "lru_crawler_tocrawl"},
+	{kind: gauge, name: "memcached_lru_crawler_maintainer_thread", help: "Items move between HOT, WARM and COLD.", value: func(w *worker) uint64 { return b2u(maintained(w.srv)) }},
+	{kind: gauge, name: "memcached_lru_crawler_hot_percent", help: "Share of a class's memory that HOT may have.", stat: "hot_lru_pct"},
+	{kind: gauge, name: "memcached_lru_crawler_warm_percent", help: "Share of a class's memory that WARM may have.", stat: "warm_lru_pct"},
+	{kind: gauge, name: "memcached_lru_crawler_hot_max_factor", help: "Age that items of HOT may have, as a factor of that of COLD's tail.", stat: "hot_max_factor"},
+	{kind: gauge, name: "memcached_lru_crawler_warm_max_factor", help: "Age that items of WARM may have, as a factor of that of COLD's tail.", stat: "warm_max_factor"},
 	{kind: counter, name: "memcached_lru_crawler_starts", help: "Walks of the LRU crawler.", stat: "lru_crawler_starts"},
 	{kind: counter, name: "memcached_lru_crawler_items_checked", help: "Items that the LRU crawler looked at.", stat: "crawler_items_checked"},
 	{kind: counter, name: "memcached_lru_crawler_reclaimed", help: "Items that the LRU crawler removed.", stat: "crawler_reclaimed"},
@@ -149,23 +158,20 @@ func row(command, status, stat string) metricRow {
 	return r
 }
 
-// statOf finds a row of generalStats for each row of metricRows that names one.
+// statOf finds a row of generalStats or settingStats for each row of metricRows that names
+// one.
 var statOf = func() (found []*stat) {
 	for _, r := range metricRows {
-		at := -1
-		for i := range generalStats {
-			if generalStats[i].name == r.stat {
-				at = i
+		var st *stat
+		for _, stats := range [][]stat{generalStats, settingStats} {
+			if i := slices.IndexFunc(stats, func(s stat) bool { return s.name == r.stat }); i >= 0 && st == nil {
+				st = &stats[i]
 			}
 		}
-		switch {
-		case at >= 0:
-			found = append(found, &generalStats[at])
-		case r.stat == "":
-			found = append(found, nil)
-		default:
+		if st == nil && r.stat != "" {
 			panic("there is no statistic " + r.stat)
 		}
+		found = append(found, st)
 	}
 	return found
 }()
@@ -233,6 +239,13 @@ func ofLRU(lru int) func(*worker, int, *cache.ClassInfo, *cache.ClassStats) uint
 	}
 }
 
+func ageOf(lru int) func(*worker, int, *cache.ClassInfo, *cache.ClassStats) uint64 {
+	return ofClass(func(c *cache.ClassInfo) uint64 { return uint64(c.LRU[lru].Age) })
+}
+
+// always0 is a count of what cannot happen here.
+func always0(*worker, int, *cache.ClassInfo, *cache.ClassStats) uint64 { return 0 }
+
 func ofAll(f func(*cache.ClassStats) uint64) func(*worker, int, *cache.ClassInfo, *cache.ClassStats) uint64 {
 	return func(_ *worker, _ int, _ *cache.ClassInfo, all *cache.ClassStats) uint64 { return f(all) }
 }
@@ -248,6 +261,7 @@ var classMetrics = []classMetric{
 	{gauge, "memcached_slab_current_chunks", "Chunks of the class.", ofClass(func(c *cache.ClassInfo) uint64 { return uint64(c.Chunks) })},
 	{gauge, "memcached_slab_chunks_used", "Chunks that have an item.", ofClass(func(c *cache.ClassInfo) uint64 { return uint64(c.Used) })},
 	{gauge, "memcached_slab_chunks_free", "Chunks that have none.", ofClass(func(c *cache.ClassInfo) uint64 { return uint64(c.Chunks - c.Used) })},
+	{gauge, "memcached_slab_chunks_free_end", "Always 0, as in stats.", always0},
 	{gauge, "memcached_slab_mem_requested_bytes", "Size of the class's items.", ofClass(func(c *cache.ClassInfo) (n uint64) {
 		for i := range c.LRU {
 			n += c.LRU[i].Bytes
@@ -260,7 +274,9 @@ var classMetrics = []classMetric{
 		}
 		return n
 	})},
-	{gauge, "memcached_slab_items_age_seconds", "Since when the item at COLD's tail was not read.", ofClass(func(c *cache.ClassInfo) uint64 { return uint64(c.LRU[cache.Cold].Age) })},
+	{gauge, "memcached_slab_items_age_seconds", "Since when the item at COLD's tail was not read.", ageOf(cache.Cold)},
+	{gauge, "memcached_slab_hot_age_seconds", "Since when the item at HOT's tail was not read.", ageOf(cache.Hot)},
+	{gauge, "memcached_slab_warm_age_seconds", "Since when the item at WARM's tail was not read.", ageOf(cache.Warm)},
 	{gauge, "memcached_slab_hot_items", "Items in HOT.", ofLRU(cache.Hot)},
 	{gauge, "memcached_slab_warm_items", "Items in WARM.", ofLRU(cache.Warm)},
 	{gauge, "memcached_slab_cold_items", "Items in COLD.", ofLRU(cache.Cold)},
@@ -273,6 +289,7 @@ var classMetrics = []classMetric{
 	{counter, "memcached_slab_items_reclaimed", "Items stored in the place of an expired one.", ofAll(func(s *cache.ClassStats) uint64 { return s.Reclaimed })},
 	{counter, "memcached_slab_items_crawler_reclaimed", "Items that the LRU crawler removed.", ofAll(func(s *cache.ClassStats) uint64 { return s.CrawlerReclaimed })},
 	{counter, "memcached_slab_items_outofmemory", "Items refused for lack of memory.", ofAll(func(s *cache.ClassStats) uint64 { return s.OutOfMemory })},
+	{counter, "memcached_slab_items_tailrepairs", "Always 0, as in stats: nothing is left to be repaired.", always0},
 	{untyped, "memcached_slab_items_moves_to_cold", "Items moved from HOT or WARM to COLD.", ofAll(func(s *cache.ClassStats) uint64 { return s.MovesToCold })},
 	{untyped, "memcached_slab_items_moves_to_warm", "Items moved from COLD to WARM.", ofAll(func(s *cache.ClassStats) uint64 { return s.MovesToWarm })},
 	{untyped, "memcached_slab_items_moves_within_lru", "Items moved within HOT or WARM.", ofAll(func(s *cache.ClassStats) uint64 { return s.MovesWithin })},

@@ -58,7 +58,8 @@ const openMetrics = "application/openmetrics-text; version=1.0.0"
 // more, and say what stats says.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	s, addr := startMetrics(t, harness.Production(), "-m", "64", "-t", "2")
+	s, addr := startMetrics(t, harness.Production(), "-m", "64", "-t", "2",
+		"-o", "lru_crawler_sleep=150,lru_crawler_tocrawl=7,hot_lru_pct=21,warm_lru_pct=41,hot_max_factor=0.25,warm_max_factor=2.5")
 	c := s.Dial(t)
 	c.Set("a", "1")
 	c.Set("large", strings.Repeat("x", 200_000))
@@ -103,6 +104,13 @@ func TestMetrics(t *testing.T) {
 	} {
 		if got := strconv.FormatFloat(value(name), 'f', -1, 64); got != stats[stat] {
 			t.Errorf("%s is %s, %s of stats is %s", name, got, stat, stats[stat])
+		}
+	}
+	for name, want := range map[string]float64{
+		"enabled": 1, "sleep": 150, "to_crawl": 7, "maintainer_thread": 1, "hot_percent": 21, "warm_percent": 41, "hot_max_factor": 0.25, "warm_max_factor": 2.5,
+	} {
+		if got := value("memcached_lru_crawler_" + name); got != want {
+			t.Errorf("the crawler's %s is %v, want %v", name, got, want)
 		}
 	}
 	for labels, want := range map[string]float64{
@@ -163,6 +171,9 @@ func TestMetrics(t *testing.T) {
 var exporterNames = strings.Fields(`
 memcached_accepting_connections memcached_commands_total memcached_connections_listener_disabled_total memcached_connections_rejected_total
 memcached_connections_total memcached_connections_yielded_total memcached_current_bytes memcached_current_connections memcached_current_items
+memcached_lru_crawler_enabled memcached_lru_crawler_sleep memcached_lru_crawler_to_crawl memcached_lru_crawler_maintainer_thread
+memcached_lru_crawler_hot_percent memcached_lru_crawler_warm_percent memcached_lru_crawler_hot_max_factor memcached_lru_crawler_warm_max_factor
+memcached_slab_chunks_free_end memcached_slab_hot_age_seconds memcached_slab_warm_age_seconds memcached_slab_items_tailrepairs_total
 memcached_direct_reclaims_total memcached_item_no_memory_total memcached_item_too_large_total memcached_items_evicted_total
 memcached_items_reclaimed_total memcached_items_total memcached_limit_bytes memcached_lru_crawler_items_checked_total
 memcached_lru_crawler_moves_to_cold_total memcached_lru_crawler_moves_to_warm_total memcached_lru_crawler_moves_within_lru_total

@@ -26,7 +26,7 @@ type Config struct {
 	Listeners []Mode // of each listener, in the order of their descriptors
 
 	Deadline   time.Duration // for a handshake
-	Grace      time.Duration // that a client has if others wait for its place
+	Grace      time.Duration // that a client has for each of its messages if others wait for its place
 	Handshakes int           // at once
 	Waiting    int           // connections that wait for the receiver
 

@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,7 +19,7 @@ type conn struct {
 	raw   syscall.RawConn
 	peer  net.TCPAddr
 	scope uint32
-	since atomic.Int64 // since when it waits for the client, in Unix ns; 0 if it does not
+	delay delay
 }
 
 func newConn(fd int, from syscall.Sockaddr) (*conn, error) {
@@ -42,16 +41,18 @@ func (c *conn) RemoteAddr() net.Addr { return &c.peer }
 
 // Read notes that the client is waited for. Its errors are as package net's.
 func (c *conn) Read(b []byte) (int, error) {
-	c.since.Store(time.Now().UnixNano())
+	c.delay.begin(time.Now())
 	n, err := c.File.Read(b)
-	c.since.Store(0)
+	c.delay.end(time.Now())
 	return n, asNet("read", err)
 }
 
+// Write notes it as well: the client may not read. When it has, the handshake has got
+// further, and the client has as much time as before for what follows.
 func (c *conn) Write(b []byte) (int, error) {
-	c.since.Store(time.Now().UnixNano())
+	c.delay.begin(time.Now())
 	n, err := c.File.Write(b)
-	c.since.Store(0)
+	c.delay.reset()
 	return n, asNet("write", err)
 }
 

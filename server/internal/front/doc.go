@@ -21,7 +21,8 @@
 // A connection has a place in the front from when it is accepted until its handshake
 // is done; Config.Handshakes is how many places there are, and the rest waits in the
 // listeners' backlog. When all are taken, a connection whose client has kept the
-// front waiting for longer than Config.Grace loses its place to the next. A
-// connection whose handshake is done waits for the channel, with Config.Waiting
-// others; when those are as many as may be, it keeps its place.
+// front waiting for longer than Config.Grace since the front last sent it something,
+// all waits added up, loses its place to the next. A connection whose handshake is done
+// waits for the channel, with Config.Waiting others; when those are as many as may be,
+// it keeps its place.
 package front

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,6 +150,49 @@ func TestHalfOpen(t *testing.T) {
 	}
 	if n := f.Shared.Counters().Evicted; n == 0 {
 		t.Error("nobody lost a place")
+	}
+}
+
+// Clients that send a byte now and then lose their places as those do that say nothing:
+// within a message, and after the alert that ended their handshake.
+func TestDrips(t *testing.T) {
+	t.Parallel()
+	ca := pki.NewAuthority(t, "CA")
+	for what, first := range map[string][]byte{
+		"message": {record.TypeHandshake, 3, 1, 0x3f, 0xff},
+		"alert":   {record.TypeHandshake, 3, 1, 0, 4, 2, 0, 0, 0}, // an empty ServerHello
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			config := configOf(t, ca, "ECDSA")
+			config.Handshakes, config.Deadline = 4, time.Hour
+			f := startFront(t, config)
+			var dripping sync.WaitGroup
+			defer dripping.Wait()
+			for range 3 * config.Handshakes {
+				c, err := net.Dial("tcp", f.addrs[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				dripping.Go(func() {
+					for _, err := c.Write(first); err == nil; _, err = c.Write([]byte{0}) {
+						time.Sleep(config.Grace / 5)
+					}
+				})
+			}
+			client := &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"}
+			f.until("a client to be served", func() bool {
+				c, err := dial(f.addrs[0], client) // on a machine that is busy it may be slower than the grace
+				if err == nil {
+					c.Close()
+				}
+				return err == nil
+			})
+			if n := f.Shared.Counters().Evicted; n == 0 {
+				t.Error("nobody lost a place")
+			}
+		})
 	}
 }
 

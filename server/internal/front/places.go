@@ -55,25 +55,25 @@ func (p *places) add(c *conn) *shake {
 	return s
 }
 
-// evict ends the handshake that has kept the front waiting longest, of the address
+// evict ends the handshake whose client has kept the front waiting longest, of the address
 // that has most, if that is longer than the grace.
 func (p *places) evict(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var worst *shake
-	var since int64
+	var longest time.Duration
 	for s := range p.shakes {
-		at := s.c.since.Load()
-		if at == 0 || s.evicted || now.UnixNano()-at < int64(p.grace) {
+		d, waits := s.c.delay.at(now)
+		if s.evicted || !waits || d < p.grace {
 			continue
 		}
 		if worst != nil {
 			n, most := p.byAddr[s.from], p.byAddr[worst.from]
-			if n < most || n == most && at >= since {
+			if n < most || n == most && d <= longest {
 				continue
 			}
 		}
-		worst, since = s, at
+		worst, longest = s, d
 	}
 	if worst != nil {
 		worst.evicted = true

@@ -7,6 +7,7 @@ import (
 	"gomcd/server/internal/events"
 	"gomcd/server/internal/front"
 	"gomcd/server/internal/handover"
+	"gomcd/server/internal/record"
 	"gomcd/server/internal/sys"
 
 	"golang.org/x/sys/unix"
@@ -38,34 +39,45 @@ func (d *doorman) open(s *Server) (err error) {
 
 // run takes connections until the server stops or the front ends.
 func (d *doorman) run() {
-	s := d.srv
-	for !s.stopping.Load() {
-		fd, session, err := d.receiver.Receive()
-		var errno unix.Errno
-		var failure *handover.Failure
-		switch {
-		case err == nil:
-			if !d.admit(int32(fd), &session) {
-				s.tls.front.Shared.Count(-1)
-			}
-			session.Wipe()
-		case errors.As(err, &failure):
-			d.handshakeFailed(failure)
-		case err == handover.ErrEnd, errors.As(err, &errno):
-			if !s.stopping.Load() {
-				s.tls.lost <- struct{}{}
-			}
-			return
-		case err == handover.ErrRights:
-			// There was no descriptor free for it.
-			s.rejectedConns.Add(1)
-			s.tls.front.Shared.Count(-1)
-			d.say(Warning, "Too many open connections")
-			sys.Nap(sys.Shortage)
-		default:
-			d.say(Error, "from the TLS front: "+err.Error())
-		}
+	for more := true; more && !d.srv.stopping.Load(); {
+		more = d.next()
+		// It waits for the next connection in memory that has no keys of the last.
+		record.WipeStack()
 	}
+}
+
+// next waits for a message of the front, and does what it says. It returns false if the
+// front has ended. Keys are in frames below run's only.
+//
+//go:noinline
+func (d *doorman) next() bool {
+	s := d.srv
+	fd, session, err := d.receiver.Receive()
+	var errno unix.Errno
+	var failure *handover.Failure
+	switch {
+	case err == nil:
+		if !d.admit(int32(fd), &session) {
+			s.tls.front.Shared.Count(-1)
+		}
+		session.Wipe()
+	case errors.As(err, &failure):
+		d.handshakeFailed(failure)
+	case err == handover.ErrEnd, errors.As(err, &errno):
+		if !s.stopping.Load() {
+			s.tls.lost <- struct{}{}
+		}
+		return false
+	case err == handover.ErrRights:
+		// There was no descriptor free for it.
+		s.rejectedConns.Add(1)
+		s.tls.front.Shared.Count(-1)
+		d.say(Warning, "Too many open connections")
+		sys.Nap(sys.Shortage)
+	default:
+		d.say(Error, "from the TLS front: "+err.Error())
+	}
+	return true
 }
 
 // awaitRoom waits, if connections beyond -c have to wait for others to close: those that
@@ -98,11 +110,14 @@ func (d *doorman) admit(fd int32, from *handover.Session) bool {
 	}
 	if err := s.tls.begin(fd, from); err != nil {
 		d.say(Error, "from the TLS front: "+err.Error())
+		s.tls.sessions[fd].wiped()
 		sys.CloseFD(fd)
 		return false
 	}
 	s.collector.litter(2 * aeadSize)
-	d.handOver(fd, s.sealedPeer(from), full)
+	if !d.handOver(fd, s.sealedPeer(from), full) {
+		s.tls.sessions[fd].wiped()
+	}
 	return !full
 }
 

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"gomcd/cache/offheap"
+	"gomcd/server/internal/record"
 	"gomcd/server/internal/sys"
 )
 
@@ -78,4 +79,5 @@ func (k *keymaker) renew(fd int32) {
 		}
 		made |= stale
 	}
+	record.WipeStack()
 }

@@ -33,7 +33,8 @@ func (u *usher) claim(fd int32) bool {
 
 // handOver gives a connection that was claimed to a worker. One that
 // is refused is closed by the worker, with an error, for the calling thread cannot send.
-func (u *usher) handOver(fd int32, with peer, refuse bool) {
+// It returns false, and has closed the connection, if the worker cannot have it.
+func (u *usher) handOver(fd int32, with peer, refuse bool) bool {
 	s := u.srv
 	u.spread.sample(s)
 	w := u.spread.pick()
@@ -63,7 +64,9 @@ func (u *usher) handOver(fd int32, with peer, refuse bool) {
 		}
 		s.owners[fd].Store(0)
 		sys.CloseFD(fd)
+		return false
 	}
+	return true
 }
 
 // introduce notes who is at a new connection, and which worker has it. It returns the

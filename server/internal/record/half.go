@@ -78,6 +78,7 @@ func (h *half) update() {
 	h.keys.next(SuiteByID(h.keys.Suite))
 	h.derive()
 	h.pending = true
+	WipeStack()
 }
 
 // AEAD makes the AEAD of the present keys, and wipes the copy of the key that it

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"time"
 
 	"gomcd/protocol"
 	"gomcd/server/internal/events"
@@ -23,7 +24,20 @@ type doorman struct {
 	events   *events.Ring // nil without watchers
 	receiver *handover.Receiver
 	text     []byte // a line is put together here
+
+	// What the front says is reported some times a second at most: an attacker who
+	// controls it must not fill the log.
+	came     time.Time // when the message at hand came
+	failures handover.Limiter
+	faults   handover.Limiter
 }
+
+// reportsPerSecond is how many failures, and how many faults, are reported in a second. What
+// the front sent in two seconds can come in one.
+const reportsPerSecond = 2 * front.FailuresPerSecond
+
+// messageSize is how much of the Go heap receiving a message takes, in bytes.
+const messageSize = 256
 
 func (d *doorman) open(s *Server) (err error) {
 	if d.usher, err = newUsher(s); err != nil {
@@ -53,6 +67,8 @@ func (d *doorman) run() {
 func (d *doorman) next() bool {
 	s := d.srv
 	fd, session, err := d.receiver.Receive()
+	d.came = time.Now()
+	s.collector.litter(messageSize)
 	var errno unix.Errno
 	var failure *handover.Failure
 	switch {
@@ -72,10 +88,12 @@ func (d *doorman) next() bool {
 		// There was no descriptor free for it.
 		s.rejectedConns.Add(1)
 		s.tls.front.Shared.Count(-1)
-		d.say(Warning, "Too many open connections")
+		if s.verbose() > 0 {
+			d.lines.say(Warning, []byte("gomcd: Too many open connections"))
+		}
 		sys.Nap(sys.Shortage)
 	default:
-		d.say(Error, "from the TLS front: "+err.Error())
+		d.blame(err.Error())
 	}
 	return true
 }
@@ -99,7 +117,7 @@ func (d *doorman) awaitRoom() {
 func (d *doorman) admit(fd int32, from *handover.Session) bool {
 	s := d.srv
 	if int(from.Listener) >= len(s.tls.numbers) {
-		d.say(Error, "from the TLS front: a connection of a listener that it does not have")
+		d.blame("a connection of a listener that it does not have")
 		sys.CloseFD(fd)
 		return false
 	}
@@ -109,7 +127,7 @@ func (d *doorman) admit(fd int32, from *handover.Session) bool {
 		return false
 	}
 	if err := s.tls.begin(fd, from); err != nil {
-		d.say(Error, "from the TLS front: "+err.Error())
+		d.blame(err.Error())
 		s.tls.sessions[fd].wiped()
 		sys.CloseFD(fd)
 		return false
@@ -161,21 +179,20 @@ func (t *tls) begin(fd int32, from *handover.Session) error {
 	return err
 }
 
-// handshakeFailed reports a handshake that failed to watchers, and with -v logs it. The
-// front reports some a second at most.
+// handshakeFailed reports a handshake that failed to watchers, and with -v logs it.
 func (d *doorman) handshakeFailed(f *handover.Failure) {
 	s := d.srv
 	why, ok := front.FailureText(f.Reason)
 	if !ok {
-		d.say(Error, "from the TLS front: a failure without a reason")
+		d.blame("a failure without a reason")
 		return
 	}
-	text := append(d.text[:0], why...)
-	if f.Unreported > 0 {
-		text = append(text, "; "...)
-		text = protocol.AppendUint(text, uint64(f.Unreported))
-		text = append(text, " others before were not reported"...)
+	d.failures.Miss(f.Unreported)
+	unreported, ok := d.failures.Report(d.came, reportsPerSecond)
+	if !ok {
+		return
 	}
+	text := appendMissed(append(d.text[:0], why...), unreported)
 	p := addressed(&f.Peer)
 	if d.events != nil && s.store.Watched(events.Connections) {
 		e := events.Entry{Kind: events.HandshakeError, FD: -1, Family: uint8(p.family), Port: p.port}
@@ -187,10 +204,19 @@ func (d *doorman) handshakeFailed(f *handover.Failure) {
 	}
 }
 
-// say logs a line.
-func (d *doorman) say(p Priority, text string) {
-	if p == Warning && d.srv.verbose() == 0 {
-		return
+// appendMissed adds how many reports were not made before.
+func appendMissed(text []byte, n uint32) []byte {
+	if n == 0 {
+		return text
 	}
-	d.lines.say(p, append(append(d.text[:0], "gomcd: "...), text...))
+	text = append(text, "; "...)
+	text = protocol.AppendUint(text, uint64(n))
+	return append(text, " others before were not reported"...)
+}
+
+// blame logs what is wrong with a message of the front.
+func (d *doorman) blame(text string) {
+	if n, ok := d.faults.Report(d.came, reportsPerSecond); ok {
+		d.lines.say(Error, appendMissed(append(append(d.text[:0], "gomcd: from the TLS front: "...), text...), n))
+	}
 }

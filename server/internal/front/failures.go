@@ -26,38 +26,27 @@ func FailureText(reason uint8) (string, bool) {
 	return "", false
 }
 
-// failuresPerSecond is how many failed handshakes the other process hears of in a
+// FailuresPerSecond is how many failed handshakes the other process hears of in a
 // second: a flood of them must not drown other events.
-const failuresPerSecond = 10
+const FailuresPerSecond = 10
 
 // failures chooses which failed handshakes are reported.
 type failures struct {
-	mu         sync.Mutex
-	second     int64
-	reported   int    // in that second
-	unreported uint32 // since the last report
+	mu      sync.Mutex
+	limiter handover.Limiter
 }
 
 // report says whether to report one more, and how many were not since the last.
 func (f *failures) report(now time.Time) (unreported uint32, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if s := now.Unix(); s != f.second {
-		f.second, f.reported = s, 0
-	}
-	if f.reported == failuresPerSecond {
-		f.unreported++
-		return 0, false
-	}
-	f.reported++
-	unreported, f.unreported = f.unreported, 0
-	return unreported, true
+	return f.limiter.Report(now, FailuresPerSecond)
 }
 
 // missed counts failures that were to be reported and were not.
 func (f *failures) missed(n uint32) {
 	f.mu.Lock()
-	f.unreported += n
+	f.limiter.Miss(n)
 	f.mu.Unlock()
 }
 

@@ -23,11 +23,11 @@ func TestFailuresAreBounded(t *testing.T) {
 			}
 		}
 	}
-	if reported != failuresPerSecond {
+	if reported != FailuresPerSecond {
 		t.Errorf("%d of 1000 are reported", reported)
 	}
 	f.missed(1)
-	if n, ok := f.report(now.Add(time.Second)); !ok || n != 1000-failuresPerSecond+1 {
+	if n, ok := f.report(now.Add(time.Second)); !ok || n != 1000-FailuresPerSecond+1 {
 		t.Errorf("then %d are unreported, %v", n, ok)
 	}
 	if n, ok := f.report(now.Add(time.Second)); !ok || n != 0 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gomcd/sandbox"
+	"gomcd/server/internal/handover"
 	"gomcd/server/internal/handshake"
 
 	"golang.org/x/sys/unix"
@@ -314,8 +315,9 @@ func (f *Front) serve(l *listener, s *shake) {
 		f.turnAway(s)
 		return
 	}
-	session, err := (*f.servers.Load())[l.mode].Handshake(c)
+	var session handover.Session
 	defer session.Wipe()
+	err := (*f.servers.Load())[l.mode].Handshake(c, &session)
 	var failed *handshake.Error
 	if errors.As(err, &failed) && failed.Sent {
 		c.refuse()

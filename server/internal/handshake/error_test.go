@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gomcd/internal/pki"
+	"gomcd/server/internal/handover"
 	"gomcd/server/internal/record"
 )
 
@@ -117,10 +118,11 @@ func TestDeadline(t *testing.T) {
 		} else {
 			_ = ss.SetDeadline(time.Now().Add(50 * time.Millisecond))
 		}
-		_, err := s.Handshake(ss)
+		var session handover.Session
+		err := s.Handshake(ss, &session)
 		var e *Error
-		if !errors.As(err, &e) || e.Kind != Timeout || e.Sent {
-			t.Errorf("%q: got %v", text, err)
+		if !errors.As(err, &e) || e.Kind != Timeout || e.Sent || session != (handover.Session{}) {
+			t.Errorf("%q: got %v, %+v", text, err, session)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gomcd/internal/pki"
+	"gomcd/server/internal/handover"
 	"gomcd/server/internal/record"
 )
 
@@ -73,7 +74,8 @@ func FuzzClient(f *testing.F) {
 			t.Fatal(err)
 		}
 		m := &memory{in: in}
-		session, err := s.Handshake(m)
+		var session handover.Session
+		err = s.Handshake(m, &session)
 		var e *Error
 		if !errors.As(err, &e) {
 			t.Fatalf("got %v, want an *Error", err)

@@ -106,6 +106,7 @@ func (i *inbound) finished(k *record.Keys) (uint64, error) {
 		return 0, err
 	}
 	var o record.Opener
+	defer func() { o = record.Opener{} }()
 	if err := o.Init(k); err != nil {
 		return 0, err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gomcd/internal/pki"
+	"gomcd/server/internal/handover"
 )
 
 // A client that does not end its hello keeps the server from no more memory than a hello
@@ -22,7 +23,7 @@ func TestClientSendsTooMuch(t *testing.T) {
 		near, far := net.Pipe()
 		done := make(chan error)
 		go func() {
-			_, err := s.Handshake(far)
+			err := s.Handshake(far, new(handover.Session))
 			far.Close()
 			done <- err
 		}()

@@ -48,8 +48,8 @@ func newEcho(t *testing.T, s *Server) *echo {
 			_ = c.SetDeadline(time.Now().Add(patience))
 			go func() {
 				defer c.Close()
-				session, err := s.Handshake(c)
-				if err != nil {
+				var session handover.Session
+				if err := s.Handshake(c, &session); err != nil {
 					e.done <- served{err: err}
 					return
 				}

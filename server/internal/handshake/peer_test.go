@@ -62,8 +62,9 @@ type outcome struct {
 func start(s *Server, conn net.Conn) <-chan outcome {
 	done := make(chan outcome, 1)
 	go func() {
-		session, err := s.Handshake(conn)
-		done <- outcome{session, err}
+		var o outcome
+		o.err = s.Handshake(conn, &o.Session)
+		done <- o
 	}()
 	return done
 }

@@ -100,11 +100,14 @@ const extra = "gomcd/master "
 
 // attach has a session ticket of TLS 1.2 carry the master secret: when the session is
 // resumed, it is not in the key log. crypto/tls puts it into the ticket anyway, but
-// offers no way to read it.
-func (s *secrets) attach(cs tls.ConnectionState, ss *tls.SessionState) {
-	if cs.Version == tls.VersionTLS12 {
-		ss.Extra = append(ss.Extra, append([]byte(extra), s.master()...))
+// offers no way to read it. What it returns is to be wiped when the ticket is sealed.
+func (s *secrets) attach(cs tls.ConnectionState, ss *tls.SessionState) []byte {
+	if cs.Version != tls.VersionTLS12 {
+		return nil
 	}
+	e := append(append(make([]byte, 0, len(extra)+record.MasterLen), extra...), s.master()...)
+	ss.Extra = append(ss.Extra, e)
+	return e
 }
 
 // detach takes the master secret from a session ticket that the client presents. It
@@ -116,6 +119,7 @@ func (s *secrets) detach(cs tls.ConnectionState, ss *tls.SessionState) bool {
 	for _, e := range ss.Extra {
 		if master, ok := bytes.CutPrefix(e, []byte(extra)); ok && len(master) == record.MasterLen {
 			s.ticket.len = copy(s.ticket.b[:], master)
+			clear(e)
 			return true
 		}
 	}

@@ -1,9 +1,12 @@
 package handshake
 
 import (
+	"crypto/tls"
 	"encoding/hex"
 	"strings"
 	"testing"
+
+	"gomcd/server/internal/record"
 )
 
 func line(label string, random, secret int) string {
@@ -39,5 +42,29 @@ func TestKeyLog(t *testing.T) {
 			t.Errorf("%q is accepted", l)
 		}
 		s.err = nil
+	}
+}
+
+// A ticket of TLS 1.2 carries the master secret; what has been taken from it is wiped.
+func TestTicketSecret(t *testing.T) {
+	cs, ss := tls.ConnectionState{Version: tls.VersionTLS12}, &tls.SessionState{Extra: [][]byte{[]byte("another's")}}
+	var from, to, again secrets
+	from.logged.len = copy(from.logged.b[:], strings.Repeat("m", record.MasterLen))
+	want := extra + strings.Repeat("m", record.MasterLen)
+	if e := from.attach(cs, ss); string(e) != want || len(ss.Extra) != 2 || &e[0] != &ss.Extra[1][0] {
+		t.Errorf("%q is attached, the ticket has %q", e, ss.Extra)
+	}
+	if !to.detach(cs, ss) || string(to.master()) != strings.Repeat("m", record.MasterLen) {
+		t.Errorf("%q is detached", to.master())
+	}
+	if string(ss.Extra[0]) != "another's" || string(ss.Extra[1]) != strings.Repeat("\x00", len(want)) {
+		t.Errorf("then the ticket has %q", ss.Extra)
+	}
+	if again.detach(cs, ss) {
+		t.Errorf("%q is detached again", again.master())
+	}
+	cs.Version = tls.VersionTLS13
+	if e := from.attach(cs, ss); e != nil || len(ss.Extra) != 2 || !again.detach(cs, ss) || again.ticket.len != 0 {
+		t.Errorf("in TLS 1.3 %q is attached, %q detached", e, again.master())
 	}
 }

@@ -59,20 +59,21 @@ func New(config *tls.Config) (*Server, error) {
 	return &Server{base: c}, nil
 }
 
-// Handshake runs a handshake on a connection that was accepted, and returns what it
-// established, without the listener, which the caller adds. The error is an *Error.
-// If there is none, all that the server had to send is in the socket, and of what the
-// client sent after its handshake nothing was read.
+// Handshake runs a handshake on a connection that was accepted, and sets session to what
+// it established, without the listener, which the caller adds. The error is an *Error, and
+// then there is nothing secret in session. If there is none, all that the server had to send is in the
+// socket, and of what the client sent after its handshake nothing was read.
 //
 // Deadlines are the caller's, by raw.SetDeadline. It does not close raw, and does not
 // use it afterwards. The caller wipes the Session.
-func (s *Server) Handshake(raw net.Conn) (handover.Session, error) {
+func (s *Server) Handshake(raw net.Conn, session *handover.Session) error {
 	c := &conn{Conn: raw, most: limitsOf(s.base)}
 	defer c.wipe()
 	config := s.base.Clone()
 	config.KeyLogWriter = &c.secrets
 	config.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
-		c.secrets.attach(cs, ss)
+		extra := c.secrets.attach(cs, ss)
+		defer clear(extra)
 		return s.base.EncryptTicket(cs, ss)
 	}
 	config.UnwrapSession = func(ticket []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
@@ -84,45 +85,44 @@ func (s *Server) Handshake(raw net.Conn) (handover.Session, error) {
 	}
 	t := tls.Server(c, config)
 	if err := t.Handshake(); err != nil {
-		return handover.Session{}, c.failure(err)
+		return c.failure(err)
 	}
-	session, err := c.session(t.ConnectionState())
-	if err != nil {
-		return handover.Session{}, &Error{Kind: Internal, Began: true, Err: err}
+	if err := c.session(session, t.ConnectionState()); err != nil {
+		session.Wipe()
+		return &Error{Kind: Internal, Began: true, Err: err}
 	}
-	return session, nil
+	return nil
 }
 
 // session puts together what the handshake established.
-func (c *conn) session(cs tls.ConnectionState) (s handover.Session, err error) {
+func (c *conn) session(s *handover.Session, cs tls.ConnectionState) (err error) {
 	suite := record.SuiteByID(cs.CipherSuite)
 	switch {
 	case suite == nil || suite.Version != cs.Version || suite != c.out.suite:
-		return s, fmt.Errorf("unexpected %s with %s", tls.VersionName(cs.Version), tls.CipherSuiteName(cs.CipherSuite))
+		return fmt.Errorf("unexpected %s with %s", tls.VersionName(cs.Version), tls.CipherSuiteName(cs.CipherSuite))
 	case !c.in.between():
-		return s, errors.New("the handshake ended within a record")
+		return errors.New("the handshake ended within a record")
 	case c.out.err != nil:
-		return s, c.out.err
+		return c.out.err
 	case c.secrets.err != nil:
-		return s, c.secrets.err
+		return c.secrets.err
 	case c.secrets.random.len > 0 && !bytes.Equal(c.secrets.random.bytes(), c.in.random()):
-		return s, errors.New("the secrets are those of another handshake")
+		return errors.New("the secrets are those of another handshake")
 	}
 	if suite.Version == record.TLS13 {
 		// The client's Finished is the last record of its handshake keys.
 		if s.Client, err = record.TrafficKeys(suite.ID, c.secrets.client.bytes()); err != nil {
-			return s, err
+			return err
 		}
 		if s.Server, err = record.TrafficKeys(suite.ID, c.secrets.server.bytes()); err != nil {
-			return s, err
+			return err
 		}
 	} else {
 		if s.Client, s.Server, err = c.masterKeys(); err != nil {
-			return s, err
+			return err
 		}
 		if s.Client.Seq, err = c.in.finished(&s.Client); err != nil {
-			s.Wipe()
-			return s, err
+			return err
 		}
 	}
 	s.Server.Seq = c.out.sealed()
@@ -131,7 +131,7 @@ func (c *conn) session(cs tls.ConnectionState) (s handover.Session, err error) {
 	if len(cs.PeerCertificates) > 0 {
 		s.Name = handover.MakeName(cs.PeerCertificates[0].Subject.CommonName)
 	}
-	return s, nil
+	return nil
 }
 
 // masterKeys are the keys of TLS 1.2, once the master secret is known.

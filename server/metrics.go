@@ -28,13 +28,19 @@ type metrics struct {
 	busy atomic.Bool // with clients, and so maybe with the store
 	w    *worker     // no thread: what functions of statistics are given
 
-	text   metricsText          // of the reply that is made
-	all    cache.ClassStats     // of the class that it is about
-	first  int                  // the lowest descriptor of a scraper
-	places [maxScrapers]scraper // by descriptor, from the first
-	peer   unix.RawSockaddrAny
+	text    metricsText                // of the reply that is made
+	classes [cache.MaxClasses]classNow // what it says of slab classes
+	first   int                        // the lowest descriptor of a scraper
+	places  [maxScrapers]scraper       // by descriptor, from the first
+	peer    unix.RawSockaddrAny
 
 	leftCPU uint64 // see left
+}
+
+// classNow is a snapshot of a slab class, with the sums over its LRUs.
+type classNow struct {
+	info cache.ClassInfo
+	all  cache.ClassStats
 }
 
 // scraper is one client.

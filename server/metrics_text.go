@@ -324,24 +324,24 @@ var lruLabels = [...]string{cache.Hot: "hot", cache.Warm: "warm", cache.Cold: "c
 // name must follow each other.
 func (m *metrics) appendClasses(t *metricsText) {
 	w := m.w
-	info := &w.snap.class
+	// All samples of a scrape are of one moment, and each class is locked once.
+	for id := 1; id <= w.store.Largest(); id++ {
+		c := &m.classes[id]
+		w.store.ClassInfo(id, &c.info)
+		c.all = cache.ClassStats{}
+		for l := range c.info.LRU {
+			c.all.Add(&c.info.LRU[l].ClassStats)
+		}
+	}
 	for i := range classMetrics {
 		r := &classMetrics[i]
 		t.begin(r.kind, r.name, r.help)
-		for id := 1; id <= w.store.Largest(); id++ {
-			w.store.ClassInfo(id, info)
-			if info.Pages == 0 {
-				continue
-			}
-			m.all = cache.ClassStats{}
-			for l := range info.LRU {
-				m.all.Add(&info.LRU[l].ClassStats)
-			}
+		m.eachClass(func(id int) {
 			t.sampleName(r.kind)
 			t.label('{', "slab", classLabels[id])
 			t.dst = append(t.dst, '}')
-			t.number(r.value(w, id, info, &m.all))
-		}
+			t.number(r.value(w, id, &m.classes[id].info, &m.classes[id].all))
+		})
 	}
 	t.begin(counter, "memcached_slab_commands", "Commands, and keys of those that get, by class.")
 	m.eachClass(func(id int) {
@@ -370,7 +370,7 @@ func (m *metrics) appendClasses(t *metricsText) {
 // eachClass calls f for each slab class that has pages.
 func (m *metrics) eachClass(f func(id int)) {
 	for id := 1; id <= m.w.store.Largest(); id++ {
-		if m.w.store.ClassInfo(id, &m.w.snap.class); m.w.snap.class.Pages > 0 {
+		if m.classes[id].info.Pages > 0 {
 			f(id)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // sends the reply to a get of so many times the one key that a work of one key has. No
 // server can answer with less work, so its rate is the most that another one can reach
 // on the same machine.
-func echo(port string, size sizes, width int) error {
+func echo(l net.Listener, size sizes, width int) error {
 	p := newPlan(work{gets: 1, width: width, depth: 1, keys: 1, size: size})
 	w := conn{}
 	w.ask(p, p.chooser(1))
@@ -25,10 +25,6 @@ func echo(port string, size sizes, width int) error {
 	}
 	reply = append(reply, lines[end]...)
 
-	l, err := net.Listen("tcp", "127.0.0.1:"+port)
-	if err != nil {
-		return err
-	}
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -142,7 +143,11 @@ func command(args []string, out io.Writer) error {
 		return err
 	}
 	if o.echo != "" {
-		return echo(o.echo, o.work.size, o.width)
+		l, err := net.Listen("tcp", "127.0.0.1:"+o.echo)
+		if err != nil {
+			return err
+		}
+		return echo(l, o.work.size, o.width)
 	}
 	raiseFiles()
 	if err := tryJSON(o.json); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -73,9 +74,11 @@ func (c contender) start(cpu, mem int, files tlsFiles, stop <-chan struct{}) (*r
 	if err != nil {
 		return nil, err
 	}
-	plain, err := freePort()
-	if err != nil {
-		return nil, err
+	plain := port
+	for plain == port {
+		if plain, err = freePort(); err != nil {
+			return nil, err
+		}
 	}
 	r := &running{contender: c, addr: "127.0.0.1:" + strconv.Itoa(port), plain: "127.0.0.1:" + strconv.Itoa(plain), ended: make(chan struct{})}
 	args := strings.Fields(strings.NewReplacer("{port}", strconv.Itoa(port), "{plain}", strconv.Itoa(plain), "{tls}", files.flags(), "{mem}", strconv.Itoa(mem),
@@ -196,13 +199,27 @@ func (r *running) version(p *plan) string {
 	return strings.TrimPrefix(strings.TrimSpace(string(b[:n])), "VERSION ")
 }
 
+// freePort is a port that nobody has. It is below those that the kernel gives to
+// connections, so that none gets it before the server does.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const least = 1024
+	below := 1 << 15
+	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		fmt.Sscan(string(b), &below)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	if below < 2*least {
+		below = 1 << 16 // no range of ports is nobody's
+	}
+	for tries := 1; ; tries++ {
+		port := least + rand.IntN(below-least)
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err == nil {
+			return port, l.Close()
+		}
+		if tries == 1000 {
+			return 0, err
+		}
+	}
 }
 
 // explain adds to an error which server it is about, and how it ended if it

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gomcd/server/internal/handover"
@@ -203,8 +204,10 @@ func TestSealedKeyUpdates(t *testing.T) {
 }
 
 // A client changes its keys behind a password that has to wait: what follows is served
-// when the password has been looked at.
-func TestSealedKeyUpdateWhileHeld(t *testing.T) {
+// when the password has been looked at. Time stands still, but for later.
+func TestSealedKeyUpdateWhileHeld(t *testing.T) { synctest.Test(t, testSealedKeyUpdateWhileHeld) }
+
+func testSealedKeyUpdateWhileHeld(t *testing.T) {
 	cfg := tlsConfig()
 	cfg.AuthFile = "../t/testdata/auth/users"
 	c := &tlsClient{bench: newBench(t, cfg), in: make([]byte, 0, 1<<20), out: make([]byte, 1<<20)}

@@ -418,6 +418,7 @@ func TestServersTakeTurns(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
+	patience, strained = 2*time.Minute, 2*time.Minute
 	switch os.Getenv("GOMCD_BENCH_SERVE") {
 	case "main": // the command; servers that it starts are this binary, too
 		os.Setenv("GOMCD_BENCH_SERVE", "1")

@@ -58,19 +58,20 @@ func misses(t *testing.T, pause func(conn, request int)) string {
 // TestOverloadIsTold asks for more than the server can: the run must end all
 // the same, and what was not answered must count as late.
 func TestOverloadIsTold(t *testing.T) {
-	addr := misses(t, func(int, int) { time.Sleep(2 * time.Millisecond) })
+	addr := misses(t, func(int, int) { time.Sleep(20 * time.Millisecond) })
 	p := newPlan(work{gets: 1, width: 1, conns: 2, depth: 1, keys: 10, rate: 100_000})
 	e, err := newEngine(p, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.close()
-	e.grace = time.Second
+	e.grace = 5 * time.Second
 	r, err := e.run(0, 100*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// 10,000 were due, and not a fiftieth of them can have been answered.
+	// 10,000 were due, and in some five seconds two connections can have had 50 replies a
+	// second each.
 	if r.Unanswered < 9_000 || r.Unanswered+r.Misses != 10_000 || r.P50 < 100*time.Millisecond {
 		t.Errorf("%+v", r)
 	}
@@ -205,6 +206,9 @@ func TestOthersAreNoticed(t *testing.T) {
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
+		t.Skip("the kernel does not say how long threads wait for a processor: ", err)
+	}
 	cpu := 0
 	for !set.IsSet(cpu) {
 		cpu++
@@ -217,19 +221,25 @@ func TestOthersAreNoticed(t *testing.T) {
 		hog.Process.Kill()
 		hog.Wait()
 	}()
-	self := exec.Command(os.Args[0], "--server", fake(t, 0), "--quiet", "--keys=40", "--conns=2", "--duration=500ms",
-		"--json=-", "--gen-cpu", fmt.Sprint(cpu))
-	self.Env = append(os.Environ(), "GOMCD_BENCH_SERVE=main")
-	out, err := self.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	var found struct{ Result result }
-	if err := json.Unmarshal(out, &found); err != nil {
-		t.Fatal(err)
-	}
-	if found.Result.Others < disturbed {
-		t.Errorf("%+v", found.Result)
+	addr := fake(t, 0)
+	for d := 500 * time.Millisecond; ; d *= 4 {
+		self := exec.Command(os.Args[0], "--server", addr, "--quiet", "--keys=40", "--conns=2",
+			"--duration", d.String(), "--json=-", "--gen-cpu", fmt.Sprint(cpu))
+		self.Env = append(os.Environ(), "GOMCD_BENCH_SERVE=main")
+		out, err := self.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		var found struct{ Result result }
+		if err := json.Unmarshal(out, &found); err != nil {
+			t.Fatal(err)
+		}
+		if found.Result.Others >= disturbed {
+			return
+		}
+		if d > 20*time.Second {
+			t.Fatalf("%+v", found.Result)
+		}
 	}
 }
 

@@ -100,7 +100,7 @@ func (c contender) start(cpu, mem int, files tlsFiles, stop <-chan struct{}) (*r
 			r.stop()
 		}
 	}()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * patience); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := net.Dial("tcp", r.addr)
 		if err == nil {
 			conn.Close()
@@ -128,7 +128,7 @@ func (r *running) stop() {
 	r.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-r.ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		r.cmd.Process.Kill()
 		<-r.ended
 	}

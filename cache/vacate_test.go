@@ -1,11 +1,26 @@
 package cache
 
 import (
+	"bytes"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
 )
+
+// awaited returns when another goroutine waits for the lock, which the caller has. The
+// lock does not show it, but the goroutine's stack does.
+func (l *spin) awaited(t *testing.T) {
+	t.Helper()
+	call := fmt.Appendf(nil, "(*spin).lockSlow(%p", l)
+	stacks := make([]byte, 1<<20)
+	for deadline := time.Now().Add(time.Minute); !bytes.Contains(stacks[:runtime.Stack(stacks, true)], call); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody waits for the lock:\n%s", stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
 
 // A large item is stored while another's header is moved: both are in the LRU afterwards.
 func TestVacateLargeBesideASet(t *testing.T) {
@@ -45,13 +60,14 @@ func TestVacateLargeBesideASet(t *testing.T) {
 		status, _ := mover.vacateLarge(c, ref, s.at(ref))
 		done <- status
 	}()
-	for atomic.LoadUint32(&moving.lock.word) == 0 {
-		time.Sleep(time.Millisecond)
+	c.lock.awaited(t)
+	if atomic.LoadUint32(&moving.lock.word) == 0 {
+		t.Fatal("the mover waits without the bucket")
 	}
 	b := s.table.lockBucket(d.hash)
 	owner.lock.lock()
 	c.lock.unlock()
-	time.Sleep(50 * time.Millisecond) // until the mover waits for the owner's lock, or this tests less
+	owner.lock.awaited(t)
 	it := s.at(d.ref)
 	if !s.table.insert(b, d.hash, d.ref) {
 		t.Fatal("the bucket is full")
@@ -130,7 +146,7 @@ func TestHandInAPageThatReturns(t *testing.T) {
 	dst.lock.lock()
 	moved := make(chan struct{})
 	go func() { all[1].MovePage(); close(moved) }()
-	time.Sleep(50 * time.Millisecond) // until the mover waits for the class, or this tests less
+	dst.lock.awaited(t)
 	for i := range dst.bins[:dst.nbins] {
 		all[2].evictFrom(few, int(dst.bins[i].size))
 	}

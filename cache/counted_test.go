@@ -17,7 +17,8 @@ import (
 // what 64 do. Handles, one for each worker, operate on one store in a random order that
 // is always the same. Around each operation all memory that workers share is compared
 // with a copy, line by line, and the lock reports each locked operation (package built
-// with the tag "counted"). What is counted does not depend on the machine.
+// with the tag "counted"). What is counted does not depend on the machine, but a little
+// on which keys share a bucket, since every store draws the seed of its hash.
 
 // region is shared memory, and a copy of it as it was before the operation.
 type region struct {

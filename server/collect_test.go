@@ -16,8 +16,10 @@ func TestCollectorWaitsForGarbage(t *testing.T) {
 			}
 			g.litter(collectAt / 8)
 		}
-		for g.runs.Load() < round {
-			time.Sleep(time.Millisecond)
+		for deadline := time.Now().Add(time.Minute); g.runs.Load() < round; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("collection %d does not come to an end", round)
+			}
 		}
 	}
 	if n := g.garbage.Load(); n != 0 {

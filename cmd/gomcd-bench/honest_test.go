@@ -264,6 +264,9 @@ func TestProgress(t *testing.T) {
 	defer s.Close()
 	progressOn(s, "round 1", "requests")(1234)
 	b := make([]byte, 200)
+	if err := m.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 	k, err := m.Read(b)
 	if shown := string(b[:k]); err != nil || !strings.Contains(shown, "1,234 requests") || !strings.HasSuffix(shown, "\r") {
 		t.Errorf("%q, %v", shown, err)
@@ -290,6 +293,7 @@ func TestInterruptedLeavesNothing(t *testing.T) {
 	if err := bench.Start(); err != nil {
 		t.Fatal(err)
 	}
+	defer bench.Process.Signal(syscall.SIGTERM) // if the test fails before it does
 	pid := 0
 	eventually(t, "a server starts", func() bool {
 		b, _ := os.ReadFile(pids)
@@ -297,6 +301,7 @@ func TestInterruptedLeavesNothing(t *testing.T) {
 		return pid > 0
 	})
 	bench.Process.Signal(syscall.SIGTERM)
+	defer time.AfterFunc(3*time.Minute, func() { bench.Process.Kill() }).Stop()
 	if err := bench.Wait(); err == nil || !strings.Contains(said.String(), "the servers are stopped") {
 		t.Errorf("%v: %s", err, said.String())
 	}

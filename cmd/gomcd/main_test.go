@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"gomcd/server"
+	"gomcd/t/harness"
 
 	"golang.org/x/sys/unix"
 )
@@ -92,7 +94,10 @@ func gomcd(t *testing.T, server string, args ...string) *exec.Cmd {
 	if isRoot() {
 		args = append([]string{"-u", "root"}, args...)
 	}
-	cmd := exec.Command(self, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*harness.Patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.WaitDelay = harness.Patience // for a daemon that keeps a pipe open
 	cmd.Env = append(os.Environ(), runAs+"="+server)
 	return cmd
 }

@@ -58,7 +58,7 @@ func TestTimeoutIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	failure := <-f.failures
+	failure := next(t, f.failures)
 	if handshake.Kind(failure.Reason) != handshake.Timeout || failure.Peer.AddrPort().String() != c.LocalAddr().String() || failure.Unreported != 0 {
 		t.Errorf("%+v; it is from %v", failure, c.LocalAddr())
 	}

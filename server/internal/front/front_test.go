@@ -47,7 +47,7 @@ func TestClients(t *testing.T) {
 		c := tlstest.OpenSSL(t, port, version, "-CAfile", config.CA)
 		c.Ask("hello")
 		c.End()
-		if s := <-f.done; s.err != nil || s.Listener != 0 {
+		if s := next(t, f.done); s.err != nil || s.Listener != 0 {
 			t.Errorf("%s: listener %d, %v", version, s.Listener, s.err)
 		}
 	}
@@ -352,7 +352,7 @@ func TestReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { c.Close(); <-f.done }()
+		defer func() { c.Close(); next(t, f.done) }()
 		return c.ConnectionState().PeerCertificates[0].Issuer.CommonName
 	}
 	before, mutual := client(tls.Certificate{}), client(ca.Issue(t, "ECDSA", "client", nil))

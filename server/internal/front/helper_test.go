@@ -232,6 +232,17 @@ func (f *fixture) until(what string, ok func() bool) {
 	}
 }
 
+// next is the next value of a channel.
+func next[T any](t testing.TB, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("no %T has come", v)
+	}
+	return v
+}
+
 // dial connects as crypto/tls does, and says something that comes back.
 func dial(addr string, config *tls.Config) (*tls.Conn, error) {
 	raw, err := net.Dial("tcp", addr)
@@ -275,7 +286,7 @@ func (f *fixture) visit(addr string, config *tls.Config) served {
 	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 		f.Fatalf("the server's end: %v", err)
 	}
-	s := <-f.done
+	s := next(f, f.done)
 	if s.err != nil {
 		f.Fatal(s.err)
 	}

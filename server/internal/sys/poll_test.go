@@ -20,7 +20,7 @@ import (
 func TestPollYieldsBeforeItSleeps(t *testing.T) {
 	if preempted := os.Getenv("GODEBUG") != "asyncpreemptoff=1"; preempted {
 		// A signal would end the wait that is not announced; gomcd's threads get none.
-		again := exec.Command(os.Args[0], "-test.run=^TestPollYieldsBeforeItSleeps$")
+		again := exec.Command(os.Args[0], "-test.run=^TestPollYieldsBeforeItSleeps$", "-test.timeout=5m")
 		again.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1")
 		if out, err := again.CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)

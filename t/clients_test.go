@@ -93,6 +93,10 @@ func gomemcacheSession(t *testing.T, c *memcache.Client) {
 	}
 }
 
+// programPatience is how long a program may run, whatever it has to do: builds and
+// clients in other languages.
+const programPatience = 10 * time.Minute
+
 // command runs a client that a Debian package has.
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
@@ -100,7 +104,7 @@ func command(t *testing.T, name string, args ...string) string {
 	if err != nil {
 		t.Fatalf("%s is not installed (make deps-test installs it): %v", name, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	if err != nil && name != "memccapable" {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gomcd/t/harness"
 )
@@ -50,6 +51,9 @@ func dumpManyItems(t *testing.T, k harness.Kind) {
 		c.Send("lru_crawler %s\nget nothing\n", kind)
 		c.Expect("OK")
 		for lines := 0; ; lines++ {
+			if lines%1000 == 0 {
+				c.SetReadDeadline(time.Now().Add(harness.Patience))
+			}
 			line, err := c.R.ReadString('\n')
 			if err != nil {
 				t.Fatalf("%s: after %d lines: %v", kind, lines, err)
@@ -85,8 +89,8 @@ func dumpManyItems(t *testing.T, k harness.Kind) {
 	harness.Eventually(t, "the dump of a client that is gone ends", func() bool {
 		return other.Stats("")["lru_crawler_running"] == "0"
 	})
-	if starts := other.Stats("")["lru_crawler_starts"]; starts < "4" {
-		t.Errorf("lru_crawler_starts is %s after four dumps", starts)
+	if starts := atoi(t, other.Stats("")["lru_crawler_starts"]); starts < 4 {
+		t.Errorf("lru_crawler_starts is %d after four dumps", starts)
 	}
 	other.Set("last", "x")
 }

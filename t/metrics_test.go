@@ -2,6 +2,7 @@ package t
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -311,21 +312,30 @@ func TestScrapersWhoSendMore(t *testing.T) {
 func TestManyScrapers(t *testing.T) {
 	t.Parallel()
 	_, addr := startMetrics(t, harness.Production())
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	hang := time.AfterFunc(harness.Patience, giveUp) // unless one is served meanwhile
+	defer hang.Stop()
 	errs := make(chan error)
 	const scrapers = 1000
 	for range scrapers {
 		go func() {
-			client := http.Client{Timeout: 2 * harness.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
-			var err error
-			for deadline := time.Now().Add(harness.Patience); time.Now().Before(deadline); {
+			client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			req, err := http.NewRequestWithContext(ctx, "GET", "http://"+addr+"/metrics", nil)
+			if err != nil {
+				errs <- err
+				return
+			}
+			for {
 				var res *http.Response
-				if res, err = client.Get("http://" + addr + "/metrics"); err == nil {
+				if res, err = client.Do(req); err == nil {
 					_, err = io.Copy(io.Discard, res.Body)
 					res.Body.Close()
 				}
-				if err == nil {
+				if err == nil || ctx.Err() != nil {
 					break
 				}
+				time.Sleep(100 * time.Millisecond) // of those that do not wait the server has enough
 			}
 			errs <- err
 		}()
@@ -334,6 +344,8 @@ func TestManyScrapers(t *testing.T) {
 	for range scrapers {
 		if err := <-errs; err != nil {
 			failed[regexp.MustCompile(`:\d+->`).ReplaceAllString(err.Error(), "->")]++
+		} else {
+			hang.Reset(harness.Patience)
 		}
 	}
 	if len(failed) > 0 {

@@ -15,6 +15,7 @@ import (
 // session is a client in another language that says lines and waits for some.
 type session struct {
 	t   *testing.T
+	cmd *exec.Cmd
 	in  io.Writer
 	out *bufio.Reader
 }
@@ -34,21 +35,21 @@ func startSession(t *testing.T, cmd *exec.Cmd) *session {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%s (make deps-test installs it): %v", cmd.Path, err)
 	}
-	hang := time.AfterFunc(harness.Patience, func() { cmd.Process.Kill() })
 	t.Cleanup(func() {
-		hang.Stop()
 		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {
 			t.Logf("the client said on stderr:\n%s", said.String())
 		}
 	})
-	return &session{t, in, bufio.NewReader(out)}
+	return &session{t, cmd, in, bufio.NewReader(out)}
 }
 
 // line is the next line that the client says.
 func (s *session) line() string {
 	s.t.Helper()
+	hang := time.AfterFunc(harness.Patience, func() { s.cmd.Process.Kill() })
+	defer hang.Stop()
 	line, err := s.out.ReadString('\n')
 	if err != nil {
 		s.t.Fatalf("the client has ended: %q, %v", line, err)

@@ -89,7 +89,7 @@ func soakOn(t *testing.T, kind harness.Kind, flags ...string) {
 		k.run(r.step, &r.tally)
 	}
 
-	warm, end := k.signals(duration)
+	warm, end := k.signals(duration, clients)
 	close(k.stop)
 	k.wg.Wait()
 	for _, c := range conns {
@@ -112,8 +112,8 @@ func soakOn(t *testing.T, kind harness.Kind, flags ...string) {
 	if most := warm + (clients+10)*24<<10 + base; long && warm > 0 && end > most {
 		t.Errorf("memory grew from %d bytes after a quarter of the time to %d, above %d", warm, end, most)
 	}
-	if k.requests["get"] < clients || k.hits == 0 || k.seen == 0 {
-		t.Error("the server hardly answered")
+	if !k.answered(clients) {
+		t.Errorf("the server hardly answered in %v", k.took)
 	}
 }
 
@@ -126,6 +126,9 @@ type soak struct {
 	failed  atomic.Bool
 	sent    int // signals
 	took    time.Duration
+	gets    atomic.Int64 // those answered, and below what came of all requests
+	found   atomic.Int64
+	watched atomic.Int64
 
 	mu         sync.Mutex
 	violations []error
@@ -150,7 +153,11 @@ func (k *soak) run(step func() error, n *tally) {
 	k.wg.Go(func() {
 		var err error
 		for err == nil && !k.over() {
+			gets, found, watched := n.requests["get"], n.hits, n.seen
 			err = step()
+			k.gets.Add(int64(n.requests["get"] - gets))
+			k.found.Add(int64(n.hits - found))
+			k.watched.Add(int64(n.seen - watched))
 		}
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -168,6 +175,11 @@ func (k *soak) run(step func() error, n *tally) {
 		k.seen += n.seen
 		k.opened += n.opened
 	})
+}
+
+// answered says whether clients have been served often enough for the soak to be one.
+func (k *soak) answered(clients int) bool {
+	return k.gets.Load() >= int64(clients) && k.found.Load() > 0 && k.watched.Load() > 0
 }
 
 func (k *soak) over() bool {
@@ -189,13 +201,17 @@ func (k *soak) pause(d time.Duration) func() {
 	}
 }
 
-// signals sends those that do not end a server, for so long, and returns its
-// resident memory after a quarter of that time and at the end.
-func (k *soak) signals(duration time.Duration) (warm, end int) {
+// signals sends those that do not end a server, for so long and until the clients are
+// answered, and returns its resident memory after a quarter of that time and at the end.
+func (k *soak) signals(duration time.Duration, clients int) (warm, end int) {
 	all := []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGHUP, syscall.SIGCHLD,
 		syscall.SIGURG, syscall.SIGHUP, syscall.SIGSTOP, syscall.SIGCONT}
 	begun := time.Now()
-	for time.Since(begun) < duration && !k.failed.Load() && !k.s.Ended() {
+	most := duration + 10*harness.Patience
+	for time.Since(begun) < duration || !k.answered(clients) && time.Since(begun) < most {
+		if k.failed.Load() || k.s.Ended() {
+			break
+		}
 		k.s.Signal(all[k.sent%len(all)])
 		if k.sent++; all[k.sent%len(all)] != syscall.SIGCONT { // which comes at once
 			time.Sleep(50 * time.Millisecond) // the pace of the signals

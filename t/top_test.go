@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,13 +18,33 @@ import (
 	"gomcd/t/harness"
 )
 
+// topProgram is gomcd-top, built once.
+var topProgram = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "gomcd-t")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "gomcd-top")
+	if out, err := exec.Command("go", "build", "-o", path, "gomcd/cmd/gomcd-top").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building gomcd-top: %w\n%s", err, out)
+	}
+	return os.ReadFile(path)
+})
+
 // topDir is a directory with gomcd-top, and gomcd beside it.
 func topDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	command(t, "go", "build", "-o", filepath.Join(dir, "gomcd-top"), "gomcd/cmd/gomcd-top")
-	// Not a link to it, which would lead to where there is no gomcd-top.
-	binary, err := os.ReadFile(harness.Production().Binary())
+	top, err := topProgram()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "gomcd-top"), top, 0o755)
+	}
+	var binary []byte
+	if err == nil {
+		// Not a link to it, which would lead to where there is no gomcd-top.
+		binary, err = os.ReadFile(harness.Production().Binary())
+	}
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "gomcd"), binary, 0o755)
 	}
@@ -75,7 +96,7 @@ func TestTopPlain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hang := time.AfterFunc(harness.Patience, func() { top.Process.Kill() })
+		hang := time.AfterFunc(programPatience, func() { top.Process.Kill() })
 		head := regexp.MustCompile(`^ +gets/s +hits +sets/s .* hottest prefixes$`)
 		line := regexp.MustCompile(`^ +([0-9.]+k?) +([0-9.]+%|-) +[0-9.]+ .*%  ?( \w+=\d+)*$`)
 		found := false

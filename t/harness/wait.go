@@ -12,8 +12,22 @@ const Patience = time.Minute
 // Eventually waits for a condition to come true.
 func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	pause := time.Millisecond
-	for deadline := time.Now().Add(Patience); !cond(); time.Sleep(pause) {
+	EventuallyByProgress(t, what, func() (int, bool) { return 0, cond() })
+}
+
+// EventuallyByProgress waits for a condition to come true that much has to be done for: for
+// as long as the number grows that comes with it, Patience begins anew.
+func EventuallyByProgress(t testing.TB, what string, cond func() (progress int, ok bool)) {
+	t.Helper()
+	pause, most := time.Millisecond, 0
+	for deadline := time.Now().Add(Patience); ; time.Sleep(pause) {
+		progress, ok := cond()
+		if ok {
+			return
+		}
+		if progress > most {
+			most, deadline = progress, time.Now().Add(Patience)
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("gave up waiting: %s", what)
 		}

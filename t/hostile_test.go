@@ -310,6 +310,16 @@ func atoi(t *testing.T, s string) int {
 	return n
 }
 
+// numberBehind is the number that a line has behind how it begins, or -1.
+func numberBehind(line, begin string) int {
+	rest, ok := strings.CutPrefix(line, begin)
+	n, err := strconv.Atoi(rest)
+	if !ok || err != nil {
+		return -1
+	}
+	return n
+}
+
 // TestDescriptorsRunOut takes the server's descriptors away while it runs:
 // accepting has to wait, without spinning, and to go on when it can.
 func TestDescriptorsRunOut(t *testing.T) {

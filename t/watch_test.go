@@ -302,10 +302,11 @@ func TestWatchRefusals(t *testing.T) {
 
 // TestWatchEvictions watches items being evicted.
 func TestWatchEvictions(t *testing.T) {
-	line := regexp.MustCompile(`^type=eviction key=key-(\d+) fetch=(yes|no) ttl=(-1|\d+) la=\d clsid=\d+ size=10000$`)
+	line := regexp.MustCompile(`^type=eviction key=key-(\d+) fetch=(yes|no) ttl=(-1|\d+) la=(\d+) clsid=\d+ size=10000$`)
 	for _, k := range harness.Carriers(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
+			began := time.Now()
 			s := harness.Start(t, k, "-m", "8", "-t", "1")
 			c := s.Dial(t)
 			w := watch(t, s, "evictions")
@@ -329,8 +330,8 @@ func TestWatchEvictions(t *testing.T) {
 					t.Fatalf("%q", l)
 				}
 				i, _ := strconv.Atoi(m[1])
-				if fetched := i < 100 && i%3 == 0; fetched != (m[2] == "yes") || i%2 == 0 != (m[3] == "-1") || gone[m[1]] {
-					t.Errorf("%q", l)
+				if fetched := i < 100 && i%3 == 0; fetched != (m[2] == "yes") || i%2 == 0 != (m[3] == "-1") || gone[m[1]] || atoi(t, m[4]) > harness.Seconds(began) {
+					t.Errorf("%q, after %v", l, time.Since(began))
 				}
 				gone[m[1]] = true
 				if i%50 == 0 {

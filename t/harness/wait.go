@@ -9,6 +9,10 @@ import (
 // for in full unless something is wrong.
 const Patience = time.Minute
 
+// Seconds is how many seconds a server's clock can have gone on by at most since a time
+// before it was read first: it shows whole ones.
+func Seconds(since time.Time) int { return int(time.Since(since)/time.Second) + 1 }
+
 // Eventually waits for a condition to come true.
 func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()

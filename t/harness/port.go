@@ -12,7 +12,7 @@ import (
 // FreePort is a port of TCP and UDP that nobody has. It is not one of those that
 // the kernel gives to a program that asks for any: no connection and no other server
 // gets it by chance before the server that it is for, or while that is started
-// again.
+// again. Nor does another test, of whatever process, for as long as this one lives.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	const least = 1024 + 1
@@ -26,9 +26,14 @@ func FreePort(t testing.TB) int {
 	}
 	for range 1000 {
 		port := least + rand.IntN(first-least)
-		if free(port) {
+		lock, err := lockPort(port)
+		if err != nil {
+			t.Fatalf("locking a port: %v", err)
+		}
+		if lock != nil && free(port) {
 			return port
 		}
+		lock.Close()
 	}
 	t.Fatal("found no free port")
 	return 0

@@ -22,6 +22,7 @@ type player struct {
 	cur     *harness.Conn
 	pending []byte // what is to be sent before the next answer
 	vars    names
+	began   time.Time
 }
 
 func newPlayer(t *testing.T, s *harness.Server, tr transcript, split bool) *player {
@@ -30,6 +31,7 @@ func newPlayer(t *testing.T, s *harness.Server, tr transcript, split bool) *play
 
 func (p *player) play() {
 	p.t.Helper()
+	p.began = time.Now()
 	p.use("")
 	mark, deadline := -1, time.Time{} // of the part that is retried
 	for i := 0; i < len(p.steps); i++ {
@@ -64,7 +66,7 @@ func (p *player) play() {
 			}
 		case "<":
 			got, err := p.cur.Next()
-			if err == nil && p.vars.match(s.text, got) {
+			if err == nil && p.vars.match(s.text, got, p.began) {
 				continue
 			}
 			if mark < 0 || time.Now().After(deadline) || err != nil {

@@ -388,10 +388,15 @@ func TestWatchConnections(t *testing.T) {
 // TestWatchIdleConnection tells why the server has closed a connection.
 func TestWatchIdleConnection(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, harness.Production(), "-o", "idle_timeout=1")
+	s := harness.Start(t, harness.Privileged(), "-o", "idle_timeout=1000")
+	control := s.Dial(t)
+	control.Ask("debugtime p", "OK")
 	w := watch(t, s, "connevents")
 	c := s.Dial(t)
 	w.lines(1)
+	for range 2 { // what moves the clock is not idle itself
+		control.Ask("debugtime 501", "OK")
+	}
 	c.Closed()
 	if l := w.lines(1)[0]; !strings.Contains(l, " reason=idle_timeout cfd=") {
 		t.Errorf("%q", l)

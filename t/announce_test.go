@@ -36,8 +36,15 @@ func TestAnnouncements(t *testing.T) {
 		want := regexp.MustCompile(`(?m)` + test.ready)
 		harness.Eventually(t, test.ready, func() bool { return want.MatchString(s.Stderr()) })
 		if threads := regexp.MustCompile(`(\d+) threads confined`).FindStringSubmatch(s.Stderr()); threads != nil {
-			if n := fmt.Sprint(len(s.Threads())); threads[1] != n {
-				t.Errorf("%s threads are confined, of %s", threads[1], n)
+			// The Go runtime may have started threads since, which have no role.
+			all, roles := s.Threads(), 0
+			for _, name := range all {
+				if name != "gomcd" {
+					roles++
+				}
+			}
+			if n := atoi(t, threads[1]); n < roles || n > len(all) || roles == 0 {
+				t.Errorf("%d threads are confined, of %v", n, all)
 			}
 		}
 		done := "0 requests, 0 of 0 gets hit"

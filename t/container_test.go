@@ -1,6 +1,7 @@
 package t
 
 import (
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -52,7 +53,9 @@ func TestContainerWithoutSeccomp(t *testing.T) {
 // TestStaticInContainer serves with the static binary from an image that has
 // nothing but it.
 func TestStaticInContainer(t *testing.T) {
-	if out, err := exec.Command("make", "-C", "..", "--no-print-directory", "static").CombinedOutput(); err != nil {
+	build := exec.Command("make", "-C", "..", "--no-print-directory", "static")
+	build.Env = append(os.Environ(), "MAKEFLAGS=", "MFLAGS=") // none of the make that runs the tests
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("make static: %v\n%s", err, out)
 	}
 	s := harness.StartContained(t, "../bin/gomcd-static", strconv.Itoa(harness.FreePort(t)), "-m", "8", "-t", "2")

@@ -109,8 +109,15 @@ func TestHalfUploadsCostLittle(t *testing.T) {
 		half := s.Dial(t)
 		half.Send("set half%d 0 0 1000000\n0123456789", i)
 	}
-	// They are served in order of arrival, so this is after them.
-	c.Set("a", "1")
+	harness.Eventually(t, "all have begun a value", func() bool {
+		begun := 0
+		for _, stat := range c.StatsList("conns") {
+			if strings.HasSuffix(stat.Name, ":state") && stat.Value == "conn_nread" {
+				begun++
+			}
+		}
+		return begun == clients
+	})
 	if grown := s.RSS() - before; grown > clients*24<<10 {
 		t.Errorf("%d half uploads cost %d bytes", clients, grown)
 	}

@@ -30,7 +30,8 @@ type Boot struct {
 	held  *call         // nil before and after it waits
 	met   chan struct{} // closed when the call of the plan is made
 	ports string
-	port  int // that it is to listen on
+	port  int           // that it is to listen on
+	probe time.Duration // so long the last question waited for its answer
 }
 
 // BootPlan says what becomes of one call: the one that is made for the Nth time
@@ -180,7 +181,8 @@ func (b *Boot) Serves(patience time.Duration) (serves, late bool) {
 	return false, true
 }
 
-// Answers asks the server something and waits a moment for the answer.
+// Answers asks the server something and waits a moment for the answer, each time longer:
+// a server that boots does not answer, one on a busy machine takes its time.
 func (b *Boot) Answers() bool {
 	addr := b.Port()
 	if addr == "" {
@@ -192,7 +194,8 @@ func (b *Boot) Answers() bool {
 	}
 	defer c.Close()
 	fmt.Fprint(c, "mn\r\n")
-	c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	b.probe = min(max(2*b.probe, 50*time.Millisecond), Patience)
+	c.SetReadDeadline(time.Now().Add(b.probe))
 	answer := make([]byte, 16)
 	n, _ := c.Read(answer)
 	return string(answer[:n]) == "MN\r\n"

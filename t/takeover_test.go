@@ -1,13 +1,13 @@
 package t
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,7 +37,7 @@ func bystanders(t *testing.T) []bystander {
 		all = append(all, bystander{"unix datagrams " + path, sockaddrUnix(path), func() []string { return harness.Received(t, c) }})
 	}
 	local := listenUnix(t)
-	all = append(all, bystander{"unix stream", sockaddrUnix(local.Addr().String()), func() []string { return connected(local) }})
+	all = append(all, bystander{"unix stream", sockaddrUnix(local.Addr().String()), func() []string { return connected(t, local) }})
 	for _, host := range harness.Loopbacks() {
 		datagrams, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
 		if err != nil {
@@ -51,26 +51,40 @@ func bystanders(t *testing.T) []bystander {
 		t.Cleanup(func() { streams.Close() })
 		all = append(all,
 			bystander{"UDP " + host, sockaddrInet(datagrams.LocalAddr()), func() []string { return harness.Received(t, datagrams.(*net.UDPConn)) }},
-			bystander{"TCP " + host, sockaddrInet(streams.Addr()), func() []string { return connected(streams.(*net.TCPListener)) }})
+			bystander{"TCP " + host, sockaddrInet(streams.Addr()), func() []string { return connected(t, streams.(*net.TCPListener)) }})
 	}
 	return all
 }
 
-// connected lists the connections that wait at a listener.
-func connected(l interface {
-	net.Listener
-	SetDeadline(time.Time) error
-}) []string {
-	var all []string
-	for {
-		l.SetDeadline(time.Now().Add(time.Millisecond))
-		c, err := l.Accept()
-		if err != nil {
-			return all
-		}
-		all = append(all, "a connection from "+c.RemoteAddr().String())
-		c.Close()
+// connected lists the connections that wait at a listener: now, and not for as long as
+// a deadline, which may pass before anything is asked.
+func connected(t *testing.T, l syscall.Conn) []string {
+	t.Helper()
+	raw, err := l.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
 	}
+	var all []string
+	err = raw.Control(func(listener uintptr) {
+		for {
+			fd, _, err := unix.Accept4(int(listener), unix.SOCK_CLOEXEC)
+			switch err {
+			case nil:
+				all = append(all, "a connection")
+				unix.Close(fd)
+			case unix.EINTR, unix.ECONNABORTED:
+			case unix.EAGAIN:
+				return
+			default:
+				t.Error(err)
+				return
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // dialMultipath connects by multipath TCP, where the server's socket knows it: a
@@ -155,7 +169,7 @@ func TestWorkerSendsToClientsAlone(t *testing.T) {
 				"-l", fmt.Sprintf("notls:127.0.0.1,127.0.0.1:%d", port))
 			t.Cleanup(func() {
 				// The front has read what came on its channel.
-				c, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), certs.Client())
+				c, err := harness.DialTLS(fmt.Sprintf("127.0.0.1:%d", port), certs.Client())
 				if err != nil {
 					t.Error(err)
 					return

@@ -3,7 +3,6 @@ package t
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gomcd/t/harness"
 )
@@ -24,6 +25,7 @@ type udpClient struct {
 	// empty: as memcached does, the server sends a datagram without payload
 	// where it has nothing to answer.
 	empty bool
+	room  int // of the socket, in bytes
 }
 
 // datagram is one of a reply, without its header.
@@ -58,11 +60,31 @@ func dialUDP(t testing.TB, s *harness.Server) *udpClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	// All of a large value is in the socket at once.
-	if err := c.(*net.UDPConn).SetReadBuffer(8 << 20); err != nil {
+	// All of a large value is in the socket at once. Only root may have it take more
+	// than net.core.rmem_max.
+	raw, err := c.(*net.UDPConn).SyscallConn()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return &udpClient{Conn: c, t: t, id: 0x1234}
+	room := 0
+	raw.Control(func(fd uintptr) {
+		const most = 8 << 20
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, most) != nil {
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, most)
+		}
+		room, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &udpClient{Conn: c, t: t, id: 0x1234, room: room}
+}
+
+// holds says whether the socket takes so much at once, with what the kernel adds to each
+// datagram of it.
+func (c *udpClient) holds(n int) bool {
+	const charged = 2560 // or a little less
+	return (n/1392+4)*charged <= c.room
 }
 
 // send sends a request with a header of its own.
@@ -224,6 +246,10 @@ func TestUDPValueSizes(t *testing.T) {
 		tcp := s.Dial(t)
 		sizes := []int{0, 1, 1368, 1369, 1370, 1371, 2048, 2049, 2761, 2762, 16 << 10, 16<<10 + 1, 100 << 10, 600 << 10, 1<<20 - 512}
 		for _, n := range sizes {
+			if !c.holds(2 * n) {
+				t.Logf("a value of %d bytes is left out: net.core.rmem_max is too small for the client", n)
+				continue
+			}
 			value := pattern(n)
 			tcp.Set("c", value)
 			c.ask("get c\r\n", fmt.Sprintf("VALUE c 0 %d\r\n%s\r\nEND\r\n", n, value))
@@ -390,9 +416,9 @@ func TestUDPFromOwnPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.nothing()
-	other.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	if n, _, err := other.ReadFrom(make([]byte, 1500)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%d bytes, %v", n, err)
+	// One thread serves both, one after the other.
+	if got := harness.Received(t, other.(*net.UDPConn)); len(got) > 0 {
+		t.Errorf("it is answered %q", got)
 	}
 }
 
@@ -444,12 +470,10 @@ func TestUDPOffByDefault(t *testing.T) {
 		if got := c.Stats("settings")["udpport"]; got != "0" {
 			t.Errorf("udpport %s", got)
 		}
+		if sockets := udpSockets(t, s); len(sockets) > 0 {
+			t.Errorf("the server has UDP sockets %v", sockets)
+		}
 		for _, tid := range tasks(t, s) {
-			for _, what := range descriptors(t, s, tid) {
-				if strings.Contains(what, "udp") {
-					t.Errorf("thread %s has %s", tid, what)
-				}
-			}
 			if name := taskName(t, s, tid); strings.HasPrefix(name, "udp") {
 				t.Errorf("there is a thread %s", name)
 			}

@@ -153,7 +153,7 @@ func serveTLS(t *testing.T) {
 	// A client that is too old gets an alert, and reads it.
 	old := certs.Client()
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
-	if nc, err := tls.Dial("tcp", s.Addr, old); err == nil || !strings.Contains(err.Error(), "protocol version") {
+	if nc, err := harness.DialTLS(s.Addr, old); err == nil || !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("%v, %v", nc, err)
 	}
 	s.SaysMore = true

@@ -38,7 +38,7 @@ func TestHandshakesInARow(t *testing.T) {
 			case 0, 1, 2:
 				config = resuming
 			case 3:
-				if nc, err := tls.Dial("tcp", s.Addr, wrong); err == nil {
+				if nc, err := harness.DialTLS(s.Addr, wrong); err == nil {
 					nc.Close()
 					t.Fatal("a client with an old cipher is served")
 				}
@@ -49,7 +49,7 @@ func TestHandshakesInARow(t *testing.T) {
 				half.Close()
 				continue
 			}
-			nc, err := tls.Dial("tcp", s.Addr, config)
+			nc, err := harness.DialTLS(s.Addr, config)
 			if err != nil {
 				t.Fatalf("handshake %d: %v", i, err)
 			}

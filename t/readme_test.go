@@ -1,13 +1,19 @@
 package t
 
 import (
+	"context"
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"gomcd/t/harness"
 )
@@ -43,12 +49,32 @@ func TestReadmeSession(t *testing.T) {
 		want.WriteString(strings.ReplaceAll(text, "\\.\\.\\.\n", "(?:.*\n)*?") + mark + "\n")
 	}
 	commands := strings.Replace(script.String(), "make build\n", "", 1)
-	commands = strings.ReplaceAll(commands, "11300", strconv.Itoa(harness.FreePort(t)))
-	cmd := exec.Command("bash", "--norc")
+	port := strconv.Itoa(harness.FreePort(t))
+	commands = strings.ReplaceAll(commands, "11300", port)
+	t.Cleanup(func() { killServer("127.0.0.1:" + port) })
+	ctx, cancel := context.WithTimeout(t.Context(), programPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "--norc")
 	cmd.Dir, cmd.Stdin = dir, strings.NewReader(commands)
 	out, err := cmd.CombinedOutput()
 	said := strings.ReplaceAll(string(out), "\r", "")
 	if err != nil || !regexp.MustCompile(`^`+want.String()+`$`).MatchString(said) {
 		t.Errorf("%v; it shows\n%s\nwant\n%s", err, said, want.String())
+	}
+}
+
+// killServer ends a daemon that a session has left, if it has.
+func killServer(addr string) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(harness.Patience))
+	fmt.Fprint(c, "stats\r\nquit\r\n")
+	stats, _ := io.ReadAll(c)
+	_, rest, _ := strings.Cut(string(stats), "STAT pid ")
+	if pid, err := strconv.Atoi(strings.SplitN(rest, "\r", 2)[0]); err == nil {
+		syscall.Kill(pid, syscall.SIGKILL)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -199,6 +200,9 @@ func TestStderrThatDoesNotWait(t *testing.T) {
 	}
 	lines := bufio.NewReader(r)
 	for i := 0; i < n; {
+		if err := r.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
+			t.Fatal(err)
+		}
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			t.Fatal(err)

@@ -337,7 +337,7 @@ func TestTLSFilesWhileWritten(t *testing.T) {
 		if got, err := asking.Next(); err != nil || (got == "OK") != (round%3 == 2) {
 			t.Errorf("round %d: %q, %v", round, got, err)
 		}
-		nc, err := tls.Dial("tcp", s.Addr, certs.Client())
+		nc, err := harness.DialTLS(s.Addr, certs.Client())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -457,7 +457,7 @@ func TestTLSStrangeCertificates(t *testing.T) {
 			authority = others.CA
 		}
 		config.Certificates = []tls.Certificate{authority.Issue(t, "ECDSA", test.cn, test.edit)}
-		nc, err := tls.Dial("tcp", s.Addr, config)
+		nc, err := harness.DialTLS(s.Addr, config)
 		served := err == nil
 		if served {
 			nc.SetDeadline(time.Now().Add(harness.Patience))
@@ -514,7 +514,7 @@ func TestTLSRevokedAuthority(t *testing.T) {
 		}
 		use(others)
 		c.Ask("refresh_certs", "OK")
-		nc, err := tls.Dial("tcp", s.Addr, config)
+		nc, err := harness.DialTLS(s.Addr, config)
 		if err == nil {
 			io.WriteString(nc, "mn\r\n")
 			var got []byte
@@ -545,7 +545,7 @@ func TestTLSTicketsOfOtherListeners(t *testing.T) {
 		config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 		s.DialTLS(t, config).Ask("mn", "MN")
 		s.DialTLS(t, config).Ask("mn", "MN")
-		nc, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", mutual), config)
+		nc, err := harness.DialTLS(fmt.Sprintf("127.0.0.1:%d", mutual), config)
 		if err != nil {
 			continue
 		}
@@ -584,7 +584,7 @@ func TestTLSTooManyConnections(t *testing.T) {
 	}
 	a.Close()
 	harness.Eventually(t, "there is room again", func() bool {
-		d, err := tls.Dial("tcp", s.Addr, certs.Client())
+		d, err := harness.DialTLS(s.Addr, certs.Client())
 		if err != nil {
 			return false
 		}

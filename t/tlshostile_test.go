@@ -115,7 +115,7 @@ func TestTLSLimitsConnections(t *testing.T) {
 		c := s.DialPlain(t, s.Addr)
 		c.Expect("ERROR Too many open connections")
 		c.Closed()
-		if c, err := tls.Dial("tcp", s.Addr, certs.Client()); err == nil {
+		if c, err := harness.DialTLS(s.Addr, certs.Client()); err == nil {
 			c.Close()
 			t.Fatal("a handshake above the limit")
 		}
@@ -130,7 +130,7 @@ func TestTLSLimitsConnections(t *testing.T) {
 	}
 	all[0].Close()
 	harness.Eventually(t, "there is room", func() bool {
-		c, err := tls.Dial("tcp", s.Addr, certs.Client())
+		c, err := harness.DialTLS(s.Addr, certs.Client())
 		if err != nil {
 			return false
 		}
@@ -146,7 +146,7 @@ func TestTLSLimitsConnections(t *testing.T) {
 	first.Ask("mn", "MN")
 	served := make(chan error)
 	go func() {
-		c, err := tls.Dial("tcp", s.Addr, certs.Client())
+		c, err := harness.DialTLS(s.Addr, certs.Client())
 		if err == nil {
 			defer c.Close()
 			io.WriteString(c, "mn\r\n")
@@ -205,7 +205,7 @@ func TestTLSManyHandshakes(t *testing.T) {
 	config := certs.Client()
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	visit := func() {
-		c, err := tls.Dial("tcp", s.Addr, config)
+		c, err := harness.DialTLS(s.Addr, config)
 		if err != nil {
 			t.Fatal(err)
 		}

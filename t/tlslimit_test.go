@@ -54,7 +54,7 @@ func TestTLSLargestValue(t *testing.T) {
 // asksTLS connects, asks, and leaves the connection open. It returns nil for a client that
 // was not served.
 func asksTLS(s *harness.Server, config *tls.Config) *tls.Conn {
-	c, err := tls.Dial("tcp", s.Addr, config)
+	c, err := harness.DialTLS(s.Addr, config)
 	if err != nil {
 		return nil
 	}

@@ -101,6 +101,7 @@ func (s *Server) Connect() (net.Conn, error) { return s.dial() }
 func (s *Server) dial() (net.Conn, error) { return s.dialBy(&net.Dialer{}) }
 
 func (s *Server) dialBy(d *net.Dialer) (net.Conn, error) {
+	d.Timeout = Patience
 	if s.Kind.client != nil && !s.unix {
 		return tls.DialWithDialer(d, s.network(), s.Addr, s.Kind.client)
 	}
@@ -126,11 +127,16 @@ func (s *Server) DialPlain(t testing.TB, addr string) *Conn {
 // DialTLS connects with a configuration of the client's own, which must succeed.
 func (s *Server) DialTLS(t testing.TB, config *tls.Config) *Conn {
 	t.Helper()
-	nc, err := tls.Dial("tcp", s.Addr, config)
+	nc, err := DialTLS(s.Addr, config)
 	if err != nil {
 		t.Fatalf("connecting: %v", err)
 	}
 	return s.conn(t, nc)
+}
+
+// DialTLS connects to any address, and fails if the handshake does not come to an end.
+func DialTLS(addr string, config *tls.Config) (*tls.Conn, error) {
+	return tls.DialWithDialer(&net.Dialer{Timeout: Patience}, "tcp", addr, config)
 }
 
 // Front is the process id of a server's front, which shakes hands for it.

@@ -281,7 +281,7 @@ unit: deps-test ## runs the tests of every package
 # calls, and writes nothing. Left out are tests of how fast something is, of who
 # is tracing whom, of crashes, of GODEBUG, which has the runtime write to stderr, and of
 # what an audit lets through.
-PROFILE_SKIP := Misbehave|OfAudit|CrashTrace|EnvironmentThatIsServed|FrontCrashes|TakenOver|CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfA|TestAuthReloader
+PROFILE_SKIP := Misbehave|OfAudit|CrashTrace|EnvironmentThatIsServed|FrontCrashes|FrontViolates|TakenOver|CostLittle|Linear|Strain|Storm|Descriptors|MemoryLimit|TestSystemCallsOfA|TestAuthReloader
 profile: export GOMCD_PROFILE := write
 profile: SUITE := -skip '$(PROFILE_SKIP)'
 drift: SUITE := -run TestRulesAtWork

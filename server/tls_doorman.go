@@ -85,12 +85,10 @@ func (d *doorman) next() bool {
 		}
 		return false
 	case err == handover.ErrRights:
-		// There was no descriptor free for it.
+		// No descriptor was free for it, or the front sent none.
 		s.rejectedConns.Add(1)
 		s.tls.front.Shared.Count(-1)
-		if s.verbose() > 0 {
-			d.lines.say(Warning, []byte("gomcd: Too many open connections"))
-		}
+		d.refused()
 		sys.Nap(sys.Shortage)
 	default:
 		d.blame(err.Error())
@@ -218,5 +216,15 @@ func appendMissed(text []byte, n uint32) []byte {
 func (d *doorman) blame(text string) {
 	if n, ok := d.faults.Report(d.came, reportsPerSecond); ok {
 		d.lines.say(Error, appendMissed(append(append(d.text[:0], "gomcd: from the TLS front: "...), text...), n))
+	}
+}
+
+// refused logs with -v that a connection came without its descriptor.
+func (d *doorman) refused() {
+	if d.srv.verbose() == 0 {
+		return
+	}
+	if n, ok := d.faults.Report(d.came, reportsPerSecond); ok {
+		d.lines.say(Warning, appendMissed(append(d.text[:0], "gomcd: Too many open connections"...), n))
 	}
 }

@@ -50,4 +50,11 @@ func TestDoormanLimitsReports(t *testing.T) {
 	if got := e.written(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "; "+strconv.Itoa(missed)+" others before were not reported\n") || strings.Count(got, "\n") != 2 {
 		t.Errorf("in the next second %q is logged, want %q and %d failures", got, want, missed)
 	}
+	d.came = d.came.Add(time.Second)
+	for range faults {
+		d.refused()
+	}
+	if n := strings.Count(e.written(), "gomcd: Too many open connections"); n != reportsPerSecond {
+		t.Errorf("messages without a descriptor are logged %d times, want %d", n, reportsPerSecond)
+	}
 }

@@ -62,7 +62,7 @@ func (w *worker) largeValue(v *cache.View, n, tail int, st *staged, c *conn) {
 	case !pinned:
 		// So many connections are sending this item that its count of them
 		// is at its end: this one has to come back.
-		w.close(c)
+		w.abort(c)
 		st.reach(stopped)
 	case n <= copyMax:
 		w.copyValue(&pin, tail)

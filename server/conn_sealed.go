@@ -246,7 +246,8 @@ func (w *worker) giveSealed(c *conn, b []byte, more bool) (int, flow) {
 	seal := t.ciphers[c.fd].seal
 	taken := 0
 	for taken < len(b) {
-		if s.writer.Due() {
+		// As the server stops, nobody makes AEADs any more.
+		if s.writer.Due() && !w.srv.stopping.Load() {
 			if f := w.renewKeys(c, s); f == broken || s.writer.Pending() {
 				return taken, f
 			}

@@ -28,6 +28,20 @@ func TestSealedCloseNotifyIsForTheWhole(t *testing.T) {
 	}
 }
 
+// A client whose replies are dropped, because they are too many, is not told that it has
+// got all.
+func TestSealedDroppedRepliesEnd(t *testing.T) {
+	c := newTLSBench(t, 0x1301)
+	c.s.replyLimit = 3 // to tell the protocol counts as one
+	for pipeline, whole := range map[string]bool{"mn\r\nmn\r\nquit\r\n": false, "mn\r\nquit\r\n": true} {
+		c.begin(0x1301)
+		_, alert, closed := c.send(c.record(pipeline))
+		if !closed || whole != (alert.Status == record.Closed) {
+			t.Errorf("%q: the client gets %+v, closed: %v", pipeline, alert, closed)
+		}
+	}
+}
+
 // A watcher that does not read ends: part of a record is in its socket, and nothing follows
 // it. One that reads gets all that there is for it, and close_notify.
 func TestSealedWatcherEndsInARecord(t *testing.T) {

@@ -58,7 +58,7 @@ func (w *worker) startUpload(c *conn, cmd *protocol.Command, line, in []byte) {
 		return
 	}
 	if !w.keepInput(c, line) {
-		w.close(c)
+		w.abort(c)
 		return
 	}
 	c.upload.end, c.upload.badEnd = 0, false

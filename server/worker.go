@@ -213,6 +213,15 @@ func (w *worker) keepInput(c *conn, rest []byte) bool {
 	return true
 }
 
+// abort closes a connection whose replies of this turn are dropped. A client with TLS is
+// not told by close_notify that it has got all.
+func (w *worker) abort(c *conn) {
+	if c.carrier == sealed {
+		w.srv.tls.sessions[c.fd].over = true
+	}
+	w.close(c)
+}
+
 // close ends a connection and gives back all it has.
 func (w *worker) close(c *conn) {
 	if c.state == connFree {

@@ -164,7 +164,7 @@ func (w *worker) parseCommand(i int, st *staged, c *conn) bool {
 // for. None of this turn is sent.
 func (w *worker) overflow(st *staged, c *conn) {
 	w.srv.pool.oom.Add(1)
-	w.close(c)
+	w.abort(c)
 	st.parsed = st.end
 }
 

@@ -26,14 +26,17 @@ func FreePort(t testing.TB) int {
 	}
 	for range 1000 {
 		port := least + rand.IntN(first-least)
-		lock, err := lockPort(port)
+		locked, err := lockPort(port)
 		if err != nil {
 			t.Fatalf("locking a port: %v", err)
 		}
-		if lock != nil && free(port) {
+		if !locked {
+			continue
+		}
+		if free(port) {
 			return port
 		}
-		lock.Close()
+		unlockPort(port)
 	}
 	t.Fatal("found no free port")
 	return 0

@@ -5,47 +5,61 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// portLock is a lock on one port among all processes that test.
-type portLock struct{ file *os.File }
-
-// portLocks keeps the files open: the kernel unlocks ports when the process ends.
-var portLocks sync.Map // of *os.File
-
-// lockPort locks a port, or returns nil if another test has it: byte PORT of a file
-// that all users of the machine share. The lock belongs to the open file, so that it
-// holds among the tests of one process too.
-func lockPort(port int) (*portLock, error) {
-	f, err := sharedFile(filepath.Join(os.TempDir(), "gomcd-t-ports"))
-	if err != nil {
-		return nil, err
-	}
-	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: int64(port), Len: 1}
-	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock)
-	runtime.KeepAlive(f)
-	if err != nil {
-		f.Close()
-		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-			err = nil
-		}
-		return nil, err
-	}
-	portLocks.Store(f, true)
-	return &portLock{f}, nil
+// portLocks are the ports that this process has. The kernel unlocks them when it ends.
+var portLocks struct {
+	sync.Mutex
+	path string
+	file *os.File // nil if others' tests cannot be kept from a port
+	mine map[int]bool
 }
 
-// Close gives a port back that is of no use.
-func (l *portLock) Close() {
-	if l != nil {
-		portLocks.Delete(l.file)
-		l.file.Close()
+// lockPort locks a port for this process: byte PORT of a file that all users of the
+// machine share. It returns false if another test has it.
+func lockPort(port int) (bool, error) {
+	p := &portLocks
+	p.Lock()
+	defer p.Unlock()
+	if path := filepath.Join(os.TempDir(), "gomcd-t-ports"); p.path != path {
+		f, err := sharedFile(path)
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			return false, err
+		}
+		p.path, p.file, p.mine = path, f, map[int]bool{}
 	}
+	if p.mine[port] {
+		return false, nil
+	}
+	switch err := setLock(p.file, unix.F_WRLCK, port); err {
+	case nil:
+	case unix.EAGAIN, unix.EACCES:
+		return false, nil
+	default:
+		return false, err
+	}
+	p.mine[port] = true
+	return true, nil
+}
+
+// unlockPort gives a port back that is of no use.
+func unlockPort(port int) {
+	p := &portLocks
+	p.Lock()
+	delete(p.mine, port)
+	setLock(p.file, unix.F_UNLCK, port)
+	p.Unlock()
+}
+
+func setLock(f *os.File, kind int16, port int) error {
+	if f == nil {
+		return nil
+	}
+	return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind, Start: int64(port), Len: 1})
 }
 
 // sharedFile opens a file that every user may write to, and makes it if it is not
@@ -53,8 +67,11 @@ func (l *portLock) Close() {
 func sharedFile(path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+		if err == nil {
+			return f, nil
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return f, err
+			return nil, err
 		}
 		if err := makeShared(path); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err

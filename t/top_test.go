@@ -3,6 +3,7 @@ package t
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,7 +27,9 @@ var topProgram = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "gomcd-top")
-	if out, err := exec.Command("go", "build", "-o", path, "gomcd/cmd/gomcd-top").CombinedOutput(); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "gomcd/cmd/gomcd-top").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building gomcd-top: %w\n%s", err, out)
 	}
 	return os.ReadFile(path)

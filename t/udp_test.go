@@ -3,6 +3,7 @@ package t
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -521,13 +522,18 @@ func TestUDPDescriptors(t *testing.T) {
 func udpSockets(t *testing.T, s *harness.Server) []string {
 	t.Helper()
 	inodes := map[string]bool{}
-	b, err := os.ReadFile("/proc/net/udp")
-	if err != nil {
-		t.Skip(err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if words := strings.Fields(line); len(words) > 9 {
-			inodes["socket:["+words[9]+"]"] = true
+	for _, file := range []string{"/proc/net/udp", "/proc/net/udp6"} {
+		b, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) && file != "/proc/net/udp" {
+			continue // the kernel has no IPv6
+		}
+		if err != nil {
+			t.Skip(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			if words := strings.Fields(line); len(words) > 9 {
+				inodes["socket:["+words[9]+"]"] = true
+			}
 		}
 	}
 	found := map[string]bool{}

@@ -5,9 +5,9 @@ import "math"
 // never is later than any time on the store's clock.
 const never = math.MaxUint32
 
-// kickIdle closes connections that were idle for too long, or have not logged in
-// in time, looking once a second, when there may be one. One whose client goes on sending a value, or
-// taking a reply, is not idle.
+// kickIdle closes connections that were idle for too long, or have not logged in in time.
+// It looks at most once a second, and only when one may be due. One whose client goes on
+// sending a value, or taking a reply, is not idle.
 func (w *worker) kickIdle() {
 	timeout, logins := w.srv.idleTimeout, w.srv.logins
 	now := w.store.Now()

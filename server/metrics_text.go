@@ -324,7 +324,7 @@ var lruLabels = [...]string{cache.Hot: "hot", cache.Warm: "warm", cache.Cold: "c
 // name must follow each other.
 func (m *metrics) appendClasses(t *metricsText) {
 	w := m.w
-	// All samples of a scrape are of one moment, and each class is locked once.
+	// What is said of a class is of one moment, and each class is locked once.
 	for id := 1; id <= w.store.Largest(); id++ {
 		c := &m.classes[id]
 		w.store.ClassInfo(id, &c.info)

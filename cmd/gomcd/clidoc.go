@@ -28,7 +28,7 @@ func program() clidoc.Program {
 				"Unless --sandbox=off is given, every thread has a seccomp filter of its own. The server starts only when the kernel has confirmed all of them. " +
 					"A system call that is not in a thread's profile ends the process with a line that says which thread made which call; " +
 					"see --sandbox and --print-profile.",
-				"Started as root it needs -u. Numbers are read as memcached reads them: where that is not what was written, a warning says so. One of more than 32 bits is refused.",
+				"Started as root it needs -u. Numbers are read as memcached reads them: where that is not what was written, a warning says so. One that does not fit 32 bits with a sign is refused.",
 				"gomcd top: " + topHelp + ".",
 			}},
 		},

@@ -38,6 +38,13 @@ func TestDetailCountsOnce(t *testing.T) {
 			}
 			reader.Close()
 		}
-		c.Ask("stats detail dump", "PREFIX foo get 200 hit 200 set 0 del 0", "END")
+		// The last is counted when it has been sent, by another thread.
+		const want = "PREFIX foo get 200 hit 200 set 0 del 0"
+		harness.Eventually(t, want, func() bool {
+			c.Send("stats detail dump\n")
+			got := c.Line()
+			c.Expect("END")
+			return got == want
+		})
 	}
 }

@@ -120,10 +120,15 @@ func TestReceivingFailsForNow(t *testing.T) {
 			f.again(t)
 			// In the middle of a large value.
 			value := strings.Repeat("v", 500_000)
-			go fmt.Fprintf(c, "set large 0 0 %d\r\n%s", len(value), value[:300_000])
+			failed := make(chan struct{})
+			go func() {
+				fmt.Fprintf(c, "set large 0 0 %d\r\n%s", len(value), value[:300_000])
+				<-failed
+				io.WriteString(c, value[300_000:]+"\r\n")
+			}()
 			faults.Fail(unix.SYS_RECVFROM, errno, 20)
 			harness.Eventually(t, "receiving fails", func() bool { return faults.Failed() == 20 })
-			go io.WriteString(c, value[300_000:]+"\r\n")
+			close(failed)
 			c.Expect("STORED")
 			if got, _ := c.Get("large"); got != value {
 				t.Error("the value is not whole")

@@ -216,7 +216,7 @@ func TestTLSWatcherSaysGoodbye(t *testing.T) {
 	s := harness.Start(t, harness.Production().WithTLS(certs))
 	c := s.Dial(t)
 	for i := range 30 { // more than there can be watchers at once
-		nc, err := tls.Dial("tcp", s.Addr, certs.Client())
+		nc, err := harness.DialTLS(s.Addr, certs.Client())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +255,7 @@ func TestTLSRefresh(t *testing.T) {
 	s := harness.Start(t, harness.Production().WithTLS(certs))
 	c := s.Dial(t)
 	serial := func() string {
-		nc, err := tls.Dial("tcp", s.Addr, certs.Client())
+		nc, err := harness.DialTLS(s.Addr, certs.Client())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -349,7 +349,7 @@ func TestTLSStartFails(t *testing.T) {
 	var client sync.WaitGroup
 	client.Go(func() {
 		for !ended.Load() {
-			if c, err := tls.Dial("tcp", addr, certs.Client()); err == nil {
+			if c, err := harness.DialTLS(addr, certs.Client()); err == nil {
 				shaken.Store(true)
 				c.Close()
 			}
@@ -618,7 +618,7 @@ func TestTLSSecretIsExchanged(t *testing.T) {
 	c := s.Dial(t)
 	serials := map[string]bool{}
 	for range 3 {
-		nc, err := tls.Dial("tcp", s.Addr, certs.Client())
+		nc, err := harness.DialTLS(s.Addr, certs.Client())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -128,7 +128,8 @@ func (h *Handle) commitOver(v *View, d *Draft, it *item, terms Terms, out *Outco
 		}
 		h.C.CASHits[class]++
 	case Append, Prepend, AppendVivify, PrependVivify:
-		if terms.Compare != 0 && terms.Compare != oldCAS {
+		// Where no item has a number, this is no comparison.
+		if h.s.cfg.UseCAS && terms.Compare != 0 && terms.Compare != oldCAS {
 			return Exists
 		}
 		return h.commitJoined(v, d, it, terms, out)

@@ -247,12 +247,8 @@ func (w *worker) commitMeta(d *cache.Draft, cmd *protocol.Command, ended bool) {
 	if m.Flags.Has('E') {
 		cas = m.CASIn
 	}
-	compare := cmd.CAS
-	if !w.srv.cfg.UseCAS {
-		compare = 0 // as no item has a number, a comparison other than cas is none
-	}
 	out := w.h.Commit(d, cmd.Key, cache.Terms{
-		Mode: mode, Compare: compare, CAS: cas,
+		Mode: mode, Compare: cmd.CAS, CAS: cas,
 		AllowStale: m.Flags.Has('I') && mode == cache.CompareAndSwap,
 	})
 	w.metaStored(cmd, out)

@@ -7,8 +7,7 @@ import (
 )
 
 // spin is a lock held for nanoseconds, or microseconds where a class moves a batch of
-// items. It lives in off-heap memory or in the
-// store's own arrays and is zero when free.
+// items. It lives in off-heap memory or in the store's own arrays and is zero when free.
 //
 // A holder never blocks and never allocates. It can still be stopped, by the
 // kernel or by the Go runtime at a function prologue; so a waiter gives up the

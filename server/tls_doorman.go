@@ -213,18 +213,18 @@ func appendMissed(text []byte, n uint32) []byte {
 }
 
 // blame logs what is wrong with a message of the front.
-func (d *doorman) blame(text string) {
-	if n, ok := d.faults.Report(d.came, reportsPerSecond); ok {
-		d.lines.say(Error, appendMissed(append(append(d.text[:0], "gomcd: from the TLS front: "...), text...), n))
-	}
-}
+func (d *doorman) blame(text string) { d.fault(Error, "from the TLS front: ", text) }
 
 // refused logs with -v that a connection came without its descriptor.
 func (d *doorman) refused() {
-	if d.srv.verbose() == 0 {
-		return
+	if d.srv.verbose() > 0 {
+		d.fault(Warning, "Too many open connections", "")
 	}
+}
+
+// fault logs a line, if there were not too many in this second.
+func (d *doorman) fault(p Priority, head, text string) {
 	if n, ok := d.faults.Report(d.came, reportsPerSecond); ok {
-		d.lines.say(Warning, appendMissed(append(d.text[:0], "gomcd: Too many open connections"...), n))
+		d.lines.say(p, appendMissed(append(append(append(d.text[:0], "gomcd: "...), head...), text...), n))
 	}
 }

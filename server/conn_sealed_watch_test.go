@@ -58,9 +58,7 @@ func TestSealedWatcherSaysMuch(t *testing.T) {
 		c.s.logger.Round()
 		w.serveTurn(nil)
 	}
-	if w.leaving != 0 || w.conns[c.fd].state != connFree {
-		t.Errorf("leaving %d, state %d", w.leaving, w.conns[c.fd].state)
-	}
+	c.watcherGone()
 }
 
 // The keys of a watcher are changed when that is due, and no line is lost meanwhile.
@@ -126,5 +124,13 @@ func TestSealedWatcherEndsDuringAChange(t *testing.T) {
 	w.serveTurn(nil)
 	if w.dead != 0 {
 		t.Error("it is not given back")
+	}
+}
+
+// watcherGone fails if the watcher is not yet closed, or the logger has it.
+func (c *tlsClient) watcherGone() {
+	c.t.Helper()
+	if w := c.bench.w; w.leaving != 0 || w.conns[c.fd].state != connFree {
+		c.t.Errorf("leaving %d, state %d", w.leaving, w.conns[c.fd].state)
 	}
 }

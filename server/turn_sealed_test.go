@@ -135,7 +135,5 @@ func TestSealedWatcherSaysLittleOften(t *testing.T) {
 	}
 	c.s.logger.Round()
 	w.serveTurn(nil)
-	if w.leaving != 0 || w.conns[c.fd].state != connFree {
-		t.Errorf("leaving %d, state %d", w.leaving, w.conns[c.fd].state)
-	}
+	c.watcherGone()
 }

@@ -232,6 +232,27 @@ func (f *fixture) until(what string, ok func() bool) {
 	}
 }
 
+// served waits until a client is served, which on a busy machine may be slower than the
+// grace at first.
+func (f *fixture) served(client *tls.Config) {
+	f.Helper()
+	f.until("a client to be served", func() bool {
+		c, err := dial(f.addrs[0], client)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+// evicts fails if nobody has lost a place to others.
+func (f *fixture) evicts() {
+	f.Helper()
+	if f.Shared.Counters().Evicted == 0 {
+		f.Error("nobody lost a place")
+	}
+}
+
 // next is the next value of a channel.
 func next[T any](t testing.TB, c <-chan T) (v T) {
 	t.Helper()
